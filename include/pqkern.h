@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/**
+ * \file        pqkern.h
+ * \brief       Exact product-quantization (PQ) distance scans
+ *
+ * A vector of M * d float32 values is cut into M sub-vectors of d values, and
+ * each is replaced by the number of its nearest centroid, one byte.  A query
+ * builds one table of its squared distances to all centroids; the distance to
+ * a code is the sum of M table entries (asymmetric distance computation, Jégou,
+ * Douze and Schmid, "Product Quantization for Nearest Neighbor Search", 2011).
+ *
+ * Numbers are part of the contract.  A table entry is the float32 sum, over
+ * the sub-vector's dimensions in ascending order from 0.0f, of (q - c) * (q - c),
+ * each operation rounded once and none fused.  A distance is the float32 sum of
+ * the M entries in ascending order from 0.0f.  Results are ordered by
+ * (distance, id), NaN after +inf.  Every variant on every CPU returns the same
+ * ids and the same distance bits; a NaN is returned as 0x7fc00000.
+ *
+ * Thread safety: functions without state may be called from any thread.  A
+ * pqk_index may be searched by any number of threads, each with its own
+ * pqk_search, as long as nobody adds to it or frees it.
+ *
+ * The caller's floating-point environment must be the default one (round to
+ * nearest, subnormals kept).
+ */
+#ifndef PQKERN_H
+#define PQKERN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(PQK_BUILD) && defined(__GNUC__)
+#define PQK_API __attribute__((visibility("default")))
+#else
+#define PQK_API
+#endif
+
+#define PQKERN_VERSION_MAJOR 0
+#define PQKERN_VERSION_MINOR 1
+#define PQKERN_VERSION_PATCH 0
+
+/** \brief Entries a table keeps per sub-vector, whatever the codebook's size */
+#define PQK_TABLE_STRIDE 256
+
+/** \brief Bounds on a shape: M and the number of centroids */
+#define PQK_MAX_SUB_VECTORS 256
+#define PQK_MAX_CENTROIDS 256
+
+/** \brief What a call came to; 0 is success */
+typedef enum pqk_status {
+    PQK_OK = 0,
+    PQK_INVALID_ARGUMENT,    /**< a pointer, size or shape out of its range */
+    PQK_OUT_OF_MEMORY,       /**< nothing was changed */
+    PQK_UNKNOWN_KERNEL,      /**< no variant of that name exists anywhere */
+    PQK_KERNEL_UNAVAILABLE,  /**< not in this build, or not on this CPU */
+    PQK_IO_ERROR,            /**< errno tells more */
+    PQK_BAD_FILE             /**< not an index file, truncated or altered */
+} pqk_status;
+
+/**
+ * \brief       A sentence for a status
+ * \return      a constant string, never NULL, also for an unknown value
+ */
+PQK_API const char *pqk_status_string(pqk_status status);
+
+/** \brief      The library's version, "MAJOR.MINOR.PATCH" */
+PQK_API const char *pqk_version(void);
+
+/* ------------------------------------------------------------------------ */
+/* Kernel variants                                                          */
+/* ------------------------------------------------------------------------ */
+
+/** \brief One variant of the kernels: "scalar", "avx2", "avx512",
+ *         "avx512vbmi" or "neon" */
+typedef struct pqk_kernel pqk_kernel;
+
+/** \brief      How many variants this build holds, available here or not */
+PQK_API size_t pqk_kernel_count(void);
+
+/**
+ * \brief       The variants of this build, weakest first; number 0 is "scalar"
+ * \return      NULL if position is not below pqk_kernel_count()
+ */
+PQK_API const pqk_kernel *pqk_kernel_at(size_t position);
+
+/** \brief      A variant's name, a constant string */
+PQK_API const char *pqk_kernel_name(const pqk_kernel *kernel);
+
+/** \brief      1 if this CPU and its operating system can run the variant */
+PQK_API int pqk_kernel_available(const pqk_kernel *kernel);
+
+/**
+ * \brief       Choose a variant
+ * \param[in]   name    a variant's name; NULL or "" for the default: the one
+ *                      that the environment variable PQKERN_ISA names (ignored
+ *                      in set-user-ID programs), else the strongest available
+ * \param[out]  kernel  the variant; untouched on failure
+ * \return      PQK_UNKNOWN_KERNEL or PQK_KERNEL_UNAVAILABLE when the name, or
+ *              PQKERN_ISA, asks for what is not there: never another variant
+ *
+ * PQKERN_ISA is read once, by the first call that needs it.
+ */
+PQK_API pqk_status pqk_kernel_find(const char *name, const pqk_kernel **kernel);
+
+/* ------------------------------------------------------------------------ */
+/* Table, probe, top-k on row-major codes                                   */
+/* ------------------------------------------------------------------------ */
+
+/** \brief A codebook, seen but not owned */
+typedef struct pqk_codebook {
+    size_t num_sub_vectors;  /**< M, 1 to 256 */
+    size_t num_centroids;    /**< per sub-vector, 1 to 256 */
+    size_t sub_vector_dim;   /**< d, at least 1 */
+    const float *centroids;  /**< [M][num_centroids][d] */
+} pqk_codebook;
+
+/** \brief A distance table whose memory the caller owns */
+typedef struct pqk_distance_table {
+    size_t num_sub_vectors;  /**< M, 1 to 256 */
+    float *entries;          /**< [M][256]; no alignment is needed */
+} pqk_distance_table;
+
+/** \brief A result */
+typedef struct pqk_neighbor {
+    uint32_t id;
+    float distance;  /**< squared L2 */
+} pqk_neighbor;
+
+/**
+ * \brief       The k best of what was pushed, in memory that the caller owns
+ *
+ * The members are for the library; read nothing from them but k and length.
+ */
+typedef struct pqk_top_k_heap {
+    size_t k;        /**< how many are wanted */
+    size_t length;   /**< how many are held */
+    uint64_t *keys;  /**< (distance, id) as one ordered integer each */
+} pqk_top_k_heap;
+
+/** \brief      How many uint64_t a heap for k results needs */
+PQK_API size_t pqk_top_k_heap_storage(size_t k);
+
+/**
+ * \brief       Begin an empty heap
+ * \param[out]  heap
+ * \param       storage  at least pqk_top_k_heap_storage(k) elements, used until
+ *                       the heap is no longer needed; may be NULL if k is 0
+ * \param       k        how many results are wanted; 0 holds none
+ */
+PQK_API void pqk_top_k_heap_init(pqk_top_k_heap *heap, uint64_t *storage,
+                                 size_t k);
+
+/** \brief      Offer one result; equal distances prefer the lower id */
+PQK_API void pqk_top_k_heap_push(pqk_top_k_heap *heap, uint32_t id,
+                                 float distance);
+
+/**
+ * \brief       Take the results out, nearest first; the heap is empty afterwards
+ * \param       heap
+ * \param[out]  neighbors  room for k
+ * \return      how many were written, at most k
+ */
+PQK_API size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap,
+                                          pqk_neighbor *neighbors);
+
+/**
+ * \brief       Squared distances of a query's sub-vectors to all centroids
+ * \param[in]   query     M * d values, no alignment needed
+ * \param[in]   codebook
+ * \param[out]  table     num_sub_vectors is set; entries [M][256] are written,
+ *                        those past num_centroids with +inf, so that a code that
+ *                        names no centroid ranks behind those that do
+ * \return      PQK_OK; PQK_INVALID_ARGUMENT for a NULL or an impossible shape;
+ *              what pqk_kernel_find(NULL) says if no variant can be chosen
+ */
+PQK_API pqk_status pqk_compute_distance_table_l2(const float *query,
+                                                 const pqk_codebook *codebook,
+                                                 pqk_distance_table *table);
+
+/**
+ * \brief       Scan row-major codes for the nearest
+ * \param[in]   table
+ * \param[in]   codes        [num_vectors][M], no alignment needed; may be NULL
+ *                           if num_vectors is 0
+ * \param       num_vectors  at most 2^32 - 1; row i has id i
+ * \param       heap         initialised; what it holds already competes
+ * \return      as pqk_compute_distance_table_l2
+ */
+PQK_API pqk_status pqk_probe_pq_l2_top_k(const pqk_distance_table *table,
+                                         const uint8_t *codes,
+                                         size_t num_vectors,
+                                         pqk_top_k_heap *heap);
+
+/** \brief      pqk_compute_distance_table_l2 with a chosen variant */
+PQK_API pqk_status pqk_compute_distance_table_l2_with(
+    const pqk_kernel *kernel, const float *query, const pqk_codebook *codebook,
+    pqk_distance_table *table);
+
+/** \brief      pqk_probe_pq_l2_top_k with a chosen variant */
+PQK_API pqk_status pqk_probe_pq_l2_top_k_with(const pqk_kernel *kernel,
+                                              const pqk_distance_table *table,
+                                              const uint8_t *codes,
+                                              size_t num_vectors,
+                                              pqk_top_k_heap *heap);
+
+/* ------------------------------------------------------------------------ */
+/* Quantizer                                                                */
+/* ------------------------------------------------------------------------ */
+
+/**
+ * \brief       Train a codebook by k-means, the same bits on every machine
+ * \param[in]   vectors      [num_vectors][M * d], finite
+ * \param       num_vectors  at least 1
+ * \param       shape        num_sub_vectors, num_centroids and sub_vector_dim;
+ *                           its centroids member is not looked at
+ * \param       rounds       rounds of Lloyd's algorithm; 25 is a good number
+ * \param       seed         same seed, same codebook
+ * \param       num_threads  1 or more; the result does not depend on it
+ * \param[out]  centroids    [M][num_centroids][d]
+ * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY
+ */
+PQK_API pqk_status pqk_train_codebook(const float *vectors, size_t num_vectors,
+                                      const pqk_codebook *shape, size_t rounds,
+                                      uint64_t seed, size_t num_threads,
+                                      float *centroids);
+
+/**
+ * \brief       Encode vectors: the first nearest centroid of each sub-vector
+ * \param[in]   codebook
+ * \param[in]   vectors      [num_vectors][M * d]; a NaN sub-vector gets code 0
+ * \param       num_vectors
+ * \param       num_threads  1 or more; the result does not depend on it
+ * \param[out]  codes        [num_vectors][M]
+ * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY
+ */
+PQK_API pqk_status pqk_encode(const pqk_codebook *codebook,
+                              const float *vectors, size_t num_vectors,
+                              size_t num_threads, uint8_t *codes);
+
+/* ------------------------------------------------------------------------ */
+/* Index: codes prepared for scanning                                       */
+/* ------------------------------------------------------------------------ */
+
+/**
+ * \brief       Codes in one or more partitions, laid out for one variant
+ *
+ * A flat index has one partition; an inverted file (IVF) has many, which share
+ * the prepared codebook.  Ids count through the partitions in the order of
+ * pqk_index_add: the first partition's rows are 0 .. n0 - 1, the next one's
+ * n0 .. n0 + n1 - 1, and so on.
+ */
+typedef struct pqk_index pqk_index;
+
+/**
+ * \brief       Make an empty index; the codebook is copied
+ * \param[in]   codebook  finite or not: NaN and inf are ordinary values
+ * \param       kernel    a variant, or NULL for pqk_kernel_find(NULL)
+ * \param[out]  index     to be freed with pqk_index_free; untouched on failure
+ */
+PQK_API pqk_status pqk_index_create(const pqk_codebook *codebook,
+                                    const pqk_kernel *kernel,
+                                    pqk_index **index);
+
+/** \brief      Free an index; NULL is allowed */
+PQK_API void pqk_index_free(pqk_index *index);
+
+/**
+ * \brief       Add one partition: all preparation happens here, none in a search
+ * \param       index
+ * \param[in]   codes        [num_vectors][M] row-major, copied; every byte must be
+ *                           below num_centroids, else PQK_INVALID_ARGUMENT
+ * \param       num_vectors  0 is allowed; all partitions together hold at most
+ *                           2^32 - 1 vectors
+ */
+PQK_API pqk_status pqk_index_add(pqk_index *index, const uint8_t *codes,
+                                 size_t num_vectors);
+
+/** \brief      Vectors in all partitions */
+PQK_API size_t pqk_index_size(const pqk_index *index);
+
+/** \brief      Partitions added so far */
+PQK_API size_t pqk_index_partitions(const pqk_index *index);
+
+/** \brief      Bytes that the prepared codes take, without the codebook */
+PQK_API size_t pqk_index_bytes(const pqk_index *index);
+
+/** \brief      The variant that the index was laid out for */
+PQK_API const pqk_kernel *pqk_index_kernel(const pqk_index *index);
+
+/** \brief      The index's codebook, valid as long as the index */
+PQK_API pqk_codebook pqk_index_codebook(const pqk_index *index);
+
+/**
+ * \brief       Write an index: the same bytes whatever the variant or CPU
+ * \param[in]   index
+ * \param[in]   path   written beside and renamed, so that a failure leaves what
+ *                     was there
+ * \return      PQK_OK, PQK_IO_ERROR with errno, or PQK_OUT_OF_MEMORY
+ */
+PQK_API pqk_status pqk_index_save(const pqk_index *index, const char *path);
+
+/**
+ * \brief       Read an index and lay it out for a variant
+ * \param[in]   path
+ * \param       kernel  a variant, or NULL for pqk_kernel_find(NULL)
+ * \param[out]  index   to be freed with pqk_index_free; untouched on failure
+ * \return      PQK_BAD_FILE if the file is no index, is cut short, has bytes left
+ *              over or fails its checksum (against accidents, not malice; a
+ *              hostile file is refused or loads as some index, but does no harm)
+ */
+PQK_API pqk_status pqk_index_load(const char *path, const pqk_kernel *kernel,
+                                  pqk_index **index);
+
+/* ------------------------------------------------------------------------ */
+/* Search                                                                   */
+/* ------------------------------------------------------------------------ */
+
+/** \brief One thread's scratch memory for queries on one index */
+typedef struct pqk_search pqk_search;
+
+/** \brief What the probes since pqk_search_tables did */
+typedef struct pqk_search_stats {
+    const char *kernel;      /**< the variant's name */
+    uint32_t bound_groups;   /**< groups per sub-vector of the filter's last bound:
+                                  16, 64, 128 or 256; 0 when nothing filtered */
+    uint64_t codes;          /**< codes times queries that were decided */
+    uint64_t survivors;      /**< of these, how many were summed in float32 */
+    uint64_t bytes_read;     /**< of the prepared codes; a pass over them for
+                                  several queries counts once */
+} pqk_search_stats;
+
+/**
+ * \brief       Make scratch memory; nothing is allocated later
+ * \param[in]   index        must outlive the search; partitions may be added
+ *                           between searches
+ * \param       max_queries  most queries at a time, at least 1
+ * \param       max_k        most results per query
+ * \param[out]  search       to be freed with pqk_search_free
+ */
+PQK_API pqk_status pqk_search_create(const pqk_index *index,
+                                     size_t max_queries, size_t max_k,
+                                     pqk_search **search);
+
+/** \brief      Free a search; NULL is allowed */
+PQK_API void pqk_search_free(pqk_search *search);
+
+/**
+ * \brief       Begin new results: empties the heaps and the statistics
+ * \param       search
+ * \param       num_queries  1 to max_queries
+ * \param       k            0 to max_k
+ */
+PQK_API pqk_status pqk_search_begin(pqk_search *search, size_t num_queries,
+                                    size_t k);
+
+/**
+ * \brief       Build the tables of the queries that the next probes use
+ * \param       search   begun; results that it holds stay, so that an inverted
+ *                       file can give each partition its residual queries
+ * \param[in]   queries  [num_queries][M * d]
+ */
+PQK_API pqk_status pqk_search_tables(pqk_search *search, const float *queries);
+
+/**
+ * \brief       Scan one partition for all queries in one pass over its codes
+ * \param       search     with tables
+ * \param       partition  below pqk_index_partitions()
+ */
+PQK_API pqk_status pqk_search_probe(pqk_search *search, size_t partition);
+
+/**
+ * \brief       Take one query's results, nearest first
+ * \param       search
+ * \param       query       below num_queries
+ * \param[out]  neighbors   room for k
+ * \param[out]  count       how many were written: k, or fewer if fewer vectors
+ *                          were probed
+ */
+PQK_API pqk_status pqk_search_results(pqk_search *search, size_t query,
+                                      pqk_neighbor *neighbors, size_t *count);
+
+/** \brief      What the search has done since pqk_search_begin */
+PQK_API pqk_search_stats pqk_search_statistics(const pqk_search *search);
+
+/**
+ * \brief       Search all partitions for one query: begin, tables, probe, results
+ * \param[in]   index
+ * \param[in]   query      M * d values
+ * \param       k
+ * \param[out]  neighbors  room for k
+ * \param[out]  count      how many were written
+ * \return      also PQK_OUT_OF_MEMORY: it makes a search for the one call; for
+ *              speed, keep a pqk_search
+ */
+PQK_API pqk_status pqk_index_search(const pqk_index *index, const float *query,
+                                    size_t k, pqk_neighbor *neighbors,
+                                    size_t *count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
