@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The scalar kernel, the top-k heap, the contract's three-part API and the
+ * list of variants.  This file and src/kernels/ are what research may change.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "kernels/common.h"
+
+/* ------------------------------------------------------------------------ */
+/* Top-k: a binary max-heap of (distance, id) keys, the worst at the root    */
+
+size_t pqk_top_k_heap_storage(size_t k)
+{
+    return k;
+}
+
+void pqk_top_k_heap_init(pqk_top_k_heap *heap, uint64_t *storage, size_t k)
+{
+    heap->k = k;
+    heap->length = 0;
+    heap->keys = storage;
+}
+
+/* Moves the hole at `hole` down until key fits into it. */
+static void sift_down(uint64_t *keys, size_t length, size_t hole, uint64_t key)
+{
+    for (;;) {
+        size_t child = 2 * hole + 1;
+
+        if (child >= length)
+            break;
+        if (child + 1 < length && keys[child + 1] > keys[child])
+            child++;
+        if (keys[child] <= key)
+            break;
+        keys[hole] = keys[child];
+        hole = child;
+    }
+    keys[hole] = key;
+}
+
+static void sift_up(uint64_t *keys, size_t hole, uint64_t key)
+{
+    while (hole > 0) {
+        size_t parent = (hole - 1) / 2;
+
+        if (keys[parent] >= key)
+            break;
+        keys[hole] = keys[parent];
+        hole = parent;
+    }
+    keys[hole] = key;
+}
+
+void pqk_top_k_heap_push(pqk_top_k_heap *heap, uint32_t id, float distance)
+{
+    uint64_t key = pqk_result_key(distance, id);
+
+    if (heap->length < heap->k)
+        sift_up(heap->keys, heap->length++, key);
+    else if (heap->k > 0 && key < heap->keys[0])
+        sift_down(heap->keys, heap->length, 0, key);
+}
+
+size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap, pqk_neighbor *neighbors)
+{
+    size_t count = heap->length;
+
+    while (heap->length > 0) {
+        uint64_t worst = heap->keys[0];
+        size_t last = --heap->length;
+
+        neighbors[last].id = (uint32_t)worst;
+        neighbors[last].distance = pqk_key_distance(worst);
+        sift_down(heap->keys, last, 0, heap->keys[last]);
+    }
+    return count;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Scalar kernel on a plain table and row-major codes                       */
+
+static void pad_table_row(float *row, size_t num_centroids)
+{
+    for (size_t c = num_centroids; c < PQK_TABLE_STRIDE; c++)
+        row[c] = INFINITY;
+}
+
+void pqk_scalar_table(const float *query, const pqk_codebook *codebook,
+                      float *entries)
+{
+    const size_t d = codebook->sub_vector_dim;
+    const float *centroid = codebook->centroids;
+
+    for (size_t m = 0; m < codebook->num_sub_vectors; m++) {
+        float *row = entries + m * PQK_TABLE_STRIDE;
+
+        for (size_t c = 0; c < codebook->num_centroids; c++, centroid += d) {
+            float sum = 0.0f;
+
+            for (size_t i = 0; i < d; i++) {
+                float difference = query[m * d + i] - centroid[i];
+                sum += difference * difference;
+            }
+            row[c] = sum;
+        }
+        pad_table_row(row, codebook->num_centroids);
+    }
+}
+
+/* A call with a constant num_sub_vectors lets the compiler unroll the sum. */
+static inline void scan_rows(const float *entries, size_t num_sub_vectors,
+                             const uint8_t *codes, size_t num_vectors,
+                             uint32_t first_id, pqk_top_k_heap *heap)
+{
+    float bound = pqk_heap_bound(heap);
+
+    for (size_t i = 0; i < num_vectors; i++, codes += num_sub_vectors) {
+        float sum = 0.0f;
+
+        for (size_t m = 0; m < num_sub_vectors; m++)
+            sum += entries[m * PQK_TABLE_STRIDE + codes[m]];
+        if (sum > bound)
+            continue;
+        pqk_top_k_heap_push(heap, first_id + (uint32_t)i, sum);
+        bound = pqk_heap_bound(heap);
+    }
+}
+
+static void scan(const float *entries, size_t num_sub_vectors,
+                 const uint8_t *codes, size_t num_vectors, uint32_t first_id,
+                 pqk_top_k_heap *heap)
+{
+    if (num_sub_vectors == 16)
+        scan_rows(entries, 16, codes, num_vectors, first_id, heap);
+    else
+        scan_rows(entries, num_sub_vectors, codes, num_vectors, first_id, heap);
+}
+
+void pqk_scalar_probe(const float *entries, size_t num_sub_vectors,
+                      const uint8_t *codes, size_t num_vectors,
+                      pqk_top_k_heap *heap)
+{
+    scan(entries, num_sub_vectors, codes, num_vectors, 0, heap);
+}
+
+/* ------------------------------------------------------------------------ */
+/* Scalar kernel, prepared path: the codes stay row-major, the codebook is   */
+/* turned to [m][d][256], so that tables are built over many centroids at a  */
+/* time with the same additions in the same order.                          */
+
+struct scalar_codebook {
+    uint32_t num_sub_vectors;
+    uint32_t num_centroids;
+    uint32_t sub_vector_dim;
+    float transposed[];
+};
+
+size_t pqk_scalar_codebook_bytes(const pqk_codebook *shape)
+{
+    return sizeof(struct scalar_codebook) +
+           shape->num_sub_vectors * shape->sub_vector_dim * PQK_TABLE_STRIDE *
+               sizeof(float);
+}
+
+pqk_status pqk_scalar_prepare_codebook(const pqk_codebook *codebook,
+                                       void *prepared_codebook)
+{
+    struct scalar_codebook *prepared = prepared_codebook;
+    const size_t d = codebook->sub_vector_dim;
+    const float *centroid = codebook->centroids;
+
+    memset(prepared, 0, pqk_scalar_codebook_bytes(codebook));
+    prepared->num_sub_vectors = (uint32_t)codebook->num_sub_vectors;
+    prepared->num_centroids = (uint32_t)codebook->num_centroids;
+    prepared->sub_vector_dim = (uint32_t)d;
+    for (size_t m = 0; m < codebook->num_sub_vectors; m++)
+        for (size_t c = 0; c < codebook->num_centroids; c++, centroid += d)
+            for (size_t i = 0; i < d; i++)
+                prepared->transposed[(m * d + i) * PQK_TABLE_STRIDE + c] =
+                    centroid[i];
+    return PQK_OK;
+}
+
+size_t pqk_scalar_codes_bytes(const pqk_codebook *shape, size_t num_vectors)
+{
+    return shape->num_sub_vectors * num_vectors;
+}
+
+pqk_status pqk_scalar_prepare_codes(const void *prepared_codebook,
+                                    const uint8_t *codes, size_t num_vectors,
+                                    void *prepared_codes)
+{
+    const struct scalar_codebook *codebook = prepared_codebook;
+
+    if (num_vectors > 0)
+        memcpy(prepared_codes, codes, codebook->num_sub_vectors * num_vectors);
+    return PQK_OK;
+}
+
+void pqk_scalar_restore_codes(const void *prepared_codebook,
+                              const void *prepared_codes, size_t num_vectors,
+                              uint8_t *codes)
+{
+    const struct scalar_codebook *codebook = prepared_codebook;
+
+    if (num_vectors > 0)
+        memcpy(codes, prepared_codes, codebook->num_sub_vectors * num_vectors);
+}
+
+size_t pqk_scalar_tables_bytes(const pqk_codebook *shape, size_t num_queries)
+{
+    return num_queries * shape->num_sub_vectors * PQK_TABLE_STRIDE *
+           sizeof(float);
+}
+
+static void transposed_table(const struct scalar_codebook *codebook,
+                             const float *query, float *entries)
+{
+    const size_t d = codebook->sub_vector_dim;
+    const float *values = codebook->transposed;
+
+    for (size_t m = 0; m < codebook->num_sub_vectors; m++) {
+        float *row = entries + m * PQK_TABLE_STRIDE;
+
+        memset(row, 0, PQK_TABLE_STRIDE * sizeof(float));
+        for (size_t i = 0; i < d; i++, values += PQK_TABLE_STRIDE)
+            for (size_t c = 0; c < PQK_TABLE_STRIDE; c++) {
+                float difference = query[m * d + i] - values[c];
+                row[c] += difference * difference;
+            }
+        pad_table_row(row, codebook->num_centroids);
+    }
+}
+
+void pqk_scalar_compute_tables(const void *prepared_codebook,
+                               const float *queries, size_t num_queries,
+                               void *tables)
+{
+    const struct scalar_codebook *codebook = prepared_codebook;
+    const size_t num_sub_vectors = codebook->num_sub_vectors;
+    const size_t dim = num_sub_vectors * codebook->sub_vector_dim;
+    float *entries = tables;
+
+    for (size_t q = 0; q < num_queries; q++)
+        transposed_table(codebook, queries + q * dim,
+                         entries + q * num_sub_vectors * PQK_TABLE_STRIDE);
+}
+
+void pqk_scalar_prepared_probe(const void *prepared_codebook,
+                               const void *prepared_codes, size_t num_vectors,
+                               uint32_t first_id, void *tables,
+                               size_t num_queries, pqk_top_k_heap *heaps,
+                               pqk_search_stats *stats)
+{
+    const struct scalar_codebook *codebook = prepared_codebook;
+    const size_t num_sub_vectors = codebook->num_sub_vectors;
+    const float *entries = tables;
+
+    for (size_t q = 0; q < num_queries; q++)
+        scan(entries + q * num_sub_vectors * PQK_TABLE_STRIDE, num_sub_vectors,
+             prepared_codes, num_vectors, first_id, &heaps[q]);
+    stats->bound_groups = 0;
+    stats->codes += (uint64_t)num_vectors * num_queries;
+    stats->survivors += (uint64_t)num_vectors * num_queries;
+    stats->bytes_read += (uint64_t)num_vectors * num_queries * num_sub_vectors;
+}
+
+static const struct pqk_kernel scalar = {
+    .name = "scalar",
+    .cpu_features = 0,
+    .compute_distance_table_l2 = pqk_scalar_table,
+    .probe_pq_l2_top_k = pqk_scalar_probe,
+    .codebook_bytes = pqk_scalar_codebook_bytes,
+    .prepare_codebook = pqk_scalar_prepare_codebook,
+    .codes_bytes = pqk_scalar_codes_bytes,
+    .prepare_codes = pqk_scalar_prepare_codes,
+    .restore_codes = pqk_scalar_restore_codes,
+    .tables_bytes = pqk_scalar_tables_bytes,
+    .compute_tables = pqk_scalar_compute_tables,
+    .probe = pqk_scalar_prepared_probe,
+};
+
+/* ------------------------------------------------------------------------ */
+/* The variants of this build, weakest first                                */
+
+const struct pqk_kernel *const pqk_kernels[] = {
+    &scalar,
+#if PQK_HAVE_NEON
+    &pqk_kernel_neon,
+#endif
+#if PQK_HAVE_AVX2
+    &pqk_kernel_avx2,
+#endif
+#if PQK_HAVE_AVX512
+    &pqk_kernel_avx512,
+#endif
+#if PQK_HAVE_AVX512VBMI
+    &pqk_kernel_avx512vbmi,
+#endif
+    NULL,
+};
+
+/* ------------------------------------------------------------------------ */
+/* The contract's API                                                       */
+
+pqk_status pqk_compute_distance_table_l2_with(const pqk_kernel *kernel,
+                                              const float *query,
+                                              const pqk_codebook *codebook,
+                                              pqk_distance_table *table)
+{
+    if (!kernel || !query || !codebook || !codebook->centroids || !table ||
+        !table->entries)
+        return PQK_INVALID_ARGUMENT;
+    if (codebook->num_sub_vectors - 1 >= PQK_MAX_SUB_VECTORS ||
+        codebook->num_centroids - 1 >= PQK_MAX_CENTROIDS ||
+        codebook->sub_vector_dim == 0)
+        return PQK_INVALID_ARGUMENT;
+    kernel->compute_distance_table_l2(query, codebook, table->entries);
+    table->num_sub_vectors = codebook->num_sub_vectors;
+    return PQK_OK;
+}
+
+pqk_status pqk_probe_pq_l2_top_k_with(const pqk_kernel *kernel,
+                                      const pqk_distance_table *table,
+                                      const uint8_t *codes, size_t num_vectors,
+                                      pqk_top_k_heap *heap)
+{
+    if (!kernel || !table || !table->entries || !heap)
+        return PQK_INVALID_ARGUMENT;
+    if (table->num_sub_vectors - 1 >= PQK_MAX_SUB_VECTORS ||
+        num_vectors > UINT32_MAX || (!codes && num_vectors > 0))
+        return PQK_INVALID_ARGUMENT;
+    kernel->probe_pq_l2_top_k(table->entries, table->num_sub_vectors, codes,
+                              num_vectors, heap);
+    return PQK_OK;
+}
+
+pqk_status pqk_compute_distance_table_l2(const float *query,
+                                         const pqk_codebook *codebook,
+                                         pqk_distance_table *table)
+{
+    const pqk_kernel *kernel;
+    pqk_status status = pqk_kernel_find(NULL, &kernel);
+
+    if (status != PQK_OK)
+        return status;
+    return pqk_compute_distance_table_l2_with(kernel, query, codebook, table);
+}
+
+pqk_status pqk_probe_pq_l2_top_k(const pqk_distance_table *table,
+                                 const uint8_t *codes, size_t num_vectors,
+                                 pqk_top_k_heap *heap)
+{
+    const pqk_kernel *kernel;
+    pqk_status status = pqk_kernel_find(NULL, &kernel);
+
+    if (status != PQK_OK)
+        return status;
+    return pqk_probe_pq_l2_top_k_with(kernel, table, codes, num_vectors, heap);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "pqkern.h"
+
+#define STRING(x)        #x
+#define VERSION(x, y, z) STRING(x) "." STRING(y) "." STRING(z)
+
+const char *pqk_version(void)
+{
+    return VERSION(PQKERN_VERSION_MAJOR, PQKERN_VERSION_MINOR,
+                   PQKERN_VERSION_PATCH);
+}
+
+const char *pqk_status_string(pqk_status status)
+{
+    switch (status) {
+    case PQK_OK:
+        return "success";
+    case PQK_INVALID_ARGUMENT:
+        return "invalid argument: a pointer, size or shape out of its range";
+    case PQK_OUT_OF_MEMORY:
+        return "out of memory";
+    case PQK_UNKNOWN_KERNEL:
+        return "no kernel variant of that name; known are scalar, avx2, "
+               "avx512, avx512vbmi and neon";
+    case PQK_KERNEL_UNAVAILABLE:
+        return "that kernel variant is not in this build, or this CPU or its "
+               "operating system cannot run it";
+    case PQK_IO_ERROR:
+        return "input or output failed";
+    case PQK_BAD_FILE:
+        return "not an index file, or truncated or altered";
+    }
+    return "unknown status";
+}
