@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+
+# --- libpqkern -------------------------------------------------------------
+
+include_HEADERS = include/pqkern.h
+
+# One convenience library per instruction set: its flags touch that variant's
+# object and nothing else.  Where configure found no such instruction set, the
+# object is empty.
+PQK_CORE_CFLAGS = $(AM_CFLAGS) $(PQK_LIB_CFLAGS) $(PQK_PTHREAD)
+PQK_KERNELS_ALL_CFLAGS = $(PQK_CORE_CFLAGS) $(PQK_KERNEL_CFLAGS)
+
+noinst_LTLIBRARIES += \
+	libpqk_avx2.la \
+	libpqk_avx512.la \
+	libpqk_avx512vbmi.la \
+	libpqk_neon.la \
+	libpqk_scalar.la
+
+libpqk_scalar_la_SOURCES = \
+	src/kernels.c \
+	src/kernels.h \
+	src/kernels/common.h
+libpqk_scalar_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS)
+libpqk_avx2_la_SOURCES = src/kernels/avx2.c
+libpqk_avx2_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS) $(PQK_AVX2_CFLAGS)
+libpqk_avx512_la_SOURCES = src/kernels/avx512.c
+libpqk_avx512_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS) $(PQK_AVX512_CFLAGS)
+libpqk_avx512vbmi_la_SOURCES = src/kernels/avx512vbmi.c
+libpqk_avx512vbmi_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS) $(PQK_AVX512VBMI_CFLAGS)
+libpqk_neon_la_SOURCES = src/kernels/neon.c
+libpqk_neon_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS) $(PQK_NEON_CFLAGS)
+
+# Training and encoding alone, for the harness too, which links no kernel.
+noinst_LTLIBRARIES += libquantizer.la
+libquantizer_la_SOURCES = src/library/quantizer.c
+libquantizer_la_CFLAGS = $(PQK_CORE_CFLAGS)
+
+# Everything, with hidden symbols within reach of the tests.
+noinst_LTLIBRARIES += libpqkern-core.la
+libpqkern_core_la_SOURCES = \
+	src/library/cpu.c \
+	src/library/file.c \
+	src/library/index.c \
+	src/library/library.h \
+	src/library/quantizer.h \
+	src/library/search.c \
+	src/library/shape.h \
+	src/library/status.c
+libpqkern_core_la_CFLAGS = $(PQK_CORE_CFLAGS)
+libpqkern_core_la_LIBADD = \
+	libpqk_scalar.la \
+	libpqk_avx2.la \
+	libpqk_avx512.la \
+	libpqk_avx512vbmi.la \
+	libpqk_neon.la \
+	libquantizer.la
+
+lib_LTLIBRARIES = libpqkern.la
+libpqkern_la_SOURCES =
+libpqkern_la_LIBADD = libpqkern-core.la $(PQK_LIBM)
+libpqkern_la_LDFLAGS = $(AM_LDFLAGS) $(PQK_PTHREAD) -no-undefined \
+	-version-info $(PQK_LT_VERSION)
+libpqkern_la_DEPENDENCIES = libpqkern-core.la
+if PQK_HAVE_VERSION_SCRIPT
+libpqkern_la_LDFLAGS += -Wl,--version-script=$(top_srcdir)/src/libpqkern.map
+libpqkern_la_DEPENDENCIES += $(top_srcdir)/src/libpqkern.map
+endif
+EXTRA_DIST += src/libpqkern.map
+
+pkgconfigdir = $(libdir)/pkgconfig
+pkgconfig_DATA = libpqkern.pc
+
+# --- the harness and run_experiment ----------------------------------------
+
+# The judged library is loaded by path at run time, in a child process.  Where
+# no shared library is built, the static one is linked in, and the result says
+# so.
+PQK_HARNESS_CPPFLAGS = $(AM_CPPFLAGS) \
+	-DPQK_PKGDATADIR='"$(pkgdatadir)"' \
+	-DPQK_LIBDIR='"$(libdir)"' \
+	-DPQK_SONAME='"libpqkern.so.$(PQK_SOVERSION)"'
+PQK_HARNESS_LIBS = libharness.la
+if !PQK_SHARED
+PQK_HARNESS_CPPFLAGS += -DPQK_STATIC_ONLY=1
+PQK_HARNESS_LIBS += libpqkern.la
+endif
+PQK_HARNESS_LIBS += $(PQK_LIBDL) $(PQK_LIBM)
+
+noinst_LTLIBRARIES += libharness.la
+libharness_la_SOURCES = \
+	src/harness/error.c \
+	src/harness/error.h \
+	src/harness/fixture.h \
+	src/harness/parallel.c \
+	src/harness/parallel.h \
+	src/harness/progress.c \
+	src/harness/progress.h \
+	src/harness/random.h \
+	src/harness/reference.c \
+	src/harness/reference.h \
+	src/harness/sha256.c \
+	src/harness/sha256.h \
+	src/harness/statistics.c \
+	src/harness/statistics.h \
+	src/harness/truth.c \
+	src/harness/truth.h
+libharness_la_CPPFLAGS = $(PQK_HARNESS_CPPFLAGS)
+libharness_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+libharness_la_LIBADD = libquantizer.la
+
+
+# --- make bench ------------------------------------------------------------
+
+CLEANFILES += bench/bench$(EXEEXT)

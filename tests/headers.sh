@@ -1,0 +1,62 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The public header stands alone, in C and in C++, without a warning, and its
+# version is the package's.
+set -eu
+cd "$abs_top_builddir"
+work=tests/headers.tmp
+rm -rf $work
+mkdir -p $work
+cat >$work/probe.c <<'END'
+#include <pqkern.h>
+#include <pqkern.h>
+int main(void)
+{
+    pqk_neighbor neighbor = {0, 0.0f};
+    return (int)neighbor.id + PQK_OK;
+}
+END
+cp $work/probe.c $work/probe.cc
+include="-I$abs_top_srcdir/include"
+status=0
+for standard in c99 c11 gnu17; do
+    # shellcheck disable=SC2086
+    $CC $CPPFLAGS $CFLAGS -std=$standard -pedantic -Wall -Wextra -Wundef \
+        -Wstrict-prototypes -Werror $include -c -o $work/probe.o \
+        $work/probe.c || {
+        echo "FAIL: pqkern.h as $standard"
+        status=1
+    }
+done
+
+# The C++ compiler beside the C one.
+cxx=
+case $CC in
+  *gcc*) try=$(echo "$CC" | sed 's/gcc/g++/') ;;
+  *clang*) try=$(echo "$CC" | sed 's/clang/clang++/') ;;
+  *) try=c++ ;;
+esac
+if command -v "${try%% *}" >/dev/null 2>&1; then
+    cxx=$try
+fi
+if test -n "$cxx"; then
+    for standard in c++11 c++17; do
+        $cxx -std=$standard -pedantic -Wall -Wextra -Werror $include \
+            -c -o $work/probe.o $work/probe.cc || {
+            echo "FAIL: pqkern.h as $standard"
+            status=1
+        }
+    done
+else
+    echo "NOTE: no C++ compiler beside $CC: C only"
+fi
+
+version=$(sed -n 's/^#define PQKERN_VERSION_[A-Z]* *\([0-9]*\)$/\1/p' \
+    "$abs_top_srcdir/include/pqkern.h" | tr '\n' . | sed 's/\.$//')
+package=$(sed -n 's/^#define PACKAGE_VERSION "\(.*\)"$/\1/p' config.h)
+test "$version" = "$package" || {
+    echo "FAIL: pqkern.h says $version, configure.ac $package"
+    status=1
+}
+rm -rf $work
+exit $status

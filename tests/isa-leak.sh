@@ -1,0 +1,87 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The flags of an instruction set touch that variant's object and no other:
+# disassembles every other object and fails on an instruction that not every CPU
+# of the architecture has.
+set -eu
+skip() {
+    echo "SKIP: $*"
+    exit 77
+}
+
+case " $CC $CPPFLAGS $CFLAGS " in
+  *" -march="*|*" -mcpu="*|*" -mfpu="*|*" -mavx"*|*" -msse"[34]*|*" -mbmi"*|\
+  *" -mssse3 "*|*" -mpopcnt "*|*" -mfma "*|*" -mlzcnt "*)
+    skip "the user's flags choose the instruction set: $CC $CFLAGS" ;;
+  *" -flto"*)
+    skip "objects hold no instructions with -flto" ;;
+esac
+test "$OBJDUMP" != no || skip "no objdump for this host"
+
+# Words as objdump prints them: the mnemonic stands between tabs.  tzcnt is not
+# among them: it is how "rep bsf" reads, which old CPUs run as bsf.
+case $PQK_HOST in
+  x86_64-*)
+    bad='	(v[a-z0-9]+|k(mov|or|and|xor|not|test|unpck|shift)[a-z]*'
+    bad="$bad|andn|bextr|blsi|blsr|blsmsk|bzhi|mulx|pdep|pext|rorx|sarx|shlx"
+    bad="$bad|shrx|lzcnt|popcnt|movbe|crc32[bwlq]?|lddqu|mov(ddup|s[hl]dup)"
+    bad="$bad|(addsub|hadd|hsub)p[sd]|pabs[bwd]|palignr|ph(add|sub)[a-z]+"
+    bad="$bad|pmaddubsw|pmulhrsw|pshufb|psign[bwd]|blendv?p[sd]|dpp[sd]"
+    bad="$bad|extractps|insertps|movntdqa|mpsadbw|packusdw|pblend(vb|w)"
+    bad="$bad|pcmp(eq|gt)q|pextr[bdq]|pinsr[bdq]|phminposuw|pm(ax|in)(s[bd]|u[dw])"
+    bad="$bad|pmov[sz]x[a-z]+|pmul(dq|ld)|ptest|round[sp][sd]|pcmp[ei]str[im]"
+    bad="$bad|aes[a-z0-9]+|pclmul[a-z]*)([	 ]|\$)|%[yz]mm[0-9]" ;;
+  arm*-*)
+    bad='[	 ,{]q([0-9]|1[0-5])([,} ]|$)|[	 ,{]d(1[6-9]|2[0-9]|3[01])([,} ]|$)' ;;
+  aarch64*-*)
+    bad='	([su]dot|[su]mmla|ptrue|whilelo)[	 ]|[ 	{]z[0-9]+\.[bhsd]' ;;
+  *)
+    skip "no list of instructions for $PQK_HOST" ;;
+esac
+
+cd "$abs_top_builddir"
+objects=$(find . -name '*.o' \( -path './src/*' -o -path './tests/*' \) \
+    ! -path './tests/*.tmp/*' \
+    ! -name 'libpqk_avx*_la-*' ! -name 'libpqk_neon_la-*' | sort)
+count=$(echo "$objects" | grep -c .) || :
+variants=$(find . -name 'libpqk_avx2_la-*.o' -o -name 'libpqk_neon_la-*.o' |
+    grep -c .) || :
+if test "$count" -lt 10 || test "$variants" -lt 2; then
+    echo "FAIL: found only $count objects and $variants variants' in $PWD:" \
+        "have the file names changed?"
+    exit 1
+fi
+
+status=0
+for object in $objects; do
+    found=$("$OBJDUMP" -d --no-show-raw-insn "$object" | grep -E "$bad" |
+        head -n 3) || :
+    if test -n "$found"; then
+        echo "FAIL: $object:"
+        echo "$found"
+        status=1
+    fi
+done
+
+# The pattern itself: it must find something in a variant's object, else it
+# would find nothing anywhere.
+proved=no
+for object in $(find . -name 'libpqk_avx2_la-*.o'); do
+    if "$OBJDUMP" -d --no-show-raw-insn "$object" | grep -Eq "$bad"; then
+        proved=yes
+    fi
+done
+case $PQK_HOST in
+  x86_64-*)
+    if test $proved = no; then
+        if grep -q 'define PQK_HAVE_AVX2 1' config.h; then
+            echo "NOTE: the AVX2 object holds no AVX2 instruction"
+        fi
+    fi ;;
+esac
+test $status = 0 || {
+    echo "An instruction set's flags belong in its own library's _CFLAGS in" \
+        "src/local.mk, and its inline functions in files that only it includes"
+    exit 1
+}
+echo "$count objects hold baseline instructions only"

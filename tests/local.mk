@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+
+# C programs run by $(EMULATOR); those that use Check speak TAP, so that each
+# of their cases counts.  Shell tests run natively and use $EMULATOR themselves.
+TEST_EXTENSIONS = .sh
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) \
+	$(top_srcdir)/build-aux/tap-driver.sh
+if PQK_CAN_RUN
+LOG_COMPILER = $(EMULATOR)
+SH_LOG_COMPILER = $(SHELL)
+else
+LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/no-emulator
+SH_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/no-emulator
+endif
+
+# Nothing is written outside the build folder, and a slow emulator gets time.
+AM_TESTS_ENVIRONMENT = \
+	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir; \
+	abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
+	top_srcdir='$(top_srcdir)'; export top_srcdir; \
+	top_builddir='$(top_builddir)'; export top_builddir; \
+	EMULATOR='$(EMULATOR)'; export EMULATOR; \
+	CC='$(CC)'; export CC; \
+	CFLAGS='$(CFLAGS)'; export CFLAGS; \
+	CPPFLAGS='$(CPPFLAGS)'; export CPPFLAGS; \
+	LDFLAGS='$(LDFLAGS)'; export LDFLAGS; \
+	NM='$(NM)'; export NM; \
+	OBJDUMP='$(OBJDUMP)'; export OBJDUMP; \
+	READELF='$(READELF)'; export READELF; \
+	PKG_CONFIG='$(PKG_CONFIG)'; export PKG_CONFIG; \
+	MAKE='$(MAKE)'; export MAKE; \
+	PQK_HOST='$(host)'; export PQK_HOST; \
+	PQK_CROSS='$(PQK_CROSS)'; export PQK_CROSS; \
+	PQK_SONAME='libpqkern.so.$(PQK_SOVERSION)'; export PQK_SONAME; \
+	PQK_SHARED='$(PQK_WITH_SHARED)'; export PQK_SHARED; \
+	PQK_STATIC='$(PQK_WITH_STATIC)'; export PQK_STATIC; \
+	PQK_CHECK_PROGRAMS='$(check_PROGRAMS)'; export PQK_CHECK_PROGRAMS; \
+	XDG_CACHE_HOME='$(abs_top_builddir)/tests/cache'; \
+	export XDG_CACHE_HOME; \
+	CK_TAP_LOG_FILE_NAME=-; export CK_TAP_LOG_FILE_NAME; \
+	CK_VERBOSITY=silent; export CK_VERBOSITY; \
+	if test -n "$$EMULATOR"; then \
+		: "$${CK_TIMEOUT_MULTIPLIER=10}"; \
+		export CK_TIMEOUT_MULTIPLIER; \
+	fi;
+
+PQK_TEST_LIBS = libharness.la libpqkern-core.la
+
+if HAVE_CHECK
+check_PROGRAMS +=
+endif
+
+# Shell tests.  Those that run other tests or build something come first, so
+# that they do not end alone.
+PQK_SHELL_TESTS = \
+	tests/nehalem.sh \
+	tests/installed.sh \
+	tests/exported-symbols.sh \
+	tests/harness-no-kernel.sh \
+	tests/headers.sh \
+	tests/isa-leak.sh \
+	tests/with-check.sh
+
+
+TESTS = $(PQK_SHELL_TESTS) $(check_PROGRAMS)
+EXTRA_DIST += $(PQK_SHELL_TESTS) tests/no-emulator
+
+# Libtool modules and programs are made before the first test.
+$(TEST_LOGS): $(check_LTLIBRARIES)
+
+clean-local:
+	-rm -rf tests/cache tests/*.tmp
