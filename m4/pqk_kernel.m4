@@ -51,7 +51,11 @@ switch it off (config.log tells what failed), or leave --enable-$1 out.])])],
         ['none needed'], [pqk_have=1],
         [pqk_have=1
          PQK_$2_CFLAGS=$pqk_cv_kernel_$1])])
-AS_IF([test $pqk_have = 1], [pqk_kernels_built="$pqk_kernels_built $1"])
+AS_IF([test $pqk_have = 1],
+    [pqk_kernels_built="$pqk_kernels_built $1"
+     pqk_said_$1="yes $PQK_$2_CFLAGS"],
+    [test "x$enable_$1" = xno], [pqk_said_$1="no (disabled)"],
+    [pqk_said_$1="no (not for $host_cpu with this compiler)"])
 AC_DEFINE_UNQUOTED([PQK_HAVE_$2], [$pqk_have],
     [Define to 1 if the $3 kernel is built, else 0.])
 AC_SUBST([PQK_$2_CFLAGS])

@@ -89,9 +89,17 @@ PQK_HARNESS_LIBS += $(PQK_LIBDL) $(PQK_LIBM)
 
 noinst_LTLIBRARIES += libharness.la
 libharness_la_SOURCES = \
+	src/harness/arm.c \
+	src/harness/arm.h \
+	src/harness/cache.c \
+	src/harness/cache.h \
+	src/harness/candidate.c \
+	src/harness/candidate.h \
 	src/harness/error.c \
 	src/harness/error.h \
 	src/harness/fixture.h \
+	src/harness/module.c \
+	src/harness/module.h \
 	src/harness/parallel.c \
 	src/harness/parallel.h \
 	src/harness/progress.c \
@@ -99,12 +107,20 @@ libharness_la_SOURCES = \
 	src/harness/random.h \
 	src/harness/reference.c \
 	src/harness/reference.h \
+	src/harness/report.c \
+	src/harness/report.h \
+	src/harness/seeded.c \
+	src/harness/seeded.h \
 	src/harness/sha256.c \
 	src/harness/sha256.h \
 	src/harness/statistics.c \
 	src/harness/statistics.h \
+	src/harness/synthetic.c \
+	src/harness/synthetic.h \
 	src/harness/truth.c \
-	src/harness/truth.h
+	src/harness/truth.h \
+	src/harness/vecs.c \
+	src/harness/vecs.h
 libharness_la_CPPFLAGS = $(PQK_HARNESS_CPPFLAGS)
 libharness_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 libharness_la_LIBADD = libquantizer.la

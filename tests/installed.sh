@@ -78,7 +78,6 @@ int main(void)
     return 0;
 }
 END
-libdir=$root$prefix/$(basename "$(dirname "$(dirname "$file")")")
 libdir=$(dirname "$(dirname "$file")")
 ran=
 if test "$PQK_SHARED" = yes; then

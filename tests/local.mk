@@ -41,14 +41,27 @@ AM_TESTS_ENVIRONMENT = \
 	CK_VERBOSITY=silent; export CK_VERBOSITY; \
 	if test -n "$$EMULATOR"; then \
 		: "$${CK_TIMEOUT_MULTIPLIER=10}"; \
-		export CK_TIMEOUT_MULTIPLIER; \
+		: "$${PQK_TEST_SCALE=0.1}"; \
+		export CK_TIMEOUT_MULTIPLIER PQK_TEST_SCALE; \
 	fi;
 
-PQK_TEST_LIBS = libharness.la libpqkern-core.la
+# What the tests share.
+check_LTLIBRARIES += tests/libtestlib.la
+tests_libtestlib_la_SOURCES = tests/testlib.c tests/testlib.h
+tests_libtestlib_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+
+PQK_TEST_LIBS = tests/libtestlib.la libharness.la libpqkern-core.la
 
 if HAVE_CHECK
-check_PROGRAMS +=
+check_PROGRAMS += \
+	tests/check_heap
 endif
+
+tests_check_heap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_heap_SOURCES = \
+	tests/check_heap.c \
+	tests/checked.h
+tests_check_heap_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 # Shell tests.  Those that run other tests or build something come first, so
 # that they do not end alone.
@@ -63,10 +76,7 @@ PQK_SHELL_TESTS = \
 
 
 TESTS = $(PQK_SHELL_TESTS) $(check_PROGRAMS)
-EXTRA_DIST += $(PQK_SHELL_TESTS) tests/no-emulator
-
-# Libtool modules and programs are made before the first test.
-$(TEST_LOGS): $(check_LTLIBRARIES)
+EXTRA_DIST += $(PQK_SHELL_TESTS) tests/no-emulator tests/checked.h tests/probing.h tests/testlib.h
 
 clean-local:
 	-rm -rf tests/cache tests/*.tmp
