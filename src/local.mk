@@ -98,6 +98,7 @@ libharness_la_SOURCES = \
 	src/harness/error.c \
 	src/harness/error.h \
 	src/harness/fixture.h \
+	src/harness/judge.h \
 	src/harness/module.c \
 	src/harness/module.h \
 	src/harness/parallel.c \

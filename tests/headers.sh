@@ -20,9 +20,8 @@ cp $work/probe.c $work/probe.cc
 include="-I$abs_top_srcdir/include"
 status=0
 for standard in c99 c11 gnu17; do
-    # shellcheck disable=SC2086
     $CC $CPPFLAGS $CFLAGS -std=$standard -pedantic -Wall -Wextra -Wundef \
-        -Wstrict-prototypes -Werror $include -c -o $work/probe.o \
+        -Wstrict-prototypes -Werror "$include" -c -o $work/probe.o \
         $work/probe.c || {
         echo "FAIL: pqkern.h as $standard"
         status=1
@@ -41,7 +40,7 @@ if command -v "${try%% *}" >/dev/null 2>&1; then
 fi
 if test -n "$cxx"; then
     for standard in c++11 c++17; do
-        $cxx -std=$standard -pedantic -Wall -Wextra -Werror $include \
+        $cxx -std=$standard -pedantic -Wall -Wextra -Werror "$include" \
             -c -o $work/probe.o $work/probe.cc || {
             echo "FAIL: pqkern.h as $standard"
             status=1

@@ -43,12 +43,8 @@ pkg() {
 }
 version=$(sed -n 's/^#define PACKAGE_VERSION "\(.*\)"$/\1/p' config.h)
 test "$(pkg --modversion)" = "$version" || fail "the version in libpqkern.pc"
-for header in $(find "$root" -name '*.h'); do
-    case $header in
-      */pqkern.h) ;;
-      *) fail "installed a private header: $header" ;;
-    esac
-done
+headers=$(find "$root" -name '*.h' ! -name pqkern.h)
+test -z "$headers" || fail "installed a private header: $headers"
 for name in run_experiment run_experiment.1 pqkern.3 photos_base.bvecs; do
     test -n "$(find "$root" -name "$name*")" || fail "$name is not installed"
 done
@@ -81,10 +77,9 @@ END
 libdir=$(dirname "$(dirname "$file")")
 ran=
 if test "$PQK_SHARED" = yes; then
-    # shellcheck disable=SC2046,SC2086
+    # shellcheck disable=SC2046
     if $CC $CPPFLAGS $CFLAGS $(pkg --cflags) -o "$work/shared" \
         "$work/probe.c" $(pkg --libs) $LDFLAGS -Wl,-rpath,"$libdir"; then
-        # shellcheck disable=SC2086
         $EMULATOR "$work/shared" || fail "a program with the shared library"
         ran="$ran shared"
     else
@@ -96,12 +91,11 @@ fi
 if test "$PQK_STATIC" = yes; then
     mkdir "$work/static"
     cp "$libdir/libpqkern.a" "$work/static/"
-    # shellcheck disable=SC2046,SC2086
+    # shellcheck disable=SC2046
     if $CC $CPPFLAGS $CFLAGS $(pkg --cflags) -o "$work/with-static" \
         "$work/probe.c" -L"$work/static" $(pkg --static --libs |
             sed "s|-L[^ ]*||; s|-lpqkern|$work/static/libpqkern.a|") \
         $LDFLAGS; then
-        # shellcheck disable=SC2086
         $EMULATOR "$work/with-static" ||
             fail "a program with the static library"
         ran="$ran static"
@@ -109,7 +103,6 @@ if test "$PQK_STATIC" = yes; then
         fail "linking with the static library"
     fi
 fi
-# shellcheck disable=SC2086
 $EMULATOR "$root$prefix/bin/run_experiment" --version ||
     fail "the installed run_experiment"
 

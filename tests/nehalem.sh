@@ -32,8 +32,7 @@ PQKERN_EXPECT_ISA=scalar
 PQK_TEST_SCALE=${PQK_TEST_SCALE-0.1}
 export CK_TIMEOUT_MULTIPLIER PQKERN_EXPECT_ISA PQK_TEST_SCALE
 # Check's own report, not TAP.
-unset CK_TAP_LOG_FILE_NAME
-CK_VERBOSITY=normal
+unset CK_TAP_LOG_FILE_NAME CK_VERBOSITY
 
 # A shared library's first program, and what is not there, say so.
 timeout 60 $qemu ./run_experiment --version >/dev/null ||
