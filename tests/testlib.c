@@ -19,6 +19,7 @@
 /* The case that runs                                                        */
 
 static char current_case[512] = "no case yet";
+static size_t case_length; /* without the subcase */
 static struct sigaction previous_action[65];
 static const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE};
 
@@ -55,6 +56,17 @@ void test_case(const char *format, ...)
     catch_crashes();
     va_start(arguments, format);
     vsnprintf(current_case, sizeof current_case, format, arguments);
+    va_end(arguments);
+    case_length = strlen(current_case);
+}
+
+void test_subcase(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(current_case + case_length, sizeof current_case - case_length,
+              format, arguments);
     va_end(arguments);
 }
 

@@ -19,6 +19,9 @@
 /* The case that runs.  A crash prints it, and every message begins with it. */
 
 void test_case(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* More about it, in place of what test_subcase said before. */
+void test_subcase(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
 const char *test_case_name(void);
 
 /* The case, then what is wrong with it; valid until the next call. */
