@@ -89,7 +89,6 @@ PQK_HARNESS_LIBS += $(PQK_LIBDL) $(PQK_LIBM)
 
 noinst_LTLIBRARIES += libharness.la
 libharness_la_SOURCES = \
-	src/harness/arm.c \
 	src/harness/arm.h \
 	src/harness/cache.c \
 	src/harness/cache.h \
@@ -97,7 +96,11 @@ libharness_la_SOURCES = \
 	src/harness/candidate.h \
 	src/harness/error.c \
 	src/harness/error.h \
+	src/harness/fixture.c \
 	src/harness/fixture.h \
+	src/harness/folder.c \
+	src/harness/folder.h \
+	src/harness/judge.c \
 	src/harness/judge.h \
 	src/harness/module.c \
 	src/harness/module.h \

@@ -29,6 +29,8 @@ AM_TESTS_ENVIRONMENT = \
 	READELF='$(READELF)'; export READELF; \
 	PKG_CONFIG='$(PKG_CONFIG)'; export PKG_CONFIG; \
 	MAKE='$(MAKE)'; export MAKE; \
+	PQK_AVX2_CFLAGS='$(PQK_AVX2_CFLAGS)'; export PQK_AVX2_CFLAGS; \
+	PQK_NEON_CFLAGS='$(PQK_NEON_CFLAGS)'; export PQK_NEON_CFLAGS; \
 	PQK_HOST='$(host)'; export PQK_HOST; \
 	PQK_CROSS='$(PQK_CROSS)'; export PQK_CROSS; \
 	PQK_SONAME='libpqkern.so.$(PQK_SOVERSION)'; export PQK_SONAME; \
@@ -47,14 +49,19 @@ AM_TESTS_ENVIRONMENT = \
 
 # What the tests share.
 check_LTLIBRARIES += tests/libtestlib.la
-tests_libtestlib_la_SOURCES = tests/testlib.c tests/testlib.h
+tests_libtestlib_la_SOURCES = \
+	tests/probing.c \
+	tests/probing.h \
+	tests/testlib.c \
+	tests/testlib.h
 tests_libtestlib_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 
 PQK_TEST_LIBS = tests/libtestlib.la libharness.la libpqkern-core.la
 
 if HAVE_CHECK
 check_PROGRAMS += \
-	tests/check_heap
+	tests/check_heap \
+	tests/check_kernels
 endif
 
 tests_check_heap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
@@ -62,6 +69,12 @@ tests_check_heap_SOURCES = \
 	tests/check_heap.c \
 	tests/checked.h
 tests_check_heap_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_kernels_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_kernels_SOURCES = \
+	tests/check_kernels.c \
+	tests/checked.h
+tests_check_kernels_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 # Shell tests.  Those that run other tests or build something come first, so
 # that they do not end alone.
@@ -76,7 +89,7 @@ PQK_SHELL_TESTS = \
 
 
 TESTS = $(PQK_SHELL_TESTS) $(check_PROGRAMS)
-EXTRA_DIST += $(PQK_SHELL_TESTS) tests/no-emulator tests/checked.h tests/probing.h tests/testlib.h
+EXTRA_DIST += $(PQK_SHELL_TESTS) tests/no-emulator
 
 clean-local:
 	-rm -rf tests/cache tests/*.tmp
