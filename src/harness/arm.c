@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "arm.h"
+#include "random.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How often to see whether a child is still alive. */
+#define LOOK_NS 1000000u
+
+int pqh_anonymous_file(const char *name)
+{
+    const char *folder = getenv("TMPDIR");
+    char path[4096];
+    int file = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (file >= 0) {
+        return file;
+    }
+    snprintf(path, sizeof path, "%s/pqkern-XXXXXX",
+             folder != NULL && folder[0] != '\0' ? folder : "/tmp");
+    file = mkostemp(path, O_CLOEXEC);
+    if (file >= 0) {
+        unlink(path);
+    }
+    return file;
+}
+
+/* ------------------------------------------------------------------------ */
+/* What the system knows about a process                                    */
+/* ------------------------------------------------------------------------ */
+
+/* The link count of the folder tells without reading it. */
+static int count_threads(pid_t pid)
+{
+    struct stat folder;
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/%ld/task", (long)pid);
+    return stat(path, &folder) == 0 ? (int)folder.st_nlink - 2 : 0;
+}
+
+/* The first child process, 0 if there is none or the system does not tell. */
+static pid_t first_child(pid_t pid)
+{
+    char path[96];
+    long child = 0;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)pid,
+             (long)pid);
+    file = fopen(path, "re");
+    if (file != NULL) {
+        if (fscanf(file, "%ld", &child) != 1) {
+            child = 0;
+        }
+        fclose(file);
+    }
+    return (pid_t)child;
+}
+
+static uint64_t read_other_cpu(pid_t pid)
+{
+    unsigned long long main_thread = 0;
+    uint64_t all = 0;
+    struct timespec time;
+    clockid_t clock;
+    char path[96];
+    FILE *file;
+    int got = 0;
+
+    snprintf(path, sizeof path, "/proc/%ld/task/%ld/schedstat", (long)pid,
+             (long)pid);
+    file = fopen(path, "re");
+    if (file != NULL) {
+        got = fscanf(file, "%llu", &main_thread) == 1;
+        fclose(file);
+    }
+    if (got && clock_getcpuclockid(pid, &clock) == 0 &&
+        clock_gettime(clock, &time) == 0) {
+        all = (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+    }
+    return all > main_thread ? all - main_thread : 0;
+}
+
+uint64_t pqh_arm_other_cpu(const struct pqh_arm *arm)
+{
+    uint64_t now = read_other_cpu(arm->pid);
+
+    return now > arm->other_cpu_ns ? now - arm->other_cpu_ns : 0;
+}
+
+double pqh_arm_peak_bytes(const struct pqh_arm *arm)
+{
+    char path[64], line[256];
+    double kilobytes = 0.0;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%ld/status", (long)arm->pid);
+    file = fopen(path, "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "VmHWM:", 6) == 0) {
+            kilobytes = strtod(line + 6, NULL);
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return kilobytes * 1024.0;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Life and death                                                           */
+/* ------------------------------------------------------------------------ */
+
+int pqh_arm_start(struct pqh_arm *arm, const char *name,
+                  const struct pqh_candidate *setup,
+                  struct pqh_outcome *outcome)
+{
+    int ends[2];
+    pid_t pid;
+    void *slot;
+
+    arm->name = name;
+    arm->setup = *setup;
+    arm->slot_size = sizeof(struct pqh_slot) + setup->k * sizeof(pqk_neighbor);
+    slot = mmap(NULL, arm->slot_size, PROT_READ | PROT_WRITE,
+                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    arm->setup.log = pqh_anonymous_file("pqkern-log");
+    if (slot == MAP_FAILED || arm->setup.log < 0 ||
+        pipe2(ends, O_CLOEXEC) != 0) {
+        return pqh_end(outcome, PQH_EXIT_ERROR, "error",
+                       "cannot set up a child process: %s", strerror(errno));
+    }
+    arm->setup.slot = slot;
+    arm->setup.commands = ends[0];
+    arm->commands = ends[1];
+    pid = fork();
+    if (pid == 0) {
+        pqh_candidate_run(&arm->setup);
+    }
+    close(ends[0]);
+    if (pid < 0) {
+        return pqh_end(outcome, PQH_EXIT_ERROR, "error", "cannot fork: %s",
+                       strerror(errno));
+    }
+    setpgid(pid, pid); /* as the child does: whoever comes first */
+    arm->pid = pid;
+    return 0;
+}
+
+void pqh_arm_kill(struct pqh_arm *arm)
+{
+    pid_t pid = atomic_exchange(&arm->pid, 0);
+
+    if (pid > 0) {
+        kill(-pid, SIGKILL);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+}
+
+void pqh_kill_orphans(void)
+{
+    pid_t pid;
+
+    while ((pid = first_child(getpid())) > 0) {
+        kill(pid, SIGKILL);
+        if (waitpid(pid, NULL, 0) < 0) {
+            break;
+        }
+    }
+}
+
+void pqh_arm_show_log(const struct pqh_arm *arm)
+{
+    char text[4096];
+    off_t size = lseek(arm->setup.log, 0, SEEK_END);
+    off_t from = size > (off_t)sizeof text ? size - (off_t)sizeof text : 0;
+    ssize_t length = pread(arm->setup.log, text, sizeof text, from);
+    int fresh = 1;
+
+    for (ssize_t i = 0; i < length; i++) {
+        if (fresh) {
+            fprintf(stderr, "%s: ", arm->name);
+        }
+        putc(text[i], stderr);
+        fresh = text[i] == '\n';
+    }
+    if (length > 0 && !fresh) {
+        putc('\n', stderr);
+    }
+}
+
+static const char *signal_name(int number)
+{
+    static const struct {
+        int number;
+        const char *name;
+    } names[] = {
+        {SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"},   {SIGABRT, "SIGABRT"},
+        {SIGILL, "SIGILL"},   {SIGFPE, "SIGFPE"},   {SIGKILL, "SIGKILL"},
+        {SIGTERM, "SIGTERM"}, {SIGTRAP, "SIGTRAP"}, {SIGXFSZ, "SIGXFSZ"},
+        {SIGPIPE, "SIGPIPE"}, {SIGSYS, "SIGSYS"},   {SIGXCPU, "SIGXCPU"},
+    };
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (names[i].number == number) {
+            return names[i].name;
+        }
+    }
+    return "a signal";
+}
+
+/* What ended the arm: of the candidate, that is its fault; of another arm, it
+ * only means that there is nothing to compare with. */
+static int arm_failed(const struct pqh_arm *arm, struct pqh_outcome *outcome,
+                      enum pqh_exit code, const char *status,
+                      const char *message)
+{
+    if (strcmp(arm->name, "candidate") != 0) {
+        code = PQH_EXIT_ERROR;
+        status = "error";
+    }
+    return pqh_end(outcome, code, status, "%s: %s", arm->name, message);
+}
+
+static int report_death(struct pqh_arm *arm, int status, const char *doing,
+                        struct pqh_outcome *outcome)
+{
+    uint32_t failure =
+        atomic_load_explicit(&arm->setup.slot->failure, memory_order_acquire);
+    char message[700], told[512];
+
+    memcpy(told, arm->setup.slot->message, sizeof told);
+    told[sizeof told - 1] = '\0';
+    switch (failure) {
+    case PQH_LOAD_FAILED:
+    case PQH_KERNEL_MISSING:
+    case PQH_HARNESS_FAILED:
+        return arm_failed(arm, outcome, PQH_EXIT_ERROR, "error", told);
+    case PQH_KERNEL_UNKNOWN:
+        return arm_failed(arm, outcome, PQH_EXIT_USAGE, "usage", told);
+    case PQH_CALL_FAILED:
+        return arm_failed(arm, outcome, PQH_EXIT_CRASH, "crash", told);
+    default:
+        break;
+    }
+    if (WIFSIGNALED(status)) {
+        snprintf(message, sizeof message, "killed by %s (%d) while %s",
+                 signal_name(WTERMSIG(status)), WTERMSIG(status), doing);
+    } else {
+        snprintf(message, sizeof message, "exited with status %d while %s",
+                 WEXITSTATUS(status), doing);
+    }
+    return arm_failed(arm, outcome, PQH_EXIT_CRASH, "crash", message);
+}
+
+/* ------------------------------------------------------------------------ */
+/* Talking                                                                  */
+/* ------------------------------------------------------------------------ */
+
+/* Whether the child is still there and within its time. */
+static int look(struct pqh_arm *arm, uint64_t waited, uint64_t limit,
+                const char *doing, struct pqh_outcome *outcome)
+{
+    pid_t pid = arm->pid;
+    char message[128];
+    int status;
+
+    if (pid > 0 && waitpid(pid, &status, WNOHANG) == pid) {
+        kill(-pid, SIGKILL); /* what it may have started */
+        arm->pid = 0;
+        return report_death(arm, status, doing, outcome);
+    }
+    if (waited > limit) {
+        snprintf(message, sizeof message, "no answer after %.0f s while %s",
+                 (double)waited / 1e9, doing);
+        return arm_failed(arm, outcome, PQH_EXIT_CRASH, "hang", message);
+    }
+    return 0;
+}
+
+/* Waits for a word of the slot: spinning for a query, asleep for what takes
+ * longer than waking up. */
+static int await(struct pqh_arm *arm, const _Atomic uint32_t *word,
+                 uint32_t value, int spin, uint64_t limit, const char *doing,
+                 struct pqh_outcome *outcome)
+{
+    static const struct timespec nap = {0, 50000};
+    uint64_t start = pqh_clock();
+    uint64_t next = start + LOOK_NS;
+    unsigned spins = 0;
+
+    while (atomic_load_explicit(word, memory_order_acquire) != value) {
+        uint64_t now;
+        if (spin) {
+            pqh_relax(&spins);
+        } else {
+            nanosleep(&nap, NULL);
+        }
+        now = pqh_clock();
+        if (now >= next) {
+            if (look(arm, now - start, limit, doing, outcome) != 0) {
+                return -1;
+            }
+            next = now + LOOK_NS;
+        }
+    }
+    return 0;
+}
+
+static int send_command(struct pqh_arm *arm, const struct pqh_command *command,
+                        struct pqh_outcome *outcome)
+{
+    arm->sent++;
+    if (write(arm->commands, command, sizeof *command) ==
+        (ssize_t)sizeof *command) {
+        return 0;
+    }
+    /* The pipe is broken: the child is dead or about to be. */
+    return await(arm, &arm->setup.slot->done, arm->sent, 0, LOOK_NS,
+                 "waiting for a command", outcome);
+}
+
+int pqh_arm_command(struct pqh_arm *arm, const struct pqh_command *command,
+                    uint64_t limit, const char *doing,
+                    struct pqh_outcome *outcome)
+{
+    if (command->kind == PQH_LOAD) {
+        arm->threads = count_threads(arm->pid);
+        arm->other_cpu_ns = read_other_cpu(arm->pid);
+    }
+    if (send_command(arm, command, outcome) != 0) {
+        return -1;
+    }
+    return await(arm, &arm->setup.slot->done, arm->sent, 0, limit, doing,
+                 outcome);
+}
+
+/* What the library did besides answering. */
+static int check_conduct(struct pqh_arm *arm, struct pqh_outcome *outcome)
+{
+    static const struct {
+        unsigned offence;
+        const char *message;
+    } offences[] = {
+        {PQH_WROTE_LATE, "the results changed after the call had returned"},
+        {PQH_WROTE_OUTSIDE, "bytes around the results were overwritten"},
+        {PQH_WROTE_QUERY, "the query was overwritten"},
+        {PQH_CHANGED_FLOATS, "the floating-point environment was changed"},
+        {PQH_TOO_MANY, "more than k results were claimed"},
+    };
+    uint32_t seen = arm->setup.slot->offences;
+    int threads = count_threads(arm->pid);
+    char message[128];
+
+    for (size_t i = 0; i < sizeof offences / sizeof offences[0]; i++) {
+        if (seen & offences[i].offence) {
+            return arm_failed(arm, outcome, PQH_EXIT_INTEGRITY, "integrity",
+                              offences[i].message);
+        }
+    }
+    if (threads > arm->threads) {
+        snprintf(message, sizeof message, "it runs %d more thread(s)",
+                 threads - arm->threads);
+        return arm_failed(arm, outcome, PQH_EXIT_INTEGRITY, "integrity",
+                          message);
+    }
+    if (first_child(arm->pid) > 0) {
+        return arm_failed(arm, outcome, PQH_EXIT_INTEGRITY, "integrity",
+                          "it started another process");
+    }
+    return 0;
+}
+
+static int ask(struct pqh_arm *arm, const float *query, size_t dim,
+               uint64_t limit, uint32_t place, struct pqh_reply *reply,
+               struct pqh_outcome *outcome)
+{
+    struct pqh_slot *slot = arm->setup.slot;
+    size_t k = arm->setup.k;
+    uint64_t start;
+
+    memcpy(slot->query, query, dim * sizeof *query);
+    slot->place = place;
+    start = pqh_clock();
+    atomic_store_explicit(&slot->request, ++arm->asked, memory_order_release);
+    if (await(arm, &slot->reply, arm->asked, 1, limit, "answering a query",
+              outcome) != 0) {
+        return -1;
+    }
+    reply->observed_ns = pqh_clock() - start;
+    reply->table_ns = slot->table_ns;
+    reply->probe_ns = slot->probe_ns;
+    reply->stats = slot->stats;
+    reply->count = slot->count <= k ? (size_t)slot->count : 0;
+    memcpy(reply->results, slot->results, k * sizeof *reply->results);
+    return 0;
+}
+
+int pqh_arm_turn(struct pqh_arm *arm, const float *queries, size_t dim,
+                 size_t count, uint64_t limit, uint64_t *random,
+                 struct pqh_reply *replies, struct pqh_outcome *outcome)
+{
+    struct pqh_command command = {.kind = PQH_TURN, .count = (uint32_t)count};
+
+    if (send_command(arm, &command, outcome) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (ask(arm, queries + i * dim, dim, limit,
+                (uint32_t)pqh_random_next(random), &replies[i], outcome) != 0) {
+            return -1;
+        }
+    }
+    if (await(arm, &arm->setup.slot->done, arm->sent, 1, limit, "ending a turn",
+              outcome) != 0) {
+        return -1;
+    }
+    return check_conduct(arm, outcome);
+}

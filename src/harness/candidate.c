@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "candidate.h"
+#include "module.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <float.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Bytes watched on either side of the results. */
+#define GUARD 64
+
+/* Query and results move by multiples of a float within so many bytes. */
+#define SLACK 64
+
+/* Calls of one turn whose memory is kept until the turn is over, to see whether
+ * it changes; fewer if that would take more than ARENA_BYTES. */
+#define MAX_KEPT    64
+#define ARENA_BYTES ((size_t)32 << 20)
+
+/* What one call was given and left behind. */
+struct call {
+    float *query;
+    unsigned char *region; /* guard, results, guard */
+    uint64_t query_mark, region_mark;
+};
+
+struct runner {
+    const struct pqh_candidate *candidate;
+    struct pqh_slot *slot;
+    struct pqh_module library;
+    const pqk_kernel *kernel;
+    pqk_index *index;
+    pqk_search *search;
+    size_t dim;
+    unsigned char *arena;
+    size_t arena_size, call_size, kept;
+    struct call calls[MAX_KEPT];
+    unsigned char *stream;
+    size_t stream_size;
+};
+
+uint64_t pqh_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void pqh_relax(unsigned *spins)
+{
+    if (++*spins > 1000) {
+        sched_yield();
+        return;
+    }
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static _Noreturn __attribute__((format(printf, 3, 4))) void
+give_up(struct pqh_slot *slot, enum pqh_failure failure, const char *format,
+        ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(slot->message, sizeof slot->message, format, arguments);
+    va_end(arguments);
+    atomic_store_explicit(&slot->failure, failure, memory_order_release);
+    _exit(1);
+}
+
+static void need(struct runner *r, pqk_status status, const char *what)
+{
+    if (status != PQK_OK) {
+        give_up(r->slot, PQH_CALL_FAILED, "%s failed: %s", what,
+                r->library.pqk_status_string(status));
+    }
+}
+
+static void *memory(struct runner *r, size_t size, int protection, int flags,
+                    int file)
+{
+    void *address = mmap(NULL, size, protection, flags, file, 0);
+
+    if (address == MAP_FAILED) {
+        give_up(r->slot, PQH_HARNESS_FAILED, "cannot map %zu bytes: %s", size,
+                strerror(errno));
+    }
+    return address;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Loading and preparing                                                    */
+/* ------------------------------------------------------------------------ */
+
+static void load(struct runner *r)
+{
+    const struct pqh_candidate *c = r->candidate;
+    struct pqh_slot *slot = r->slot;
+    struct pqh_error err;
+    pqk_status status;
+    size_t used = 0;
+
+    if (c->built_in) {
+        pqh_module_reference(&r->library);
+    } else if (pqh_module_load(c->library, &r->library, &err) != 0) {
+        give_up(slot, PQH_LOAD_FAILED, "%s", err.text);
+    }
+    status = r->library.pqk_kernel_find(c->kernel, &r->kernel);
+    if (status != PQK_OK) {
+        give_up(slot,
+                status == PQK_UNKNOWN_KERNEL ? PQH_KERNEL_UNKNOWN
+                                             : PQH_KERNEL_MISSING,
+                "%s: %s", c->kernel != NULL ? c->kernel : "the default kernel",
+                r->library.pqk_status_string(status));
+    }
+    snprintf(slot->kernel, sizeof slot->kernel, "%s",
+             r->library.pqk_kernel_name(r->kernel));
+    for (size_t i = 0; i < r->library.pqk_kernel_count(); i++) {
+        const pqk_kernel *kernel = r->library.pqk_kernel_at(i);
+        if (r->library.pqk_kernel_available(kernel) &&
+            used < sizeof slot->available) {
+            used += (size_t)snprintf(
+                slot->available + used, sizeof slot->available - used, "%s%s",
+                used > 0 ? " " : "", r->library.pqk_kernel_name(kernel));
+        }
+    }
+}
+
+static size_t rounded(size_t size)
+{
+    return (size + 63) / 64 * 64;
+}
+
+/* Memory for the calls of a turn, faulted in beforehand. */
+static void make_arena(struct runner *r)
+{
+    size_t query = rounded(r->dim * sizeof(float) + SLACK);
+    size_t results =
+        rounded(r->candidate->k * sizeof(pqk_neighbor) + SLACK + 2 * GUARD);
+
+    if (r->arena != NULL) {
+        munmap(r->arena, r->arena_size);
+    }
+    r->call_size = query + results;
+    r->kept = ARENA_BYTES / r->call_size;
+    r->kept = r->kept > MAX_KEPT ? MAX_KEPT : r->kept < 1 ? 1 : r->kept;
+    r->arena_size = r->kept * r->call_size;
+    r->arena = memory(r, r->arena_size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1);
+}
+
+/*
+ * All preparation, timed.  The inputs are mapped for its duration alone and for
+ * reading alone, so that a library that writes to them or keeps them dies.
+ */
+static void prepare(struct runner *r, const struct pqh_command *command)
+{
+    pqk_codebook codebook = {(size_t)command->num_sub_vectors,
+                             (size_t)command->num_centroids,
+                             (size_t)command->sub_vector_dim, NULL};
+    size_t centroid_bytes = codebook.num_sub_vectors * codebook.num_centroids *
+                            codebook.sub_vector_dim * sizeof(float);
+    size_t num_vectors = (size_t)command->num_vectors;
+    size_t size = centroid_bytes + num_vectors * codebook.num_sub_vectors;
+    unsigned char *inputs;
+    uint64_t start;
+
+    r->library.pqk_search_free(r->search);
+    r->library.pqk_index_free(r->index);
+    r->search = NULL;
+    r->index = NULL;
+    r->dim = codebook.num_sub_vectors * codebook.sub_vector_dim;
+    make_arena(r);
+    inputs = memory(r, size, PROT_READ, MAP_SHARED | MAP_POPULATE,
+                    r->candidate->inputs);
+    codebook.centroids = (const float *)(const void *)inputs;
+
+    start = pqh_clock();
+    need(r, r->library.pqk_index_create(&codebook, r->kernel, &r->index),
+         "pqk_index_create");
+    need(r,
+         r->library.pqk_index_add(r->index, inputs + centroid_bytes,
+                                  num_vectors),
+         "pqk_index_add");
+    need(r,
+         r->library.pqk_search_create(r->index, 1, r->candidate->k, &r->search),
+         "pqk_search_create");
+    r->slot->prepare_ns = pqh_clock() - start;
+    r->slot->index_bytes = r->library.pqk_index_bytes(r->index);
+    munmap(inputs, size);
+}
+
+/* ------------------------------------------------------------------------ */
+/* Queries                                                                  */
+/* ------------------------------------------------------------------------ */
+
+/* Tells an accidental or careless change; eight bytes at a time, because k may
+ * be large. */
+static uint64_t mark(const void *data, size_t size)
+{
+    const unsigned char *bytes = data;
+    uint64_t hash = size;
+    uint64_t word;
+
+    for (; size >= sizeof word; size -= sizeof word, bytes += sizeof word) {
+        memcpy(&word, bytes, sizeof word);
+        hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+        hash ^= hash >> 29;
+    }
+    for (; size > 0; size--, bytes++) {
+        hash = (hash ^ *bytes) * UINT64_C(0x9E3779B97F4A7C15);
+    }
+    return hash;
+}
+
+/*
+ * Arithmetic that comes out differently in any other rounding mode or with
+ * subnormals flushed; asking fegetround() would miss MXCSR on x86.
+ */
+static int floats_changed(void)
+{
+    volatile float one = 1.0f, ulp = FLT_EPSILON, least = FLT_MIN;
+    volatile float subnormal = FLT_MIN / 8, big = 1048576.0f;
+    volatile float up = one + ulp * 0.25f;
+    volatile float down = one + ulp * 0.75f;
+    volatile float flushed = least * 0.5f;
+    volatile float read_as_zero = subnormal * big;
+
+    return up != one || down != one + ulp || flushed == 0.0f ||
+           read_as_zero == 0.0f;
+}
+
+static size_t region_size(const struct runner *r)
+{
+    return r->candidate->k * sizeof(pqk_neighbor) + 2 * GUARD;
+}
+
+/* What became of a call's memory since it returned. */
+static void check_call(struct runner *r, const struct call *call)
+{
+    if (call->query == NULL) {
+        return;
+    }
+    if (mark(call->query, r->dim * sizeof(float)) != call->query_mark) {
+        r->slot->offences |= PQH_WROTE_QUERY;
+    }
+    if (mark(call->region, region_size(r)) != call->region_mark) {
+        r->slot->offences |= PQH_WROTE_LATE;
+    }
+}
+
+/* Memory for a call: another place each time, results poisoned. */
+static struct call *place_call(struct runner *r, uint32_t number)
+{
+    struct call *call = &r->calls[number % r->kept];
+    unsigned char *base = r->arena + (number % r->kept) * r->call_size;
+    size_t query_bytes = r->dim * sizeof(float);
+    size_t query_offset = r->slot->place % (SLACK / 4) * 4;
+    size_t region_offset = r->slot->place / (SLACK / 4) % (SLACK / 4) * 4;
+
+    check_call(r, call);
+    call->query = (float *)(void *)(base + query_offset);
+    call->region = base + rounded(query_bytes + SLACK) + region_offset;
+    memcpy(call->query, r->slot->query, query_bytes);
+    call->query_mark = mark(call->query, query_bytes);
+    memset(call->region, 0xa5, region_size(r));
+    return call;
+}
+
+static int guard_broken(const unsigned char *guard)
+{
+    for (size_t i = 0; i < GUARD; i++) {
+        if (guard[i] != 0xa5) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* One query, timed, and everything there is to see about it. */
+static void answer(struct runner *r, uint32_t number)
+{
+    struct pqh_slot *slot = r->slot;
+    struct call *call = place_call(r, number);
+    pqk_neighbor *results = (pqk_neighbor *)(void *)(call->region + GUARD);
+    size_t k = r->candidate->k;
+    size_t bytes = k * sizeof *results;
+    size_t count = 0;
+    uint64_t start, tables, end;
+
+    start = pqh_clock();
+    need(r, r->library.pqk_search_begin(r->search, 1, k), "pqk_search_begin");
+    need(r, r->library.pqk_search_tables(r->search, call->query),
+         "pqk_search_tables");
+    tables = pqh_clock();
+    need(r, r->library.pqk_search_probe(r->search, 0), "pqk_search_probe");
+    need(r, r->library.pqk_search_results(r->search, 0, results, &count),
+         "pqk_search_results");
+    end = pqh_clock();
+
+    if (floats_changed()) {
+        slot->offences |= PQH_CHANGED_FLOATS;
+    }
+    if (count > k) {
+        slot->offences |= PQH_TOO_MANY;
+        count = 0;
+    }
+    if (guard_broken(call->region) ||
+        guard_broken(call->region + GUARD + bytes)) {
+        slot->offences |= PQH_WROTE_OUTSIDE;
+    }
+    call->region_mark = mark(call->region, region_size(r));
+    memcpy(slot->results, results, bytes);
+    slot->count = count;
+    slot->table_ns = tables - start;
+    slot->probe_ns = end - tables;
+    slot->stats = r->library.pqk_search_statistics(r->search);
+}
+
+static void turn(struct runner *r, uint32_t count)
+{
+    struct pqh_slot *slot = r->slot;
+    uint32_t number =
+        atomic_load_explicit(&slot->reply, memory_order_relaxed) + 1;
+
+    memset(r->calls, 0, sizeof r->calls);
+    for (uint32_t i = 0; i < count; i++, number++) {
+        unsigned spins = 0;
+        while (atomic_load_explicit(&slot->request, memory_order_acquire) !=
+               number) {
+            pqh_relax(&spins);
+        }
+        answer(r, number);
+        atomic_store_explicit(&slot->reply, number, memory_order_release);
+    }
+    for (size_t i = 0; i < r->kept; i++) {
+        check_call(r, &r->calls[i]);
+    }
+}
+
+/* ------------------------------------------------------------------------ */
+/* The speed of memory                                                      */
+/* ------------------------------------------------------------------------ */
+
+typedef uint64_t lanes __attribute__((vector_size(16), may_alias));
+
+/* Reads `count` runs of `length` lanes side by side; a multiple of 4. */
+static uint64_t read_all(const lanes *data, size_t count, size_t length)
+{
+    lanes sum[4] = {{0}};
+
+    for (size_t i = 0; i < length; i += 4) {
+        for (size_t j = 0; j < count; j++) {
+            const lanes *at = data + j * length + i;
+            sum[0] ^= at[0];
+            sum[1] ^= at[1];
+            sum[2] ^= at[2];
+            sum[3] ^= at[3];
+        }
+    }
+    sum[0] ^= sum[1] ^ sum[2] ^ sum[3];
+    return sum[0][0] ^ sum[0][1];
+}
+
+/*
+ * How long reading so many bytes takes at best, warm: one run from front to
+ * back, or four side by side, which keeps more prefetchers busy.
+ */
+static void stream(struct runner *r, uint64_t bytes)
+{
+    size_t size = (size_t)bytes / 256 * 256 + 256;
+    size_t total = size / sizeof(lanes);
+    volatile uint64_t sink;
+    uint64_t start, one, four;
+
+    if (r->stream_size != size) {
+        if (r->stream != NULL) {
+            munmap(r->stream, r->stream_size);
+        }
+        r->stream_size = size;
+        r->stream = memory(r, size, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS, -1);
+        memset(r->stream, 1, size);
+    }
+    sink = read_all((lanes *)(void *)r->stream, 1, total);
+    start = pqh_clock();
+    sink = read_all((lanes *)(void *)r->stream, 1, total);
+    one = pqh_clock() - start;
+    start = pqh_clock();
+    sink = read_all((lanes *)(void *)r->stream, 4, total / 4);
+    four = pqh_clock() - start;
+    (void)sink;
+    r->slot->stream_ns = one < four ? one : four;
+}
+
+/* ------------------------------------------------------------------------ */
+/* The process                                                              */
+/* ------------------------------------------------------------------------ */
+
+/*
+ * A process group of its own, so that all of it can be killed; nothing open but
+ * what it needs; nowhere to print a result; dead when its parent is.
+ */
+static void settle_in(const struct pqh_candidate *c)
+{
+    struct rlimit none = {0, 0};
+    struct rlimit files = {(rlim_t)16 << 20, (rlim_t)16 << 20};
+    int null = open("/dev/null", O_RDWR);
+    sigset_t all;
+
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    dup2(c->log, STDERR_FILENO);
+    for (int i = STDERR_FILENO + 1; i < 1024; i++) {
+        if (i != c->commands && i != c->inputs) {
+            close(i);
+        }
+    }
+    setrlimit(RLIMIT_CORE, &none);
+    setrlimit(RLIMIT_FSIZE, &files);
+    signal(SIGPIPE, SIG_DFL);
+    sigfillset(&all);
+    sigprocmask(SIG_UNBLOCK, &all, NULL);
+}
+
+static int next_command(int file, struct pqh_command *command)
+{
+    ssize_t got;
+
+    do {
+        got = read(file, command, sizeof *command);
+    } while (got < 0 && errno == EINTR);
+    return got == (ssize_t)sizeof *command;
+}
+
+_Noreturn void pqh_candidate_run(const struct pqh_candidate *candidate)
+{
+    static struct runner r;
+    struct pqh_command command;
+
+    settle_in(candidate);
+    r.candidate = candidate;
+    r.slot = candidate->slot;
+    while (next_command(candidate->commands, &command)) {
+        switch (command.kind) {
+        case PQH_LOAD:
+            load(&r);
+            break;
+        case PQH_PREPARE:
+            prepare(&r, &command);
+            break;
+        case PQH_TURN:
+            turn(&r, command.count);
+            break;
+        case PQH_STREAM:
+            stream(&r, command.bytes);
+            break;
+        default:
+            break;
+        }
+        atomic_fetch_add_explicit(&r.slot->done, 1, memory_order_release);
+    }
+    _exit(0);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * One build of libpqkern as a table of functions: loaded by path, linked in
+ * (where there is no shared library), or the built-in reference in the same
+ * clothes.  Only children of run_experiment ever fill one from a file.
+ */
+#ifndef PQH_MODULE_H
+#define PQH_MODULE_H
+
+#include "error.h"
+#include "pqkern.h"
+
+/* What a judged library has to export. */
+#define PQH_MODULE_FUNCTIONS(X)                                                \
+    X(pqk_status_string)                                                       \
+    X(pqk_kernel_count)                                                        \
+    X(pqk_kernel_at)                                                           \
+    X(pqk_kernel_name)                                                         \
+    X(pqk_kernel_available)                                                    \
+    X(pqk_kernel_find)                                                         \
+    X(pqk_index_create)                                                        \
+    X(pqk_index_free)                                                          \
+    X(pqk_index_add)                                                           \
+    X(pqk_index_bytes)                                                         \
+    X(pqk_search_create)                                                       \
+    X(pqk_search_free)                                                         \
+    X(pqk_search_begin)                                                        \
+    X(pqk_search_tables)                                                       \
+    X(pqk_search_probe)                                                        \
+    X(pqk_search_results)                                                      \
+    X(pqk_search_statistics)
+
+struct pqh_module {
+#define PQH_MODULE_MEMBER(name) __typeof__(&name) name;
+    PQH_MODULE_FUNCTIONS(PQH_MODULE_MEMBER)
+#undef PQH_MODULE_MEMBER
+};
+
+/* path may be NULL in a static-only build alone: the functions linked in. */
+int pqh_module_load(const char *path, struct pqh_module *module,
+                    struct pqh_error *err);
+
+/* The reference of reference.h. */
+void pqh_module_reference(struct pqh_module *module);
+
+#endif

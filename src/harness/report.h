@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * What a run found, and the block that says so: exactly once, on every way out.
+ */
+#ifndef PQH_REPORT_H
+#define PQH_REPORT_H
+
+#include "error.h"
+#include "sha256.h"
+#include "statistics.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The version of the block; a key that changes its meaning raises it. */
+#define PQH_CONTRACT 1
+
+enum pqh_exit {
+    PQH_EXIT_OK = 0,
+    PQH_EXIT_ERROR = 1,
+    PQH_EXIT_RECALL = 2,
+    PQH_EXIT_TIME = 3,
+    PQH_EXIT_INTEGRITY = 4,
+    PQH_EXIT_CRASH = 5,
+    PQH_EXIT_UNRESOLVED = 6,
+    PQH_EXIT_USAGE = 64
+};
+
+/* How a run ended. */
+struct pqh_outcome {
+    enum pqh_exit code;
+    const char *status; /* one word */
+    char reason[1200];  /* one line; empty if all is well */
+};
+
+/* Sets the outcome and returns -1, so that a failure is
+ * `return pqh_end(outcome, ...)`. */
+int pqh_end(struct pqh_outcome *outcome, enum pqh_exit code, const char *status,
+            const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* What is not known yet is 0 or empty. */
+struct pqh_report {
+    pthread_mutex_t lock; /* held while members change, and for ever once the
+                             block is printed */
+    uint64_t start;       /* pqh_clock() */
+    const char *json;     /* a file, or NULL */
+
+    char source[64];
+    size_t num_base, num_queries, k;
+    uint64_t seed;
+    double recall, recall_at_k, reference_recall;
+    double nanoseconds, baseline_nanoseconds;
+    double peak_bytes;
+    const char *verdict;
+    char kernel[32], available[192];
+    size_t timings, exact;
+    struct pqh_interval speedup, null; /* ratios */
+    double stream_ns, table_ns, probe_ns;
+    double prepare_seconds, bytes_per_code;
+    double survivors, bytes_read; /* per code */
+    unsigned bound_groups;
+    char library[512], against[512];
+    char library_sha256[PQH_SHA256_HEX];
+};
+
+void pqh_report_init(struct pqh_report *report);
+
+/*
+ * Prints the block and writes the JSON file.  Returns the exit code, which is
+ * the outcome's unless writing failed.  Of several threads that call this one
+ * gets through, the others wait for the process to end.
+ */
+int pqh_report_print(struct pqh_report *report,
+                     const struct pqh_outcome *outcome);
+
+#endif
