@@ -89,6 +89,7 @@ PQK_HARNESS_LIBS += $(PQK_LIBDL) $(PQK_LIBM)
 
 noinst_LTLIBRARIES += libharness.la
 libharness_la_SOURCES = \
+	src/harness/arm.c \
 	src/harness/arm.h \
 	src/harness/cache.c \
 	src/harness/cache.h \
@@ -129,6 +130,11 @@ libharness_la_CPPFLAGS = $(PQK_HARNESS_CPPFLAGS)
 libharness_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 libharness_la_LIBADD = libquantizer.la
 
+bin_PROGRAMS += run_experiment
+run_experiment_SOURCES = src/run_experiment.c
+run_experiment_CPPFLAGS = $(PQK_HARNESS_CPPFLAGS)
+run_experiment_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+run_experiment_LDADD = $(PQK_HARNESS_LIBS)
 
 # --- make bench ------------------------------------------------------------
 

@@ -60,9 +60,17 @@ PQK_TEST_LIBS = tests/libtestlib.la libharness.la libpqkern-core.la
 
 if HAVE_CHECK
 check_PROGRAMS += \
+	tests/check_contract \
 	tests/check_heap \
-	tests/check_kernels
+	tests/check_kernels \
+	tests/check_quantizer
 endif
+
+tests_check_contract_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_contract_SOURCES = \
+	tests/check_contract.c \
+	tests/checked.h
+tests_check_contract_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_heap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_heap_SOURCES = \
@@ -75,6 +83,12 @@ tests_check_kernels_SOURCES = \
 	tests/check_kernels.c \
 	tests/checked.h
 tests_check_kernels_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_quantizer_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_quantizer_SOURCES = \
+	tests/check_quantizer.c \
+	tests/checked.h
+tests_check_quantizer_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 # Shell tests.  Those that run other tests or build something come first, so
 # that they do not end alone.
