@@ -3,6 +3,7 @@
 #include <config.h>
 #endif
 
+#include <dirent.h>
 #include <float.h>
 #include <math.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "testlib.h"
@@ -224,6 +226,98 @@ int test_canaries_intact(const struct test_arena *arena)
                         canary_bytes_before(arena)) &&
            all_canaries(arena->block + arena->block_bytes,
                         canary_bytes_behind(arena));
+}
+
+/* ------------------------------------------------------------------------ */
+/* Files                                                                     */
+
+static void no_file(const char *what, const char *path)
+{
+    fprintf(stderr, "%s\n", test_fault("%s failed for %s", what, path));
+    abort();
+}
+
+const char *test_path(const char *folder, const char *name)
+{
+    static char paths[2][4096];
+    static unsigned turn;
+    char *path = paths[turn++ % 2];
+
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+char *test_folder(const char *name)
+{
+    const char *build = getenv("abs_top_builddir"), *tmp = getenv("TMPDIR");
+    char *folder = test_alloc(4096);
+
+    if (build)
+        snprintf(folder, 4096, "%s/tests/%s-%ld.tmp", build, name,
+                 (long)getpid());
+    else
+        snprintf(folder, 4096, "%s/%s-%ld.tmp", tmp ? tmp : "/tmp", name,
+                 (long)getpid());
+    if (mkdir(folder, 0777) != 0)
+        no_file("mkdir", folder);
+    return folder;
+}
+
+size_t test_count_files(const char *folder)
+{
+    DIR *directory = opendir(folder);
+    size_t count = 0;
+    struct dirent *item;
+
+    if (!directory)
+        no_file("opendir", folder);
+    while ((item = readdir(directory)))
+        count += item->d_name[0] != '.';
+    closedir(directory);
+    return count;
+}
+
+void test_remove_folder(char *folder)
+{
+    DIR *directory = opendir(folder);
+    struct dirent *item;
+
+    if (!directory)
+        no_file("opendir", folder);
+    while ((item = readdir(directory)))
+        if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
+            remove(test_path(folder, item->d_name));
+    closedir(directory);
+    rmdir(folder);
+    free(folder);
+}
+
+unsigned char *test_read_file(const char *path, size_t *num_bytes)
+{
+    FILE *file = fopen(path, "rb");
+    unsigned char *bytes;
+    long size;
+
+    if (!file)
+        return NULL;
+    if (fseek(file, 0, SEEK_END) != 0 || (size = ftell(file)) < 0)
+        no_file("reading", path);
+    rewind(file);
+    bytes = test_alloc((size_t)size);
+    if (fread(bytes, 1, (size_t)size, file) != (size_t)size)
+        no_file("reading", path);
+    fclose(file);
+    *num_bytes = (size_t)size;
+    return bytes;
+}
+
+void test_write_file(const char *path, const void *bytes, size_t num_bytes)
+{
+    FILE *file = fopen(path, "wb");
+
+    if (!file || (num_bytes > 0 && fwrite(bytes, 1, num_bytes, file) !=
+                                       num_bytes) || fclose(file) != 0)
+        no_file("writing", path);
 }
 
 /* ------------------------------------------------------------------------ */

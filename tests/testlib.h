@@ -70,6 +70,22 @@ void test_arena_free(struct test_arena *arena);
 void *test_alloc(size_t bytes);
 
 /* ------------------------------------------------------------------------ */
+/* Files                                                                     */
+
+/* A new folder in the build tree, or else in TMPDIR; to be freed, and removed
+ * with the files in it. */
+char *test_folder(const char *name);
+void test_remove_folder(char *folder);
+size_t test_count_files(const char *folder);
+
+/* folder/name, valid until the call after the next. */
+const char *test_path(const char *folder, const char *name);
+
+/* A whole file; test_read_file returns NULL if there is none. */
+unsigned char *test_read_file(const char *path, size_t *num_bytes);
+void test_write_file(const char *path, const void *bytes, size_t num_bytes);
+
+/* ------------------------------------------------------------------------ */
 /* Random numbers: SplitMix64, the same everywhere                           */
 
 struct test_random {
