@@ -456,16 +456,14 @@ static int run(struct experiment *e, int argc, char **argv,
                struct pqh_outcome *outcome)
 {
     struct pqh_fixture fixture;
+    int bad = take_options(&e->options, argc, argv, outcome);
 
-    if (take_options(&e->options, argc, argv, outcome) != 0) {
-        return -1;
-    }
     e->report.json = e->options.json;
     e->report.k = e->options.settings.k;
     e->report.seed = e->options.settings.seed;
     snprintf(e->report.source, sizeof e->report.source, "%s",
              e->options.request.source);
-    if (find_libraries(e, outcome) != 0 ||
+    if (bad || find_libraries(e, outcome) != 0 ||
         pqh_judge_start(&e->judge, &e->options.settings, &e->report, outcome) !=
             0 ||
         start_watching(e, outcome) != 0 ||
