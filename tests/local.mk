@@ -52,19 +52,36 @@ check_LTLIBRARIES += tests/libtestlib.la
 tests_libtestlib_la_SOURCES = \
 	tests/probing.c \
 	tests/probing.h \
+	tests/scratch.h \
 	tests/testlib.c \
 	tests/testlib.h
 tests_libtestlib_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 
+check_PROGRAMS += tests/selftest
+tests_selftest_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 PQK_TEST_LIBS = tests/libtestlib.la libharness.la libpqkern-core.la
+tests_selftest_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 if HAVE_CHECK
 check_PROGRAMS += \
+	tests/check_api \
 	tests/check_contract \
+	tests/check_floors \
 	tests/check_heap \
+	tests/check_index \
 	tests/check_kernels \
-	tests/check_quantizer
+	tests/check_quantizer \
+	tests/check_sha256 \
+	tests/check_statistics \
+	tests/check_vecs
 endif
+
+tests_check_api_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_api_SOURCES = \
+	tests/check_api.c \
+	tests/checked.h
+tests_check_api_LDFLAGS = $(AM_LDFLAGS) -no-install
+tests_check_api_LDADD = tests/libtestlib.la libpqkern.la libharness.la $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_contract_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_contract_SOURCES = \
@@ -72,11 +89,23 @@ tests_check_contract_SOURCES = \
 	tests/checked.h
 tests_check_contract_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
+tests_check_floors_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_floors_SOURCES = \
+	tests/check_floors.c \
+	tests/checked.h
+tests_check_floors_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
 tests_check_heap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_heap_SOURCES = \
 	tests/check_heap.c \
 	tests/checked.h
 tests_check_heap_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_index_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_index_SOURCES = \
+	tests/check_index.c \
+	tests/checked.h
+tests_check_index_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_kernels_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_kernels_SOURCES = \
@@ -90,9 +119,28 @@ tests_check_quantizer_SOURCES = \
 	tests/checked.h
 tests_check_quantizer_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
+tests_check_sha256_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_sha256_SOURCES = \
+	tests/check_sha256.c \
+	tests/checked.h
+tests_check_sha256_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_statistics_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_statistics_SOURCES = \
+	tests/check_statistics.c \
+	tests/checked.h
+tests_check_statistics_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_vecs_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_vecs_SOURCES = \
+	tests/check_vecs.c \
+	tests/checked.h
+tests_check_vecs_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
 # Shell tests.  Those that run other tests or build something come first, so
 # that they do not end alone.
 PQK_SHELL_TESTS = \
+	tests/judge.sh \
 	tests/nehalem.sh \
 	tests/installed.sh \
 	tests/exported-symbols.sh \
@@ -101,6 +149,22 @@ PQK_SHELL_TESTS = \
 	tests/isa-leak.sh \
 	tests/with-check.sh
 
+# Candidates that cheat, as modules that tests/judge.sh has judged.
+if PQK_SHARED
+PQK_CHEAT_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
+	-rpath /nowhere
+check_LTLIBRARIES += \
+	tests/cheats/cheats.la \
+	tests/cheats/empty.la
+tests_cheats_cheats_la_SOURCES = tests/cheats/cheats.c tests/cheats/honest.h
+tests_cheats_cheats_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+tests_cheats_cheats_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS)
+tests_cheats_cheats_la_LIBADD = $(PQK_LIBM)
+tests_cheats_empty_la_SOURCES = tests/cheats/empty.c
+tests_cheats_empty_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+tests_cheats_empty_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS)
+tests_cheats_empty_la_LIBADD = $(PQK_LIBM)
+endif
 
 TESTS = $(PQK_SHELL_TESTS) $(check_PROGRAMS)
 EXTRA_DIST += $(PQK_SHELL_TESTS) tests/no-emulator
