@@ -43,12 +43,12 @@ static inline void scratch_remove(void)
     nftw(scratch_folder, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* A name in the folder; valid until the eighth call from now. */
+/* A name in the folder; valid for the next 64 calls. */
 static inline const char *scratch(const char *name)
 {
-    static char paths[8][PATH_MAX];
+    static char paths[64][PATH_MAX];
     static unsigned turn;
-    char *path = paths[turn++ % 8];
+    char *path = paths[turn++ % 64];
 
     if (snprintf(path, PATH_MAX, "%s/%s", scratch_folder, name) >= PATH_MAX)
         abort();
