@@ -66,6 +66,7 @@ if HAVE_CHECK
 check_PROGRAMS += \
 	tests/check_api \
 	tests/check_contract \
+	tests/check_fixture \
 	tests/check_floors \
 	tests/check_heap \
 	tests/check_index \
@@ -88,6 +89,12 @@ tests_check_contract_SOURCES = \
 	tests/check_contract.c \
 	tests/checked.h
 tests_check_contract_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_fixture_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_fixture_SOURCES = \
+	tests/check_fixture.c \
+	tests/checked.h
+tests_check_fixture_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_floors_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_floors_SOURCES = \
@@ -136,6 +143,20 @@ tests_check_vecs_SOURCES = \
 	tests/check_vecs.c \
 	tests/checked.h
 tests_check_vecs_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+# The fuzzers as plain tests: the same inputs every time.
+check_PROGRAMS += \
+	tests/fuzz/fuzz_index \
+	tests/fuzz/fuzz_probe
+PQK_FUZZ_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -DPQK_FUZZ_MAIN
+tests_fuzz_fuzz_index_SOURCES = tests/fuzz/fuzz_index.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_index_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_index_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+tests_fuzz_fuzz_index_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+tests_fuzz_fuzz_probe_SOURCES = tests/fuzz/fuzz_probe.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_probe_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_probe_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+tests_fuzz_fuzz_probe_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 # Shell tests.  Those that run other tests or build something come first, so
 # that they do not end alone.
