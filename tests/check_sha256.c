@@ -75,6 +75,7 @@ START_TEST(test_file)
     scratch_write(name, vectors[1].hex, 63);
     ck_assert_int_eq(pqh_sha256_verify(path, hex, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.text, name));
+    ck_assert_ptr_nonnull(strstr(err.text, "64 lower-case"));
     scratch_write(name, vectors[0].hex, 64);
     ck_assert_int_eq(pqh_sha256_verify(path, hex, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.text, vectors[1].hex));
