@@ -55,7 +55,7 @@ AS_IF([test $pqk_have = 1],
     [pqk_kernels_built="$pqk_kernels_built $1"
      pqk_said_$1="yes $PQK_$2_CFLAGS"],
     [test "x$enable_$1" = xno], [pqk_said_$1="no (disabled)"],
-    [pqk_said_$1="no (not for $host_cpu with this compiler)"])
+    [pqk_said_$1="no (not for $host_cpu with this compiler and CFLAGS)"])
 AC_DEFINE_UNQUOTED([PQK_HAVE_$2], [$pqk_have],
     [Define to 1 if the $3 kernel is built, else 0.])
 AC_SUBST([PQK_$2_CFLAGS])
