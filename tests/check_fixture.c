@@ -424,16 +424,22 @@ END_TEST
 START_TEST(test_cache_is_used)
 {
     static uint8_t codes[BASE * M];
+    static int32_t truth[QUERIES * 100];
     struct pqh_fixture fixture;
     struct pqh_error err;
 
     load_tiny(&fixture);
     pqh_fixture_free(&fixture);
     codes[5] = 77;
+    truth[105] = 33;
     ck_assert_int_eq(
         pqh_vecs_write(cached("codes-"), PQH_BVECS, codes, BASE, M, &err), 0);
+    ck_assert_int_eq(
+        pqh_vecs_write(cached("truth-"), PQH_IVECS, truth, QUERIES, 100, &err),
+        0);
     load_tiny(&fixture);
     ck_assert_mem_eq(fixture.codes, codes, sizeof codes);
+    ck_assert_uint_eq(fixture.truth[fixture.truth_k + 5], 33);
     pqh_fixture_free(&fixture);
 }
 END_TEST
@@ -576,6 +582,36 @@ START_TEST(test_sample)
 }
 END_TEST
 
+/* More rows than one block has. */
+START_TEST(test_blocks)
+{
+    enum { ROWS = 70000 };
+    static float rows[ROWS * DIM], centroids[256 * DIM];
+    static uint8_t codes[ROWS * M];
+    pqk_codebook codebook = {M, 256, DIM / M, centroids};
+    struct pqh_fixture fixture;
+    struct pqh_error err;
+    uint32_t expected[10];
+
+    make_rows(rows, TEST_COUNT(rows), 5);
+    make_rows(centroids, TEST_COUNT(centroids), 6);
+    write_floats("tiny/t_base.fvecs", rows, ROWS);
+    ck_assert_int_eq(pqh_vecs_write(scratch("tiny/t_codebook.fvecs"), PQH_FVECS,
+                                    centroids, M * 256, DIM / M, &err),
+                     0);
+    load_tiny(&fixture);
+    ck_assert_uint_eq(fixture.num_base, ROWS);
+    CHECK_OK(pqk_encode(&codebook, rows, ROWS, 2, codes));
+    ck_assert_mem_eq(fixture.codes, codes, sizeof codes);
+    for (size_t q = 0; q < QUERIES; q++) {
+        plain_truth(rows, ROWS, queries[q], DIM, 10, expected);
+        ck_assert_mem_eq(fixture.truth + q * fixture.truth_k, expected,
+                         sizeof expected);
+    }
+    pqh_fixture_free(&fixture);
+}
+END_TEST
+
 /* A truth that came with the data is believed if it can be right. */
 START_TEST(test_truth_file)
 {
@@ -684,6 +720,7 @@ START_TEST(test_auto)
     ck_assert_str_eq(fixture.source, "photos");
     pqh_fixture_free(&fixture);
     rename_tiny("sift");
+    rename_tiny("sif"); /* another set */
     ck_assert_int_eq(load_sized("auto", 0, 0, 1, &fixture, &err), 0);
     ck_assert_str_eq(fixture.source, "sift1m");
     ck_assert_uint_eq(fixture.num_base, BASE);
@@ -851,6 +888,7 @@ int main(void)
     add(suite, "cache cannot be written", test_cache_cannot_be_written, 0, 1);
     add(suite, "data changes", test_data_changes, 0, 1);
     add(suite, "sample", test_sample, 0, 1);
+    add(suite, "blocks", test_blocks, 0, 1);
     add(suite, "truth file", test_truth_file, 0, 1);
     add(suite, "bad folder", test_bad_folder, 0, 1);
     add(suite, "bad row", test_bad_row, 0, 1);
