@@ -55,6 +55,7 @@ static void set_up(void)
     write_floats("tiny/t_base.fvecs", base[0], BASE);
     write_floats("tiny/t_query.fvecs", queries[0], QUERIES);
     write_floats("tiny/t_learn.fvecs", learn[0], LEARN);
+    scratch_write(scratch("tiny/._t_base.fvecs"), "hidden", 6);
 }
 
 static int load_sized(const char *source, size_t num_base, size_t num_queries,
