@@ -160,8 +160,8 @@ static void check_rows(int variant, const struct rows_case *wanted,
 {
     struct row_major rows = make_rows(variant, wanted, random);
     const size_t n = wanted->n;
-    const size_t ks[] = {0,         1,     2, 10, n / 3 + 1, n > 0 ? n - 1 : 3,
-                         n > 0 ? n : 1, n + 1, n + 7};
+    const size_t ks[] = {0,         1,         2,     10,   n / 3 + 1,
+                         n * 2 / 3, n - n / 8, n + 1, n + 7};
 
     for (size_t i = 0; i < TEST_COUNT(ks); i++)
         CHECK_NO_FAULT(probing_row_major(&rows, ks[i]));
@@ -205,7 +205,7 @@ END_TEST
 
 START_TEST(test_rows_attacks)
 {
-    static const size_t attacked[] = {16, 16, 3, 8, 33};
+    static const size_t attacked[] = {16, 16, 16, 3, 8, 33, 255};
     struct test_random random = {5};
 
     for (int table = 0; table < TEST_TABLE_KINDS; table++)
@@ -287,6 +287,62 @@ START_TEST(test_rows_held)
 }
 END_TEST
 
+/* One heap goes through all variants, with pushes in between: whatever a probe
+ * makes of it inside, it is a heap again afterwards. */
+static void hand_on(const struct row_major *rows, size_t k,
+                    struct test_random *random)
+{
+    const size_t M = rows->num_sub_vectors, n = rows->num_vectors;
+    const pqk_distance_table table = {M, (float *)(uintptr_t)rows->entries};
+    uint64_t *storage = test_alloc(pqk_top_k_heap_storage(k) * 8);
+    pqk_neighbor *found = test_alloc(k * sizeof *found);
+    pqk_neighbor *expected =
+        test_alloc((n + 1) * (test_variant_count() + 1) * sizeof *expected);
+    pqk_top_k_heap heap;
+    size_t total = 0, count;
+
+    pqk_top_k_heap_init(&heap, storage, k);
+    for (size_t v = 0; v <= test_variant_count(); v++) {
+        const pqk_kernel *kernel = v ? test_variant(v - 1) : rows->kernel;
+        float distance = rows->expected[test_below(random, n)].distance;
+
+        CHECK_OK(pqk_probe_pq_l2_top_k_with(kernel, &table, rows->codes, n,
+                                            &heap));
+        memcpy(expected + total, rows->expected, n * sizeof *expected);
+        total += n;
+        expected[total++] = (pqk_neighbor){(uint32_t)v, distance};
+        pqk_top_k_heap_push(&heap, (uint32_t)v, distance);
+    }
+    test_sort_results(expected, total);
+    count = pqk_top_k_heap_into_sorted(&heap, found);
+    CHECK_NO_FAULT(
+        test_compare(expected, total < k ? total : k, 0, found, count));
+    free(expected);
+    free(found);
+    free(storage);
+}
+
+START_TEST(test_rows_handed_on)
+{
+    static const size_t ks[] = {1, 7, 100, 500, 3000};
+    static const enum test_table_kind tables[] = {
+        TEST_TABLE_REAL, TEST_TABLE_INTEGERS, TEST_TABLE_INF_MOST,
+        TEST_TABLE_NAN_SOME};
+    struct test_random random = {21};
+
+    for (size_t t = 0; t < TEST_COUNT(tables); t++)
+        for (size_t k = 0; k < TEST_COUNT(ks); k++) {
+            struct rows_case wanted = {16, 1 + test_below(&random, 400),
+                                       tables[t], TEST_CODES_UNIFORM, 0};
+            struct row_major rows = make_rows(_i, &wanted, &random);
+
+            test_subcase(", handed on, k %zu", ks[k]);
+            hand_on(&rows, ks[k], &random);
+            free_rows(&rows);
+        }
+}
+END_TEST
+
 /* ------------------------------------------------------------------------ */
 /* The prepared path                                                         */
 
@@ -305,7 +361,7 @@ static void check_prepared(struct door *door, enum test_codes_kind kind,
                            size_t n, const float *queries, size_t num_queries,
                            struct test_random *random)
 {
-    const size_t ks[] = {0, 1, 10, n / 3 + 1, n, n + 1, n + 7};
+    const size_t ks[] = {0, 1, 10, n / 3 + 1, n * 2 / 3, n, n + 1, n + 7};
     uint8_t *codes = make_codes(kind, n, &door->codebook, random);
     struct prepared_probe probe = {codes, n,  queries,        num_queries,
                                    ks,    TEST_COUNT(ks), 0};
@@ -443,7 +499,7 @@ static void check_attack(int variant, enum test_table_kind kind, size_t M,
 START_TEST(test_prepared_attacks)
 {
     static const size_t shapes[][2] = {
-        {16, 256}, {16, 100}, {16, 16}, {3, 256}, {33, 256}};
+        {16, 256}, {16, 100}, {16, 16}, {3, 256}, {33, 256}, {255, 256}};
     struct test_random random = {11};
 
     for (int table = 0; table < TEST_TABLE_POSITIVE_KINDS; table++)
@@ -502,7 +558,7 @@ START_TEST(test_prepared_batches)
         CHECK_NO_FAULT(
             probing_open(&door, test_variant((size_t)_i), &codebook));
         for (size_t b = 0; b < TEST_COUNT(batches); b++) {
-            size_t n = 1 + test_below(&random, test_scaled(1500));
+            size_t n = 1 + test_below(&random, test_scaled(700));
 
             test_case("%s: batch of %zu, M %zu, n %zu, seed %llx",
                       variant_name(_i), batches[b], ms[s], n,
@@ -632,8 +688,9 @@ static float *near_queries(const pqk_codebook *codebook, const uint8_t *codes,
             float value = codebook->centroids[(m * codebook->num_centroids +
                                                row[m]) * d + i % d];
 
+            /* The second one is a row: its distance is 0. */
             queries[q * M * d + i] =
-                value + 0.4f * queries[q * M * d + i];
+                value + (q == 1 ? 0.0f : 0.4f) * queries[q * M * d + i];
         }
     }
     return queries;
@@ -715,13 +772,17 @@ START_TEST(test_large_shapes)
 {
     static const size_t shapes[][2] = {{32, 256}, {96, 256}, {8, 256},
                                        {16, 100}, {16, 16},  {17, 256},
-                                       {1, 256},  {2, 256},  {256, 256}};
+                                       {1, 256},  {2, 256},  {256, 256},
+                                       {4, 256}};
     struct test_random random = {15};
 
     for (size_t s = 0; s < TEST_COUNT(shapes); s++) {
         struct large_case large = {shapes[s][0], shapes[s][1], 2,
                                    480000 / (16 + shapes[s][0]), s % 2 == 0,
                                    (enum arrangement)(s % ARRANGEMENTS)};
+
+        if (shapes[s][0] == 4)
+            large.n = 140011; /* more than 16 bits count, signed or not */
 
         check_large(_i, &large, 2, &random);
     }
@@ -896,8 +957,8 @@ static void check_search(struct partitions *parts, size_t num_queries,
 START_TEST(test_partitions)
 {
     static const size_t shapes[][2] = {{16, 256}, {16, 50}, {5, 256}, {32, 16}};
-    static const size_t ks[] = {0, 1, 10, 100, 1500, 3000};
-    static const size_t batches[] = {1, 2, 3, 16, 17};
+    static const size_t ks[] = {0, 1, 10, 1500, 3000};
+    static const size_t batches[] = {1, 3, 17};
     struct test_random random = {18};
 
     for (size_t s = 0; s < TEST_COUNT(shapes); s++) {
@@ -943,6 +1004,62 @@ START_TEST(test_probe_again)
     CHECK_THAT(count == 0, "results were not taken out: %zu", count);
     free(query);
     free_partitions(&parts);
+}
+END_TEST
+
+/* One query's tables serve many partitions, probed from the last to the first:
+ * what comes later has lower ids, and wins its ties with what is held. */
+static void check_partition_ties(int variant, enum test_table_kind kind,
+                                 size_t M, struct test_random *random)
+{
+    static const size_t sizes[] = {200, 3, 64, 501, 65, 1, 130};
+    static const size_t ks[] = {1, 5, 60, 400, 964};
+    const size_t total = 964;
+    pqk_codebook codebook = attacking_codebook(kind, M, 256, random);
+    float *query = test_alloc(M * sizeof *query);
+    float *entries = test_alloc(M * PQK_TABLE_STRIDE * sizeof *entries);
+    uint8_t *codes = make_codes(TEST_CODES_UNIFORM, total, &codebook, random);
+    pqk_neighbor *expected, *found = test_alloc(total * sizeof *found);
+    pqk_index *index = NULL;
+    pqk_search *search = NULL;
+    size_t first = 0, count = 0;
+
+    test_case("%s: ties of partitions, M %zu, %s table", variant_name(variant),
+              M, test_table_name(kind));
+    CHECK_OK(
+        pqk_index_create(&codebook, test_variant((size_t)variant), &index));
+    for (size_t p = 0; p < TEST_COUNT(sizes); p++, first += sizes[p - 1])
+        CHECK_OK(pqk_index_add(index, codes + first * M, sizes[p]));
+    CHECK_OK(pqk_search_create(index, 1, total, &search));
+    pqh_reference_table(query, &codebook, entries);
+    expected = probing_reference(entries, M, codes, total);
+    for (size_t k = 0; k < TEST_COUNT(ks); k++) {
+        test_subcase(", k %zu", ks[k]);
+        CHECK_OK(pqk_search_begin(search, 1, ks[k]));
+        CHECK_OK(pqk_search_tables(search, query));
+        for (size_t p = TEST_COUNT(sizes); p-- > 0;)
+            CHECK_OK(pqk_search_probe(search, p));
+        CHECK_OK(pqk_search_results(search, 0, found, &count));
+        CHECK_NO_FAULT(test_compare(expected, ks[k], 0, found, count));
+    }
+    pqk_search_free(search);
+    pqk_index_free(index);
+    free(found);
+    free(expected);
+    free(codes);
+    free(entries);
+    free(query);
+    free_codebook(&codebook);
+}
+
+START_TEST(test_partition_ties)
+{
+    struct test_random random = {22};
+
+    for (int kind = 0; kind < TEST_TABLE_POSITIVE_KINDS; kind++) {
+        check_partition_ties(_i, (enum test_table_kind)kind, 16, &random);
+        check_partition_ties(_i, (enum test_table_kind)kind, 2, &random);
+    }
 }
 END_TEST
 
@@ -1001,6 +1118,8 @@ int main(void)
     add_case(suite, "row-major attacks", test_rows_attacks, 20, 0, variants);
     add_case(suite, "row-major every k", test_rows_every_k, 20, 0, variants);
     add_case(suite, "row-major held", test_rows_held, 20, 0, variants);
+    add_case(suite, "row-major handed on", test_rows_handed_on, 20, 0,
+             variants);
     add_case(suite, "prepared shapes", test_prepared_shapes, 40, 0, variants);
     add_case(suite, "prepared tables", test_prepared_tables, 20, 0, variants);
     add_case(suite, "prepared lengths", test_prepared_lengths, 20, 0, variants);
@@ -1014,6 +1133,7 @@ int main(void)
     add_case(suite, "large row-major", test_large_rows_attacks, 40, 0,
              variants);
     add_case(suite, "partitions", test_partitions, 40, 0, variants);
+    add_case(suite, "partition ties", test_partition_ties, 20, 0, variants);
     add_case(suite, "probe again", test_probe_again, 4, 0, variants);
     add_case(suite, "growing", test_growing, 20, 0, variants);
     return run_suite(suite);

@@ -416,9 +416,11 @@ static const char *const table_names[TEST_TABLE_KINDS] = {
     [TEST_TABLE_NAN_MOST] = "nan-most",
     [TEST_TABLE_NAN_ALL] = "nan-all",
     [TEST_TABLE_CONSTANT_ROWS] = "constant-rows",
+    [TEST_TABLE_HIGH] = "high",
     [TEST_TABLE_NEGATIVE] = "negative",
     [TEST_TABLE_NEGATIVE_ALL] = "negative-all",
     [TEST_TABLE_CANCEL] = "cancel",
+    [TEST_TABLE_OFFSETS] = "offsets",
     [TEST_TABLE_INF_BOTH] = "inf-both",
     [TEST_TABLE_ANY_BITS] = "any-bits",
 };
@@ -531,6 +533,11 @@ static float entry(enum test_table_kind kind, size_t m, size_t last,
                                                           m % 20));
     case TEST_TABLE_OVERFLOW:
         return FLT_MAX / 8.0f * test_uniform(random);
+    case TEST_TABLE_OFFSETS:
+        return (m % 2 ? 1048576.0f : -1048576.0f) + test_uniform(random);
+    case TEST_TABLE_HIGH:
+        return test_below(random, 100) ? 1.0f - 0.1f * test_uniform(random)
+                                       : 0.0f;
     case TEST_TABLE_CONSTANT_ROWS:
         return m % 3 == 1 ? 100.0f : test_uniform(random);
     default:

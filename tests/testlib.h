@@ -131,10 +131,12 @@ enum test_table_kind {
     TEST_TABLE_NAN_MOST,
     TEST_TABLE_NAN_ALL,
     TEST_TABLE_CONSTANT_ROWS, /* some sub-vectors separate nothing */
+    TEST_TABLE_HIGH,          /* near the largest: quantized sums run over */
     TEST_TABLE_POSITIVE_KINDS, /* those below cannot come from distances */
     TEST_TABLE_NEGATIVE = TEST_TABLE_POSITIVE_KINDS,
     TEST_TABLE_NEGATIVE_ALL,
-    TEST_TABLE_CANCEL, /* large terms of either sign that cancel */
+    TEST_TABLE_CANCEL,  /* large terms of either sign that cancel */
+    TEST_TABLE_OFFSETS, /* the same, and all sums come out small */
     TEST_TABLE_INF_BOTH,
     TEST_TABLE_ANY_BITS,
     TEST_TABLE_KINDS

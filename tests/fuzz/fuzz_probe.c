@@ -89,26 +89,27 @@ static void row_major(struct choices *c, struct fuzz_input *input)
     free(entries);
 }
 
-/* Centroids at least as odd as the tables are: d = 1, and a query that is 0 in
- * most places. */
+/* Centroids at least as odd as the tables are, and queries that are 0 in most
+ * places. */
 static void prepared(struct choices *c, struct fuzz_input *input)
 {
     const size_t K = fuzz_byte(input) % 3 ? 256 : 1 + fuzz_below(input, 256);
+    const size_t d = 1 + fuzz_byte(input) % 9, dim = c->M * d;
     const size_t num_queries = 1 + fuzz_below(input, 5);
-    float *values = test_alloc((c->M * PQK_TABLE_STRIDE + num_queries * c->M) *
-                               sizeof *values);
+    float *values =
+        test_alloc(dim * (PQK_TABLE_STRIDE + num_queries) * sizeof *values);
     uint8_t *codes = test_alloc(c->n * c->M);
-    pqk_codebook codebook = {c->M, K, 1, values};
+    pqk_codebook codebook = {c->M, K, d, values};
     struct prepared_probe probe = {
-        codes, c->n, values + c->M * K, num_queries, &c->k, 1, c->placement};
+        codes, c->n, values + dim * K, num_queries, &c->k, 1, c->placement};
     struct door door;
 
     describe(c, "prepared");
-    test_fill_table(c->table, c->M, values, &c->random);
-    memset(values + c->M * K, 0, num_queries * c->M * sizeof *values);
+    test_fill_table(c->table, dim, values, &c->random);
+    memset(values + dim * K, 0, num_queries * dim * sizeof *values);
     test_fill_codes(c->codes, c->n, c->M, K, codes, &c->random);
     scatter(input, codes, c->n * c->M, K, values,
-            c->M * K + num_queries * c->M);
+            dim * (K + num_queries));
     fuzz_check(probing_open(&door, c->kernel, &codebook));
     fuzz_check(probing_prepared(&door, &probe));
     probing_close(&door);
