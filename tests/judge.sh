@@ -121,7 +121,7 @@ if test -z "$EMULATOR"; then
     judged writes-outside 4 integrity 'around the results'
     judged claims-more 4 integrity 'more than k'
     judged brief-threads 4 integrity 'threads that were gone'
-    judged slow-clock 4 integrity 'the clock lies'
+    judged slow-clock 4 integrity 'the clock lies' --source photos
     judged fast-if-known 4 integrity 'times as fast' --source photos
     judged right-if-known 4 integrity 'queries of the fixture find' \
         --source photos

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,27 @@ uint64_t pqh_arm_other_cpu(const struct pqh_arm *arm)
     uint64_t now = read_other_cpu(arm->pid);
 
     return now > arm->other_cpu_ns ? now - arm->other_cpu_ns : 0;
+}
+
+/* The processor that a process ran on last; -1 if the system does not tell. */
+static int last_processor(pid_t pid)
+{
+    char path[64], line[1024];
+    const char *at = NULL;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    file = fopen(path, "re");
+    if (file != NULL) {
+        if (fgets(line, sizeof line, file) != NULL) {
+            at = strrchr(line, ')'); /* ends field 2, the name */
+        }
+        fclose(file);
+    }
+    for (int field = 2; at != NULL && field < 39; field++) {
+        at = strchr(at + 1, ' ');
+    }
+    return at != NULL ? atoi(at) : -1;
 }
 
 double pqh_arm_peak_bytes(const struct pqh_arm *arm)
@@ -417,6 +439,8 @@ int pqh_arm_turn(struct pqh_arm *arm, const float *queries, size_t dim,
                  struct pqh_reply *replies, struct pqh_outcome *outcome)
 {
     struct pqh_command command = {.kind = PQH_TURN, .count = (uint32_t)count};
+    int before = sched_getcpu();
+    int child;
 
     if (send_command(arm, &command, outcome) != 0) {
         return -1;
@@ -430,6 +454,10 @@ int pqh_arm_turn(struct pqh_arm *arm, const float *queries, size_t dim,
     if (await(arm, &arm->setup.slot->done, arm->sent, 1, limit, "ending a turn",
               outcome) != 0) {
         return -1;
+    }
+    child = last_processor(arm->pid);
+    for (size_t i = 0; i < count; i++) {
+        replies[i].shared = child == before || child == sched_getcpu();
     }
     return check_conduct(arm, outcome);
 }

@@ -64,7 +64,7 @@ uint64_t pqh_clock(void)
 
 void pqh_relax(unsigned *spins)
 {
-    if (++*spins > 1000) {
+    if (++*spins > 200) {
         sched_yield();
         return;
     }

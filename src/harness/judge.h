@@ -68,8 +68,9 @@ struct pqh_judge {
 
     /* What was seen. */
     double first_query_ns, prepare_ns;
-    struct pqh_series claimed[PQH_MAX_ARMS], excess[PQH_MAX_ARMS];
-    struct pqh_series speed, null, stream; /* one a round */
+    struct pqh_series claimed[PQH_MAX_ARMS];
+    struct pqh_series excess[PQH_MAX_ARMS][2]; /* own processor, shared */
+    struct pqh_series speed, null, stream;     /* one a round */
     struct pqh_series speed_known, speed_new;
     double log_ns[PQH_MAX_ARMS], log_table, log_probe; /* sums */
     size_t known, fresh;               /* the fixture's queries; others */
