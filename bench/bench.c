@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The micro-benchmarks: building a table, probing row-major codes, probing
+ * prepared codes, and a whole query, for every variant that runs here.
+ *
+ * Inputs are fixed.  Variants take turns in random order within a round, on the
+ * same query; a ratio is the median over the rounds of the ratio within one, so
+ * that what slows a whole round down cancels.  For a decision use
+ * run_experiment, which checks answers and trusts nobody; this is to look at.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "harness/random.h"
+#include "harness/statistics.h"
+#include "pqkern.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    M = 16,
+    CENTROIDS = 256,
+    SUB_DIM = 8,
+    DIM = M * SUB_DIM,
+    CODES = 65536,
+    TRAINED = 8192,
+    QUERIES = 64,
+    K = 10,
+    MAX_VARIANTS = 16,
+    MAX_ROUNDS = 301,
+    MIN_ROUNDS = 15
+};
+
+/* For all rounds of one benchmark. */
+#define SECONDS 3.0
+
+enum part { TABLE, PROBE_ROWS, PROBE_PREPARED, WHOLE, PARTS };
+
+static const struct {
+    const char *name;
+    int repeats; /* calls between two looks at the clock */
+} parts[PARTS] = {{"table build", 32},
+                  {"probe, row-major codes", 1},
+                  {"probe, prepared codes", 4},
+                  {"one query, end to end", 4}};
+
+struct variant {
+    const pqk_kernel *kernel;
+    pqk_index *index;
+    pqk_search *search;
+    double ns[MAX_ROUNDS];
+    double ratios[MAX_ROUNDS];
+};
+
+struct bench {
+    float *centroids, *queries;
+    uint8_t *codes;
+    pqk_codebook codebook;
+    pqk_distance_table table;
+    uint64_t *heap;
+    size_t count;
+    struct variant variants[MAX_VARIANTS];
+};
+
+static void ok(pqk_status status, const char *what)
+{
+    if (status != PQK_OK) {
+        fprintf(stderr, "bench: %s: %s\n", what, pqk_status_string(status));
+        exit(EXIT_FAILURE);
+    }
+}
+
+static void *need(size_t bytes)
+{
+    void *memory = malloc(bytes);
+
+    if (memory == NULL) {
+        fputs("bench: out of memory\n", stderr);
+        exit(EXIT_FAILURE);
+    }
+    return memory;
+}
+
+static float unit(uint64_t *random)
+{
+    return (float)(pqh_random_next(random) >> 40) * 0x1p-24f;
+}
+
+/* Vectors in clusters, as real ones are: the sum of a few uniform numbers round
+ * one of 256 centres. */
+static void make_vectors(float *vectors, size_t count, const float *centres,
+                         uint64_t *random)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t centre = pqh_random_next(random) % 256;
+        for (size_t d = 0; d < DIM; d++) {
+            float noise = unit(random) + unit(random) + unit(random) - 1.5f;
+            vectors[i * DIM + d] = centres[centre * DIM + d] + 0.5f * noise;
+        }
+    }
+}
+
+static void make_inputs(struct bench *b)
+{
+    uint64_t random = 42;
+    float *centres = need(256 * DIM * sizeof(float));
+    float *vectors = need((size_t)CODES * DIM * sizeof(float));
+
+    b->centroids = need((size_t)M * CENTROIDS * SUB_DIM * sizeof(float));
+    b->queries = need((size_t)QUERIES * DIM * sizeof(float));
+    b->codes = need((size_t)CODES * M);
+    b->table.entries = need((size_t)M * PQK_TABLE_STRIDE * sizeof(float));
+    for (size_t i = 0; i < 256 * DIM; i++) {
+        centres[i] = unit(&random);
+    }
+    make_vectors(vectors, CODES, centres, &random);
+    make_vectors(b->queries, QUERIES, centres, &random);
+    b->heap = need(pqk_top_k_heap_storage(K) * sizeof *b->heap);
+    b->codebook = (pqk_codebook){M, CENTROIDS, SUB_DIM, b->centroids};
+    ok(pqk_train_codebook(vectors, TRAINED, &b->codebook, 4, 1, 2,
+                          b->centroids),
+       "training");
+    ok(pqk_encode(&b->codebook, vectors, CODES, 2, b->codes), "encoding");
+    free(vectors);
+    free(centres);
+}
+
+static void make_variants(struct bench *b)
+{
+    for (size_t i = 0; i < pqk_kernel_count(); i++) {
+        const pqk_kernel *kernel = pqk_kernel_at(i);
+        struct variant *v = &b->variants[b->count];
+        if (!pqk_kernel_available(kernel) || b->count == MAX_VARIANTS) {
+            printf("not available here: %s\n", pqk_kernel_name(kernel));
+            continue;
+        }
+        v->kernel = kernel;
+        ok(pqk_index_create(&b->codebook, kernel, &v->index), "index");
+        ok(pqk_index_add(v->index, b->codes, CODES), "index");
+        ok(pqk_search_create(v->index, 1, K, &v->search), "search");
+        b->count++;
+    }
+}
+
+static double clock_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static void whole_query(const struct variant *v, const float *query)
+{
+    pqk_neighbor neighbors[K];
+    size_t count;
+
+    ok(pqk_search_begin(v->search, 1, K), "begin");
+    ok(pqk_search_tables(v->search, query), "tables");
+    ok(pqk_search_probe(v->search, 0), "probe");
+    ok(pqk_search_results(v->search, 0, neighbors, &count), "results");
+}
+
+static void table(struct bench *b, const struct variant *v, const float *query)
+{
+    ok(pqk_compute_distance_table_l2_with(v->kernel, query, &b->codebook,
+                                          &b->table),
+       "table");
+}
+
+static void probe_rows(struct bench *b, const struct variant *v)
+{
+    pqk_top_k_heap heap;
+
+    pqk_top_k_heap_init(&heap, b->heap, K);
+    ok(pqk_probe_pq_l2_top_k_with(v->kernel, &b->table, b->codes, CODES, &heap),
+       "probe");
+}
+
+/* Nanoseconds of one call, the mean of a few, after one that warms up. */
+static double time_part(struct bench *b, enum part part,
+                        const struct variant *v, const float *query)
+{
+    double total = 0.0;
+
+    table(b, v, query);
+    for (int i = -1; i < parts[part].repeats; i++) {
+        double start;
+        if (part == PROBE_PREPARED) {
+            ok(pqk_search_begin(v->search, 1, K), "begin");
+            ok(pqk_search_tables(v->search, query), "tables");
+        }
+        start = clock_ns();
+        switch (part) {
+        case TABLE:
+            table(b, v, query);
+            break;
+        case PROBE_ROWS:
+            probe_rows(b, v);
+            break;
+        case PROBE_PREPARED:
+            ok(pqk_search_probe(v->search, 0), "probe");
+            break;
+        default:
+            whole_query(v, query);
+            break;
+        }
+        total += i < 0 ? 0.0 : clock_ns() - start;
+    }
+    return total / parts[part].repeats;
+}
+
+static void shuffle(size_t *order, size_t count, uint64_t *random)
+{
+    for (size_t i = count; i > 1; i--) {
+        size_t j = pqh_random_next(random) % i;
+        size_t at = order[i - 1];
+        order[i - 1] = order[j];
+        order[j] = at;
+    }
+}
+
+static void print_row(struct variant *v, size_t rounds)
+{
+    struct pqh_interval ns, ratio;
+
+    pqh_sort(v->ns, rounds);
+    pqh_sort(v->ratios, rounds);
+    ns = pqh_median_interval(v->ns, rounds);
+    ratio = pqh_median_interval(v->ratios, rounds);
+    printf("  %-12s %12.0f  [%.0f, %.0f] %*s %8.3f  [%.3f, %.3f]\n",
+           pqk_kernel_name(v->kernel), ns.estimate, ns.low, ns.high,
+           (int)(20 - snprintf(NULL, 0, "[%.0f, %.0f]", ns.low, ns.high)), "",
+           ratio.estimate, ratio.low, ratio.high);
+}
+
+static void run_part(struct bench *b, enum part part, uint64_t *random)
+{
+    size_t order[MAX_VARIANTS];
+    double start = clock_ns();
+    size_t rounds = 0;
+
+    for (size_t i = 0; i < b->count; i++) {
+        order[i] = i;
+    }
+    while (rounds < MAX_ROUNDS &&
+           (rounds < MIN_ROUNDS || clock_ns() - start < SECONDS * 1e9)) {
+        const float *query = b->queries + rounds % QUERIES * DIM;
+        shuffle(order, b->count, random);
+        for (size_t i = 0; i < b->count; i++) {
+            struct variant *v = &b->variants[order[i]];
+            v->ns[rounds] = time_part(b, part, v, query);
+        }
+        for (size_t i = 0; i < b->count; i++) {
+            b->variants[i].ratios[rounds] =
+                b->variants[0].ns[rounds] / b->variants[i].ns[rounds];
+        }
+        rounds++;
+    }
+    printf("\n%s (%zu rounds)\n", parts[part].name, rounds);
+    printf("  %-12s %12s  %-20s %9s  %s\n", "variant", "ns", "95 %", "speed-up",
+           "95 %");
+    for (size_t i = 0; i < b->count; i++) {
+        print_row(&b->variants[i], rounds);
+    }
+}
+
+int main(void)
+{
+    static struct bench b;
+    uint64_t random = 1;
+
+    printf("pqkern %s: %d codes of %d bytes, %d centroids, %d dimensions, "
+           "k = %d\n",
+           pqk_version(), CODES, M, CENTROIDS, DIM, K);
+    make_inputs(&b);
+    make_variants(&b);
+    for (int part = 0; part < PARTS; part++) {
+        run_part(&b, (enum part)part, &random);
+    }
+    for (size_t i = 0; i < b.count; i++) {
+        pqk_search_free(b.variants[i].search);
+        pqk_index_free(b.variants[i].index);
+    }
+    free(b.heap);
+    free(b.table.entries);
+    free(b.codes);
+    free(b.queries);
+    free(b.centroids);
+    return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
