@@ -133,11 +133,12 @@ typedef struct pqk_neighbor {
 /**
  * \brief       The k best of what was pushed, in memory that the caller owns
  *
- * The members are for the library; read nothing from them but k and length.
+ * The members are for the library; read nothing from them but k.
  */
 typedef struct pqk_top_k_heap {
     size_t k;        /**< how many are wanted */
-    size_t length;   /**< how many are held */
+    size_t length;   /**< how many are held, sometimes more than k */
+    uint64_t bound;  /**< no key above this can be among the k best */
     uint64_t *keys;  /**< (distance, id) as one ordered integer each */
 } pqk_top_k_heap;
 

@@ -10,73 +10,145 @@
 #include "kernels/common.h"
 
 /* ------------------------------------------------------------------------ */
-/* Top-k: a binary max-heap of (distance, id) keys, the worst at the root    */
+/* Top-k: keys are appended while they are within the bound.  When the memory
+ * is full, a selection keeps the k best, and the worst of them is the new
+ * bound.  A push costs a store, whatever k is; a heap costs log k.          */
+
+/* Selections are k + SLACK pushes apart, which makes them cheap for small k;
+ * every one of those pushes still sees the old bound, which wants it small. */
+#define SLACK 24
 
 size_t pqk_top_k_heap_storage(size_t k)
 {
-    return k;
+    if (k == 0)
+        return 0;
+    return k > (SIZE_MAX - SLACK) / 2 ? SIZE_MAX : 2 * k + SLACK;
+}
+
+/* No key is 0, and none is above UINT64_MAX. */
+static uint64_t open_bound(size_t k)
+{
+    return k == 0 ? 0 : UINT64_MAX;
 }
 
 void pqk_top_k_heap_init(pqk_top_k_heap *heap, uint64_t *storage, size_t k)
 {
     heap->k = k;
     heap->length = 0;
+    heap->bound = open_bound(k);
     heap->keys = storage;
 }
 
-/* Moves the hole at `hole` down until key fits into it. */
-static void sift_down(uint64_t *keys, size_t length, size_t hole, uint64_t key)
+static inline void swap_keys(uint64_t *a, uint64_t *b)
 {
-    for (;;) {
-        size_t child = 2 * hole + 1;
+    uint64_t key = *a;
 
-        if (child >= length)
-            break;
-        if (child + 1 < length && keys[child + 1] > keys[child])
-            child++;
-        if (keys[child] <= key)
-            break;
-        keys[hole] = keys[child];
-        hole = child;
-    }
-    keys[hole] = key;
+    *a = *b;
+    *b = key;
 }
 
-static void sift_up(uint64_t *keys, size_t hole, uint64_t key)
+/*
+ * Hoare's partition around the median of three: afterwards no key before the
+ * returned position is greater than one at or behind it, and both parts have at
+ * least one key.  Needs length >= 2.
+ */
+static size_t partition_keys(uint64_t *keys, size_t length)
 {
-    while (hole > 0) {
-        size_t parent = (hole - 1) / 2;
+    uint64_t *middle = &keys[(length - 1) / 2];
+    uint64_t *last = &keys[length - 1];
+    size_t left = 0, right = length - 1;
+    uint64_t pivot;
 
-        if (keys[parent] >= key)
-            break;
-        keys[hole] = keys[parent];
-        hole = parent;
+    if (*middle < keys[0])
+        swap_keys(middle, keys);
+    if (*last < keys[0])
+        swap_keys(last, keys);
+    if (*last < *middle)
+        swap_keys(last, middle);
+    pivot = *middle;
+    for (;;) {
+        while (keys[left] < pivot)
+            left++;
+        while (keys[right] > pivot)
+            right--;
+        if (left >= right)
+            return right + 1;
+        swap_keys(&keys[left++], &keys[right--]);
     }
-    keys[hole] = key;
+}
+
+/* Puts the k smallest keys first, in any order. */
+static void select_keys(uint64_t *keys, size_t length, size_t k)
+{
+    while (length > 1 && k > 0 && k < length) {
+        size_t cut = partition_keys(keys, length);
+
+        if (k < cut) {
+            length = cut;
+        } else {
+            keys += cut;
+            length -= cut;
+            k -= cut;
+        }
+    }
+}
+
+static void sort_keys(uint64_t *keys, size_t length)
+{
+    while (length > 16) {
+        size_t cut = partition_keys(keys, length);
+
+        sort_keys(keys, cut);
+        keys += cut;
+        length -= cut;
+    }
+    for (size_t i = 1; i < length; i++) {
+        uint64_t key = keys[i];
+        size_t hole = i;
+
+        for (; hole > 0 && keys[hole - 1] > key; hole--)
+            keys[hole] = keys[hole - 1];
+        keys[hole] = key;
+    }
+}
+
+void pqk_heap_tighten(pqk_top_k_heap *heap)
+{
+    uint64_t bound = 0;
+
+    if (heap->length < heap->k || heap->k == 0)
+        return;
+    select_keys(heap->keys, heap->length, heap->k);
+    heap->length = heap->k;
+    for (size_t i = 0; i < heap->k; i++)
+        bound = heap->keys[i] > bound ? heap->keys[i] : bound;
+    heap->bound = bound;
 }
 
 void pqk_top_k_heap_push(pqk_top_k_heap *heap, uint32_t id, float distance)
 {
     uint64_t key = pqk_result_key(distance, id);
 
-    if (heap->length < heap->k)
-        sift_up(heap->keys, heap->length++, key);
-    else if (heap->k > 0 && key < heap->keys[0])
-        sift_down(heap->keys, heap->length, 0, key);
+    if (key > heap->bound)
+        return;
+    heap->keys[heap->length++] = key;
+    if (heap->length == pqk_top_k_heap_storage(heap->k))
+        pqk_heap_tighten(heap);
 }
 
 size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap, pqk_neighbor *neighbors)
 {
-    size_t count = heap->length;
+    size_t count;
 
-    while (heap->length > 0) {
-        uint64_t worst = heap->keys[0];
-        size_t last = --heap->length;
-
-        neighbors[last].id = (uint32_t)worst;
-        neighbors[last].distance = pqk_key_distance(worst);
-        sift_down(heap->keys, last, 0, heap->keys[last]);
+    pqk_heap_tighten(heap);
+    count = heap->length;
+    sort_keys(heap->keys, count);
+    for (size_t i = 0; i < count; i++) {
+        neighbors[i].id = (uint32_t)heap->keys[i];
+        neighbors[i].distance = pqk_key_distance(heap->keys[i]);
     }
+    heap->length = 0;
+    heap->bound = open_bound(heap->k);
     return count;
 }
 
@@ -132,9 +204,9 @@ static inline void scan_rows(const float *entries, size_t num_sub_vectors,
     }
 }
 
-static void scan(const float *entries, size_t num_sub_vectors,
-                 const uint8_t *codes, size_t num_vectors, uint32_t first_id,
-                 pqk_top_k_heap *heap)
+void pqk_scalar_scan(const float *entries, size_t num_sub_vectors,
+                     const uint8_t *codes, size_t num_vectors,
+                     uint32_t first_id, pqk_top_k_heap *heap)
 {
     if (num_sub_vectors == 16)
         scan_rows(entries, 16, codes, num_vectors, first_id, heap);
@@ -146,7 +218,7 @@ void pqk_scalar_probe(const float *entries, size_t num_sub_vectors,
                       const uint8_t *codes, size_t num_vectors,
                       pqk_top_k_heap *heap)
 {
-    scan(entries, num_sub_vectors, codes, num_vectors, 0, heap);
+    pqk_scalar_scan(entries, num_sub_vectors, codes, num_vectors, 0, heap);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -273,8 +345,9 @@ void pqk_scalar_prepared_probe(const void *prepared_codebook,
     const float *entries = tables;
 
     for (size_t q = 0; q < num_queries; q++)
-        scan(entries + q * num_sub_vectors * PQK_TABLE_STRIDE, num_sub_vectors,
-             prepared_codes, num_vectors, first_id, &heaps[q]);
+        pqk_scalar_scan(entries + q * num_sub_vectors * PQK_TABLE_STRIDE,
+                        num_sub_vectors, prepared_codes, num_vectors, first_id,
+                        &heaps[q]);
     stats->bound_groups = 0;
     stats->codes += (uint64_t)num_vectors * num_queries;
     stats->survivors += (uint64_t)num_vectors * num_queries;

@@ -46,19 +46,24 @@ static inline float pqk_key_distance(uint64_t key)
 
 /*
  * A distance greater than this cannot enter the heap.  Anything else may, and
- * must be pushed to know: a NaN compares greater than nothing, and when the
- * bound is itself a NaN nothing compares greater than it.
+ * must be pushed to know: equal distances are decided by the id, and as long as
+ * fewer than k results are held this is NaN, which nothing is greater than.
  */
 static inline float pqk_heap_bound(const pqk_top_k_heap *heap)
 {
-    if (heap->length < heap->k)
-        return INFINITY;
-    return heap->k == 0 ? -INFINITY : pqk_key_distance(heap->keys[0]);
+    return pqk_key_distance(heap->bound);
 }
+
+/* Drops all but the k best, so that the bound is that of what was pushed so
+ * far; pushing alone does it only when the memory is full. */
+void pqk_heap_tighten(pqk_top_k_heap *heap);
 
 /* The scalar variant's parts, for variants that have nothing better yet. */
 void pqk_scalar_table(const float *query, const pqk_codebook *codebook,
                       float *entries);
+void pqk_scalar_scan(const float *entries, size_t num_sub_vectors,
+                     const uint8_t *codes, size_t num_vectors,
+                     uint32_t first_id, pqk_top_k_heap *heap);
 void pqk_scalar_probe(const float *entries, size_t num_sub_vectors,
                       const uint8_t *codes, size_t num_vectors,
                       pqk_top_k_heap *heap);
