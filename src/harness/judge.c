@@ -23,6 +23,7 @@
 #define MAX_MORE    32768
 #define MAX_ROUNDS  400
 #define MEASURE_NS  (3 * SECOND)
+#define COMPARE_NS  (6 * SECOND) /* with --against, where intervals decide */
 
 /* A turn of the fastest arm takes so long, if that many queries are enough. */
 #define TURN_NS     2e6
@@ -416,6 +417,8 @@ static int prepare(struct pqh_judge *judge, struct pqh_outcome *outcome)
 {
     struct pqh_report *report = judge->report;
     const struct pqh_arm *candidate = &judge->arms[PQH_CANDIDATE];
+    uint64_t raw_bytes = (uint64_t)judge->fixture->num_base *
+                         judge->fixture->codebook.num_sub_vectors;
     double fastest = INFINITY;
     double wanted;
 
@@ -431,6 +434,11 @@ static int prepare(struct pqh_judge *judge, struct pqh_outcome *outcome)
     wanted = ceil(TURN_NS / fmax(fastest, 1.0));
     if (wanted < (double)judge->round_size) {
         judge->round_size = wanted < MIN_ROUND ? MIN_ROUND : (size_t)wanted;
+    }
+    /* What the candidate says, within reason. */
+    judge->stream_bytes = candidate->setup.slot->index_bytes;
+    if (judge->stream_bytes > 2 * raw_bytes) {
+        judge->stream_bytes = 2 * raw_bytes;
     }
     pthread_mutex_lock(&report->lock);
     report->prepare_seconds = judge->prepare_ns / 1e9;
@@ -640,9 +648,8 @@ static int run_round(struct pqh_judge *judge, const struct pqh_task *tasks,
                      size_t count, struct pqh_outcome *outcome)
 {
     struct pqh_arm *baseline = &judge->arms[PQH_BASELINE];
-    struct pqh_command stream = {
-        .kind = PQH_STREAM,
-        .bytes = judge->arms[PQH_CANDIDATE].setup.slot->index_bytes};
+    struct pqh_command stream = {.kind = PQH_STREAM,
+                                 .bytes = judge->stream_bytes};
     double ratios[MAX_ROUND], nulls[MAX_ROUND];
     size_t exact = 0;
 
@@ -672,6 +679,7 @@ static int run_round(struct pqh_judge *judge, const struct pqh_task *tasks,
 
 static int measure(struct pqh_judge *judge, struct pqh_outcome *outcome)
 {
+    uint64_t limit = judge->settings.against != NULL ? COMPARE_NS : MEASURE_NS;
     uint64_t start = pqh_clock();
     size_t rounds = 0, timings = 0, first;
     int failed = 0;
@@ -681,7 +689,7 @@ static int measure(struct pqh_judge *judge, struct pqh_outcome *outcome)
     pqh_progress_begin("measuring", first);
     while (!failed && (timings < first ||
                        (timings < first + MAX_MORE && rounds < MAX_ROUNDS &&
-                        pqh_clock() - start < MEASURE_NS))) {
+                        pqh_clock() - start < limit))) {
         size_t count;
         if (judge->next_task == judge->num_tasks) {
             refill_tasks(judge, 0);

@@ -68,6 +68,7 @@ struct pqh_judge {
 
     /* What was seen. */
     double first_query_ns, prepare_ns;
+    uint64_t stream_bytes;
     struct pqh_series claimed[PQH_MAX_ARMS];
     struct pqh_series excess[PQH_MAX_ARMS][2]; /* own processor, shared */
     struct pqh_series speed, null, stream;     /* one a round */
