@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The primitives that the AVX-512 variants share, with and without VBMI:
+ * everything but the look-ups.  scan.h says what each must do.
+ */
+#ifndef PQK_KERNELS_ZMM_H
+#define PQK_KERNELS_ZMM_H
+
+#include <immintrin.h>
+#include <math.h>
+
+#include "kernels/scan_ops.h"
+
+static inline __m512i zmm_load(const uint8_t *from)
+{
+    return _mm512_loadu_si512(from);
+}
+
+static inline void zmm_store(uint8_t *to, __m512i bytes)
+{
+    _mm512_storeu_si512(to, bytes);
+}
+
+/* Saturating: in whatever order terms are added, 255 means 255 or more. */
+static inline __m512i zmm_add(__m512i sums, __m512i terms)
+{
+    return _mm512_adds_epu8(sums, terms);
+}
+
+static inline __m512i zmm_threshold(uint8_t threshold)
+{
+    return _mm512_set1_epi8((char)threshold);
+}
+
+static inline uint64_t zmm_alive(__m512i sums, __m512i threshold)
+{
+    return _mm512_cmple_epu8_mask(sums, threshold);
+}
+
+/*
+ * Writes a block behind those kept and counts it only if one of its codes is
+ * alive; the next one overwrites it if not.  A branch would be mispredicted as
+ * often as blocks are hard to tell apart.
+ */
+static inline size_t zmm_append(struct scan_blocks kept, size_t num_kept,
+                                uint32_t block, __m512i sums, __m512i threshold)
+{
+    zmm_store(kept.sums + num_kept * 64, sums);
+    kept.blocks[num_kept] = block;
+    return num_kept + (zmm_alive(sums, threshold) != 0);
+}
+
+static inline size_t isa_compress(struct scan_blocks from, size_t num_blocks,
+                                  uint8_t threshold, struct scan_blocks kept)
+{
+    const __m512i limit = zmm_threshold(threshold);
+    size_t num_kept = 0;
+
+    for (size_t i = 0; i < num_blocks; i++)
+        num_kept = zmm_append(kept, num_kept, from.blocks[i],
+                              zmm_load(from.sums + i * 64), limit);
+    return num_kept;
+}
+
+static inline uint64_t isa_alive(const uint8_t *sums, uint8_t threshold)
+{
+    return zmm_alive(zmm_load(sums), zmm_threshold(threshold));
+}
+
+/* (query - centroid)^2, rounded twice: no fused multiply-add. */
+static inline __m512 zmm_square(__m512 query, const float *centroids)
+{
+    __m512 difference = _mm512_sub_ps(query, _mm512_load_ps(centroids));
+
+    return _mm512_mul_ps(difference, difference);
+}
+
+/*
+ * The sums begin with the first square instead of adding it to 0: a square is
+ * not -0, so that is the same number.  min_ps gives its second operand when one
+ * of them is a NaN, so the minimum passes over NaNs if it is the second.
+ */
+static inline float isa_table_row(const float *centroids, const float *query,
+                                  size_t d, float *row)
+{
+    __m512 minimum = _mm512_set1_ps(INFINITY);
+
+    for (size_t c = 0; c < 256; c += 128) {
+        const float *of_dim = centroids + c;
+        __m512 sums[8], component = _mm512_set1_ps(query[0]);
+
+        SCAN_UNROLL
+        for (int j = 0; j < 8; j++)
+            sums[j] = zmm_square(component, of_dim + j * 16);
+        for (size_t i = 1; i < d; i++) {
+            of_dim += 256;
+            component = _mm512_set1_ps(query[i]);
+            SCAN_UNROLL
+            for (int j = 0; j < 8; j++)
+                sums[j] = _mm512_add_ps(sums[j],
+                                        zmm_square(component, of_dim + j * 16));
+        }
+        SCAN_UNROLL
+        for (int j = 0; j < 8; j++) {
+            _mm512_store_ps(row + c + j * 16, sums[j]);
+            minimum = _mm512_min_ps(sums[j], minimum);
+        }
+    }
+    return _mm512_reduce_min_ps(minimum);
+}
+
+static inline float isa_row_minimum(const float *row)
+{
+    __m512 minimum = _mm512_set1_ps(INFINITY);
+
+    for (size_t c = 0; c < 256; c += 16)
+        minimum = _mm512_min_ps(_mm512_loadu_ps(row + c), minimum);
+    return _mm512_reduce_min_ps(minimum);
+}
+
+/*
+ * min_ps comes before the conversion, which has no answer for numbers beyond
+ * its range, and turns a NaN into 255 because 255 is its second operand.
+ */
+static inline void isa_quantize(const float *row, float bias, float scale,
+                                uint8_t *out)
+{
+    const __m512 biases = _mm512_set1_ps(bias);
+    const __m512 scales = _mm512_set1_ps(scale);
+    const __m512 most = _mm512_set1_ps(255.0f);
+
+    for (size_t c = 0; c < 256; c += 16) {
+        __m512 scaled = _mm512_mul_ps(
+            _mm512_sub_ps(_mm512_loadu_ps(row + c), biases), scales);
+        __m512i integers = _mm512_cvttps_epi32(_mm512_min_ps(scaled, most));
+
+        _mm_storeu_si128((__m128i *)(out + c),
+                         _mm512_cvtusepi32_epi8(integers));
+    }
+}
+
+/* Two products of 255 * 64 fit into 16 bits with a sign: 32,640. */
+static inline uint32_t isa_weigh(const uint8_t *entries, const uint8_t *weights)
+{
+    const __m512i ones = _mm512_set1_epi16(1);
+    __m512i sum = _mm512_setzero_si512();
+
+    for (size_t c = 0; c < 256; c += 64) {
+        __m512i pairs =
+            _mm512_maddubs_epi16(zmm_load(entries + c), zmm_load(weights + c));
+
+        sum = _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, ones));
+    }
+    return (uint32_t)_mm512_reduce_add_epi32(sum);
+}
+
+/* Rows 4j to 4j + 3, one in each 128-bit lane. */
+static inline __m512i zmm_four_rows(const uint8_t *codes, size_t row_stride)
+{
+    const uint8_t *row = codes;
+    __m512i rows;
+
+    scan_prefetch(codes);
+    if (row_stride == 16)
+        return zmm_load(codes);
+    rows = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)row));
+    row += row_stride;
+    rows = _mm512_inserti32x4(rows, _mm_loadu_si128((const __m128i *)row), 1);
+    row += row_stride;
+    rows = _mm512_inserti32x4(rows, _mm_loadu_si128((const __m128i *)row), 2);
+    row += row_stride;
+    return _mm512_inserti32x4(rows, _mm_loadu_si128((const __m128i *)row), 3);
+}
+
+/*
+ * Deals the bytes of registers i and i + 8 out to registers 2i and 2i + 1, in
+ * every 128-bit lane by itself.  Seen as the number (register, byte), 4 bits
+ * each, the place of a byte is rotated left by one bit.
+ */
+SCAN_INLINE void zmm_deal(const __m512i from[16], __m512i to[16])
+{
+    SCAN_UNROLL
+    for (int i = 0; i < 8; i++) {
+        to[2 * i] = _mm512_unpacklo_epi8(from[i], from[i + 8]);
+        to[2 * i + 1] = _mm512_unpackhi_epi8(from[i], from[i + 8]);
+    }
+}
+
+/*
+ * After four of those rotations register and byte have changed places: a
+ * register holds a column, in lane l the rows 4r + l at bytes r.  Bringing them
+ * into order would take as long again, and nobody needs it.
+ */
+SCAN_INLINE void zmm_transpose(const uint8_t *codes, size_t row_stride,
+                               uint8_t *columns, size_t column_stride)
+{
+    __m512i rows[16], dealt[16];
+
+    SCAN_UNROLL
+    for (size_t j = 0; j < 16; j++)
+        rows[j] = zmm_four_rows(codes + 4 * j * row_stride, row_stride);
+    zmm_deal(rows, dealt);
+    zmm_deal(dealt, rows);
+    zmm_deal(rows, dealt);
+    zmm_deal(dealt, rows);
+    SCAN_UNROLL
+    for (size_t j = 0; j < 16; j++)
+        _mm512_store_si512(columns + j * column_stride, rows[j]);
+}
+
+static inline void isa_transpose(const uint8_t *codes, size_t row_stride,
+                                 uint8_t *columns, size_t column_stride)
+{
+    if (row_stride == 16)
+        zmm_transpose(codes, 16, columns, column_stride);
+    else
+        zmm_transpose(codes, row_stride, columns, column_stride);
+}
+
+static inline unsigned isa_transposed_row(unsigned lane)
+{
+    return 4 * (lane % 16) + lane / 16;
+}
+
+#endif
