@@ -20,7 +20,10 @@ noinst_LTLIBRARIES += \
 libpqk_scalar_la_SOURCES = \
 	src/kernels.c \
 	src/kernels.h \
-	src/kernels/common.h
+	src/kernels/common.h \
+	src/kernels/layout.h \
+	src/kernels/scan_ops.h \
+	src/kernels/zmm.h
 libpqk_scalar_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS)
 libpqk_avx2_la_SOURCES = src/kernels/avx2.c
 libpqk_avx2_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS) $(PQK_AVX2_CFLAGS)
@@ -138,4 +141,8 @@ run_experiment_LDADD = $(PQK_HARNESS_LIBS)
 
 # --- make bench ------------------------------------------------------------
 
+EXTRA_PROGRAMS += bench/bench
+bench_bench_SOURCES = bench/bench.c
+bench_bench_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+bench_bench_LDADD = libharness.la libpqkern-core.la $(PQK_LIBDL) $(PQK_LIBM)
 CLEANFILES += bench/bench$(EXEEXT)

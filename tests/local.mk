@@ -168,6 +168,7 @@ PQK_SHELL_TESTS = \
 	tests/harness-no-kernel.sh \
 	tests/headers.sh \
 	tests/isa-leak.sh \
+	tests/prepare_fixtures.sh \
 	tests/with-check.sh
 
 # Candidates that cheat, as modules that tests/judge.sh has judged.
