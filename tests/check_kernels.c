@@ -28,6 +28,12 @@ static const char *variant_name(int variant)
     return pqk_kernel_name(test_variant((size_t)variant));
 }
 
+/* Every length, or every seventh where time is short. */
+static size_t length_step(void)
+{
+    return test_scale() < 1.0 ? 7 : 1;
+}
+
 /* ------------------------------------------------------------------------ */
 /* A codebook that owns its centroids                                        */
 
@@ -172,7 +178,7 @@ START_TEST(test_rows_lengths)
 {
     struct test_random random = {3};
 
-    for (size_t n = 0; n <= 300; n += 1 + (test_scale() < 1.0) * 6)
+    for (size_t n = 0; n <= 300; n += length_step())
         for (int round = 0; round < 3; round++) {
             struct rows_case wanted = {
                 16, n, round == 2 ? TEST_TABLE_INTEGERS : TEST_TABLE_REAL,
@@ -235,9 +241,8 @@ START_TEST(test_rows_every_k)
     for (size_t t = 0; t < TEST_COUNT(tables); t++) {
         struct rows_case wanted = {16, 261, tables[t], TEST_CODES_UNIFORM, 0};
         struct row_major rows = make_rows(_i, &wanted, &random);
-        size_t step = test_scale() < 1.0 ? 13 : 1;
 
-        for (size_t k = 0; k <= wanted.n + 1; k += step)
+        for (size_t k = 0; k <= wanted.n + 1; k += length_step())
             CHECK_NO_FAULT(probing_row_major(&rows, k));
         free_rows(&rows);
     }
@@ -453,7 +458,7 @@ START_TEST(test_prepared_lengths)
     struct door door;
 
     CHECK_NO_FAULT(probing_open(&door, test_variant((size_t)_i), &codebook));
-    for (size_t n = 0; n <= 300; n += 1 + (test_scale() < 1.0) * 6) {
+    for (size_t n = 0; n <= 300; n += length_step()) {
         test_case("%s: prepared, M 16, n %zu, seed %llx", variant_name(_i), n,
                   (unsigned long long)random.state);
         check_prepared(&door, TEST_CODES_UNIFORM, n, queries, 2, &random);
@@ -515,7 +520,7 @@ START_TEST(test_prepared_every_k)
         TEST_TABLE_ULP,    TEST_TABLE_LARGE_ULP, TEST_TABLE_PERMUTED,
         TEST_TABLE_ABSORB, TEST_TABLE_INTEGERS,  TEST_TABLE_NAN_SOME};
     struct test_random random = {12};
-    const size_t n = 261, step = test_scale() < 1.0 ? 13 : 1;
+    const size_t n = 261, step = length_step();
     const float zeros[16] = {0.0f};
     size_t ks[263], num_ks = 0;
 
