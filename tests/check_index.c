@@ -344,6 +344,22 @@ START_TEST(test_invented)
 }
 END_TEST
 
+/* Another program's file, or another version's, with a checksum that fits. */
+START_TEST(test_magic)
+{
+    for (size_t at = 0; at < 8; at++) {
+        struct bytes bytes;
+
+        test_case("magic byte %zu altered", at);
+        put_contents(&bytes, &good);
+        bytes.data[at]++;
+        bytes.size -= 8;
+        put(&bytes, test_fnv(TEST_FNV_BASIS, bytes.data, bytes.size), 8);
+        CHECK_STATUS(load(&bytes), PQK_BAD_FILE);
+    }
+}
+END_TEST
+
 START_TEST(test_no_file)
 {
     pqk_index *index = NULL;
@@ -486,6 +502,7 @@ int main(void)
     add_file_case(suite, "left over", test_left_over, 1);
     add_file_case(suite, "flipped", test_flipped, 1);
     add_file_case(suite, "invented", test_invented, 1);
+    add_file_case(suite, "magic", test_magic, 1);
     add_file_case(suite, "no file", test_no_file, 1);
     add_file_case(suite, "unavailable", test_unavailable, 1);
     add_file_case(suite, "save nowhere", test_save_nowhere, 1);
