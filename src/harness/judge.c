@@ -197,6 +197,7 @@ static void refill_tasks(struct pqh_judge *judge, int first)
     }
     judge->num_tasks = count;
     judge->next_task = 0;
+    judge->mixed = first;
 }
 
 /* ------------------------------------------------------------------------ */
@@ -561,8 +562,10 @@ static double enter_timings(struct pqh_judge *judge,
     judge->codes += (double)judge->fixture->num_base;
     *null = logs[PQH_BASELINE] - logs[PQH_NULL];
     logs[PQH_BASELINE] -= logs[PQH_CANDIDATE];
-    push(task->known ? &judge->speed_known : &judge->speed_new,
-         logs[PQH_BASELINE]);
+    if (judge->mixed) {
+        push(task->known ? &judge->speed_known : &judge->speed_new,
+             logs[PQH_BASELINE]);
+    }
     return logs[PQH_BASELINE];
 }
 
@@ -670,7 +673,7 @@ static int run_round(struct pqh_judge *judge, const struct pqh_task *tasks,
         }
         ratios[i] = enter_timings(judge, &tasks[i], i + 1, &nulls[i]);
     }
-    keep_for_replay(judge, 1);
+    keep_for_replay(judge, 1 + random_below(&judge->random, count));
     push(&judge->speed, midmean_of(ratios, count));
     push(&judge->null, midmean_of(nulls, count));
     update_report(judge, exact);
@@ -717,21 +720,28 @@ static double median_of(struct pqh_series *series)
     return pqh_quantile(series->values, series->count, 0.5);
 }
 
-/* The same queries at other addresses: the answers must be the same bits. */
+/* The same queries at other addresses, after an unpredictable number of others:
+ * the answers must be the same bits. */
 static int check_replays(struct pqh_judge *judge, struct pqh_outcome *outcome)
 {
     struct pqh_reply *replies = judge->replies[PQH_CANDIDATE];
+    size_t dim = judge->fixture->dim;
 
     for (size_t i = 0; i < judge->num_replays; i++) {
         const struct pqh_reply *before = &judge->replays[i];
-        if (pqh_arm_turn(&judge->arms[PQH_CANDIDATE],
-                         judge->replay_queries + i * judge->fixture->dim,
-                         judge->fixture->dim, 1, judge->call_limit,
-                         &judge->random, replies, outcome) != 0) {
+        size_t others = random_below(&judge->random, MIN_ROUND);
+        for (size_t j = 0; j < others; j++) {
+            make_any_query(judge, judge->queries + j * dim);
+        }
+        memcpy(judge->queries + others * dim, judge->replay_queries + i * dim,
+               dim * sizeof(float));
+        if (pqh_arm_turn(&judge->arms[PQH_CANDIDATE], judge->queries, dim,
+                         others + 1, judge->call_limit, &judge->random, replies,
+                         outcome) != 0) {
             return -1;
         }
-        if (replies->count != before->count ||
-            memcmp(replies->results, before->results,
+        if (replies[others].count != before->count ||
+            memcmp(replies[others].results, before->results,
                    before->count * sizeof *before->results) != 0) {
             return pqh_end(outcome, PQH_EXIT_INTEGRITY, "integrity",
                            "the same query got two different answers");
@@ -785,7 +795,9 @@ static int check_clock(struct pqh_judge *judge, struct pqh_outcome *outcome)
     return 0;
 }
 
-/* Answers prepared for the fixture's own queries show in two ways. */
+/* Answers prepared for the fixture's own queries show in two ways.  Speeds are
+ * compared while both kinds are asked side by side, not with later rounds, which
+ * the machine may have let run faster. */
 static int check_memorized(struct pqh_judge *judge, struct pqh_outcome *outcome)
 {
     double ratio, known, fresh;

@@ -50,6 +50,7 @@ struct pqh_judge {
     /* What is to be asked next. */
     struct pqh_task *tasks;
     size_t num_tasks, next_task;
+    int mixed; /* both kinds are among them */
 
     /* One round: its queries, the answers of each arm, the right answers. */
     size_t round_size;
