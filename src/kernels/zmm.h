@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * The primitives that the AVX-512 variants share, with and without VBMI:
- * everything but the look-ups.  scan.h says what each must do.
+ * everything but the look-ups of more than 16 entries.  scan.h says what each of
+ * those that begin with isa_ must do, passes.h what the small ones are for.
  */
 #ifndef PQK_KERNELS_ZMM_H
 #define PQK_KERNELS_ZMM_H
@@ -11,60 +12,50 @@
 
 #include "kernels/scan_ops.h"
 
-static inline __m512i zmm_load(const uint8_t *from)
+typedef __m512i isa_bytes;
+
+static inline isa_bytes isa_load(const uint8_t *from)
 {
     return _mm512_loadu_si512(from);
 }
 
-static inline void zmm_store(uint8_t *to, __m512i bytes)
+static inline void isa_store(uint8_t *to, isa_bytes bytes)
 {
     _mm512_storeu_si512(to, bytes);
 }
 
-/* Saturating: in whatever order terms are added, 255 means 255 or more. */
-static inline __m512i zmm_add(__m512i sums, __m512i terms)
+static inline isa_bytes isa_add(isa_bytes sums, isa_bytes terms)
 {
     return _mm512_adds_epu8(sums, terms);
 }
 
-static inline __m512i zmm_threshold(uint8_t threshold)
+static inline uint64_t zmm_alive(isa_bytes sums, uint8_t threshold)
 {
-    return _mm512_set1_epi8((char)threshold);
+    return _mm512_cmple_epu8_mask(sums, _mm512_set1_epi8((char)threshold));
 }
 
-static inline uint64_t zmm_alive(__m512i sums, __m512i threshold)
+static inline unsigned isa_any_alive(isa_bytes sums, uint8_t threshold)
 {
-    return _mm512_cmple_epu8_mask(sums, threshold);
-}
-
-/*
- * Writes a block behind those kept and counts it only if one of its codes is
- * alive; the next one overwrites it if not.  A branch would be mispredicted as
- * often as blocks are hard to tell apart.
- */
-static inline size_t zmm_append(struct scan_blocks kept, size_t num_kept,
-                                uint32_t block, __m512i sums, __m512i threshold)
-{
-    zmm_store(kept.sums + num_kept * 64, sums);
-    kept.blocks[num_kept] = block;
-    return num_kept + (zmm_alive(sums, threshold) != 0);
-}
-
-static inline size_t isa_compress(struct scan_blocks from, size_t num_blocks,
-                                  uint8_t threshold, struct scan_blocks kept)
-{
-    const __m512i limit = zmm_threshold(threshold);
-    size_t num_kept = 0;
-
-    for (size_t i = 0; i < num_blocks; i++)
-        num_kept = zmm_append(kept, num_kept, from.blocks[i],
-                              zmm_load(from.sums + i * 64), limit);
-    return num_kept;
+    return zmm_alive(sums, threshold) != 0;
 }
 
 static inline uint64_t isa_alive(const uint8_t *sums, uint8_t threshold)
 {
-    return zmm_alive(zmm_load(sums), zmm_threshold(threshold));
+    return zmm_alive(isa_load(sums), threshold);
+}
+
+/* 16 entries, four times. */
+static inline __m512i zmm_four_times(const uint8_t *entries)
+{
+    return _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)entries));
+}
+
+/* The shuffle wants an index without bit 7; bits 4 to 6 it ignores. */
+static inline isa_bytes zmm_look_up_16(isa_bytes labels, __m512i entries)
+{
+    const __m512i low_bits = _mm512_set1_epi8(15);
+
+    return _mm512_shuffle_epi8(entries, _mm512_and_si512(labels, low_bits));
 }
 
 /* (query - centroid)^2, rounded twice: no fused multiply-add. */
@@ -147,7 +138,7 @@ static inline uint32_t isa_weigh(const uint8_t *entries, const uint8_t *weights)
 
     for (size_t c = 0; c < 256; c += 64) {
         __m512i pairs =
-            _mm512_maddubs_epi16(zmm_load(entries + c), zmm_load(weights + c));
+            _mm512_maddubs_epi16(isa_load(entries + c), isa_load(weights + c));
 
         sum = _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, ones));
     }
@@ -162,7 +153,7 @@ static inline __m512i zmm_four_rows(const uint8_t *codes, size_t row_stride)
 
     scan_prefetch(codes);
     if (row_stride == 16)
-        return zmm_load(codes);
+        return isa_load(codes);
     rows = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)row));
     row += row_stride;
     rows = _mm512_inserti32x4(rows, _mm_loadu_si128((const __m128i *)row), 1);
