@@ -21,7 +21,12 @@ libpqk_scalar_la_SOURCES = \
 	src/kernels.c \
 	src/kernels.h \
 	src/kernels/common.h \
+	src/kernels/layout.c \
 	src/kernels/layout.h \
+	src/kernels/passes.h \
+	src/kernels/plans.h \
+	src/kernels/row_major.h \
+	src/kernels/scan.h \
 	src/kernels/scan_ops.h \
 	src/kernels/zmm.h
 libpqk_scalar_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The AVX-512 with VBMI variant.  It has the scalar parts until better ones are
- * written.
+ * The variant for AVX-512 with VBMI (Ice Lake, Zen 4 and later), whose byte
+ * permutations look 64 codes up at once in tables of 64 or, in pairs, 128
+ * entries.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -11,19 +12,99 @@
 
 #if PQK_HAVE_AVX512VBMI
 
+#include "kernels/zmm.h"
+
+/* A table of 256, 64 or 16 bytes; the shorter ones are in the first part. */
+struct isa_table {
+    __m512i part[4];
+};
+
+SCAN_INLINE unsigned isa_columns_at_once(enum scan_table kind)
+{
+    (void)kind; /* 4 tables of 256 are 16 of the 32 registers */
+    return 4;
+}
+
+SCAN_INLINE struct isa_table isa_load_table(enum scan_table kind,
+                                            const uint8_t *from)
+{
+    struct isa_table table;
+
+    if (kind == TABLE_16) {
+        table.part[0] = zmm_four_times(from);
+        return table;
+    }
+    table.part[0] = isa_load(from);
+    if (kind == TABLE_256) {
+        table.part[1] = isa_load(from + 64);
+        table.part[2] = isa_load(from + 128);
+        table.part[3] = isa_load(from + 192);
+    }
+    return table;
+}
+
+/*
+ * vpermi2b looks at 7 bits of an index and vpermb at 6; what is above is
+ * ignored, so labels need no masking.  Bit 7 chooses between the halves of 256
+ * entries.
+ */
+SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
+                                  const struct isa_table *table)
+{
+    __m512i low, high;
+
+    if (kind == TABLE_16)
+        return zmm_look_up_16(labels, table->part[0]);
+    if (kind == TABLE_64)
+        return _mm512_permutexvar_epi8(labels, table->part[0]);
+    low = _mm512_permutex2var_epi8(table->part[0], labels, table->part[1]);
+    high = _mm512_permutex2var_epi8(table->part[2], labels, table->part[3]);
+    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(labels), low, high);
+}
+
+#include "kernels/passes.h"
+
+/*
+ * 256 entries are so cheap that no minimum over groups pays: look-ups wait for
+ * memory.  Four columns leave less than half of the blocks of clustered data.
+ */
+#define ISA_USES_GROUPS  0
+#define ISA_SINGLE_BOUND BOUND_256
+
+#include "kernels/plans.h"
+
+static const struct scan_plan isa_plans[] = {
+    {0.00f,
+     0.78f,
+     5,
+     {{BOUND_256, 0, 4},
+      {BOUND_256, 4, 6},
+      {BOUND_256, 6, 8},
+      {BOUND_256, 8, 12},
+      {BOUND_256, 12, 16}}},
+    {0.35f,
+     0.80f,
+     4,
+     {{BOUND_256, 0, 6},
+      {BOUND_256, 6, 8},
+      {BOUND_256, 8, 12},
+      {BOUND_256, 12, 16}}},
+    {0.45f,
+     0.90f,
+     4,
+     {{BOUND_256, 0, 8},
+      {BOUND_256, 8, 10},
+      {BOUND_256, 10, 12},
+      {BOUND_256, 12, 16}}},
+    {0.15f, 2.00f, 2, {{BOUND_256, 0, 12}, {BOUND_256, 12, 16}}},
+};
+
+#include "kernels/row_major.h"
+
 const struct pqk_kernel pqk_kernel_avx512vbmi = {
     .name = "avx512vbmi",
     .cpu_features = PQK_CPU_AVX2 | PQK_CPU_AVX512 | PQK_CPU_AVX512_VBMI,
-    .compute_distance_table_l2 = pqk_scalar_table,
-    .probe_pq_l2_top_k = pqk_scalar_probe,
-    .codebook_bytes = pqk_scalar_codebook_bytes,
-    .prepare_codebook = pqk_scalar_prepare_codebook,
-    .codes_bytes = pqk_scalar_codes_bytes,
-    .prepare_codes = pqk_scalar_prepare_codes,
-    .restore_codes = pqk_scalar_restore_codes,
-    .tables_bytes = pqk_scalar_tables_bytes,
-    .compute_tables = pqk_scalar_compute_tables,
-    .probe = pqk_scalar_prepared_probe,
+    SCAN_KERNEL_FUNCTIONS,
 };
 
 #endif
