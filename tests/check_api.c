@@ -115,7 +115,7 @@ START_TEST(test_row_major)
     pqk_top_k_heap_init(&heap, storage, K);
     CHECK_OK(pqk_compute_distance_table_l2(vectors, &codebook, &table));
     CHECK_OK(pqk_probe_pq_l2_top_k(&table, codes, ROWS, &heap));
-    CHECK_THAT(heap.length == K && heap.k == K, "length %zu", heap.length);
+    CHECK_THAT(heap.k == K, "k became %zu", heap.k);
     CHECK_THAT(pqk_top_k_heap_into_sorted(&heap, found) == K, "too few");
     CHECK_NO_FAULT(test_compare(expected, K, 0, found, K));
     free(storage);
