@@ -32,7 +32,7 @@ case $PQK_HOST in
     bad="$bad|pmov[sz]x[a-z]+|pmul(dq|ld)|ptest|round[sp][sd]|pcmp[ei]str[im]"
     bad="$bad|aes[a-z0-9]+|pclmul[a-z]*)([	 ]|\$)|%[yz]mm[0-9]" ;;
   arm*-*)
-    bad='[	 ,{]q([0-9]|1[0-5])([,} ]|$)|[	 ,{]d(1[6-9]|2[0-9]|3[01])([,} ]|$)' ;;
+    bad='	v[a-z0-9.]+	(.*[ ,{])?(q([0-9]|1[0-5])|d(1[6-9]|2[0-9]|3[01]))([],} .[]|$)' ;;
   aarch64*-*)
     bad='	([su]dot|[su]mmla|ptrue|whilelo)[	 ]|[ 	{]z[0-9]+\.[bhsd]' ;;
   *)
