@@ -8,19 +8,33 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "library.h"
 #include "shape.h"
 
 /* Cache lines, and the widest vector register. */
-#define ALIGNMENT 64
+#define ALIGNMENT ((size_t)64)
+
+/* A scan reads many columns at once, each on a page of its own: with pages of
+ * 4 KiB it waits for address translation.  Linux gives larger ones on request
+ * to blocks that are aligned like them. */
+#define HUGE_PAGE ((size_t)2 << 20)
 
 void *pqk_aligned_alloc(size_t bytes)
 {
-    if (bytes > SIZE_MAX - ALIGNMENT)
+    const size_t alignment = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
+    void *memory;
+
+    if (bytes > SIZE_MAX - 2 * HUGE_PAGE)
         return NULL;
-    bytes = (bytes + ALIGNMENT) & ~(size_t)(ALIGNMENT - 1);
-    return aligned_alloc(ALIGNMENT, bytes);
+    bytes = (bytes + alignment) & ~(alignment - 1);
+    memory = aligned_alloc(alignment, bytes);
+#ifdef MADV_HUGEPAGE
+    if (memory && alignment == HUGE_PAGE)
+        (void)madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+    return memory;
 }
 
 int pqk_product_fits(size_t a, size_t b)
