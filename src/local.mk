@@ -21,6 +21,7 @@ libpqk_scalar_la_SOURCES = \
 	src/kernels.c \
 	src/kernels.h \
 	src/kernels/common.h \
+	src/kernels/layout.c \
 	src/kernels/layout.h \
 	src/kernels/passes.h \
 	src/kernels/plans.h \
