@@ -34,8 +34,8 @@ static void make_data(void)
     for (size_t i = 0; i < 20 * DIM; i++)
         centres[i] = 3.0f * test_normal(&random);
     for (size_t i = 0; i < ROWS * DIM; i++)
-        vectors[i] = centres[i / DIM % 20 * DIM + i % DIM] +
-                     test_normal(&random);
+        vectors[i] =
+            centres[i / DIM % 20 * DIM + i % DIM] + test_normal(&random);
     CHECK_OK(pqk_train_codebook(vectors, ROWS, &codebook, 10, 1, 2, centroids));
     CHECK_OK(pqk_encode(&codebook, vectors, ROWS, 2, codes));
 }

@@ -23,8 +23,9 @@ static const pqk_codebook codebook = {2, 3, 2, centroids};
 
 /* Shapes that no function may take. */
 static const pqk_codebook bad_shapes[] = {
-    {0, 3, 2, centroids},   {257, 3, 2, centroids}, {2, 0, 2, centroids},
-    {2, 257, 2, centroids}, {2, 3, 0, centroids},   {SIZE_MAX, 3, 2, centroids},
+    {0, 3, 2, centroids},       {257, 3, 2, centroids},
+    {2, 0, 2, centroids},       {2, 257, 2, centroids},
+    {2, 3, 0, centroids},       {SIZE_MAX, 3, 2, centroids},
     {2, SIZE_MAX, 2, centroids}};
 
 /* Dimensions whose products a size_t cannot hold. */
@@ -123,8 +124,8 @@ START_TEST(test_probe_arguments)
     }
 #if SIZE_MAX > UINT32_MAX
     table.num_sub_vectors = 2;
-    INVALID(pqk_probe_pq_l2_top_k(&table, codes, (size_t)UINT32_MAX + 1,
-                                  &heap));
+    INVALID(
+        pqk_probe_pq_l2_top_k(&table, codes, (size_t)UINT32_MAX + 1, &heap));
 #endif
     CHECK_THAT(memcmp(&before, &heap, sizeof heap) == 0,
                "failures changed the heap");
@@ -149,11 +150,11 @@ START_TEST(test_quantizer_arguments)
     INVALID(pqk_train_codebook(vectors, 3, &codebook, 2, 1, 0, trained));
     INVALID(pqk_train_codebook(vectors, 3, &codebook, 2, 1, 1, NULL));
     for (size_t i = 0; i < TEST_COUNT(bad_shapes); i++)
-        INVALID(pqk_train_codebook(vectors, 3, &bad_shapes[i], 2, 1, 1,
-                                   trained));
+        INVALID(
+            pqk_train_codebook(vectors, 3, &bad_shapes[i], 2, 1, 1, trained));
     for (size_t i = 0; i < TEST_COUNT(huge_shapes); i++)
-        INVALID(pqk_train_codebook(vectors, 3, &huge_shapes[i], 2, 1, 1,
-                                   trained));
+        INVALID(
+            pqk_train_codebook(vectors, 3, &huge_shapes[i], 2, 1, 1, trained));
     test_case("arguments of pqk_encode");
     CHECK_OK(pqk_encode(&codebook, vectors, 3, 1, encoded));
     CHECK_OK(pqk_encode(&codebook, NULL, 0, 1, NULL));
@@ -412,13 +413,14 @@ static int default_is(pqk_status wanted, const char *name)
     pqk_top_k_heap_init(&heap, NULL, 0);
     wrong |= (pqk_kernel_find(NULL, &found) != wanted) << 0;
     wrong |= (pqk_kernel_find("", &found) != wanted) << 1;
-    wrong |= (pqk_compute_distance_table_l2(query, &codebook, &table) !=
-              wanted) << 2;
+    wrong |= (pqk_compute_distance_table_l2(query, &codebook, &table) != wanted)
+             << 2;
     wrong |= (pqk_probe_pq_l2_top_k(&table, codes, 5, &heap) != wanted) << 3;
     wrong |= (pqk_index_create(&codebook, NULL, &index) != wanted) << 4;
     if (wanted == PQK_OK)
         wrong |= (!found || strcmp(pqk_kernel_name(found), name) != 0 ||
-                  !index || pqk_index_kernel(index) != found) << 5;
+                  !index || pqk_index_kernel(index) != found)
+                 << 5;
     else
         wrong |= (found || index) << 6;
     pqk_index_free(index);
@@ -426,8 +428,7 @@ static int default_is(pqk_status wanted, const char *name)
 }
 
 /* PQKERN_ISA is read once a process, so each value needs one of its own. */
-static void check_forced(const char *value, pqk_status wanted,
-                         const char *name)
+static void check_forced(const char *value, pqk_status wanted, const char *name)
 {
     int outcome = -1;
     pid_t child;
@@ -520,11 +521,12 @@ START_TEST(test_threads)
     CHECK_OK(pqk_index_add(index, many, 1001));
     CHECK_OK(pqk_index_add(index, many + 1001 * 16, SHARED_ROWS - 1001));
     for (size_t t = 0; t <= THREADS; t++)
-        shared[t] = (struct shared){.index = index,
-                                    .queries = values + 16 * 256 * 2};
+        shared[t] =
+            (struct shared){.index = index, .queries = values + 16 * 256 * 2};
     for (size_t t = 0; t < THREADS; t++)
-        CHECK_THAT(pthread_create(&threads[t], NULL, search_all,
-                                  &shared[t]) == 0, "no thread");
+        CHECK_THAT(pthread_create(&threads[t], NULL, search_all, &shared[t]) ==
+                       0,
+                   "no thread");
     for (size_t t = 0; t < THREADS; t++)
         pthread_join(threads[t], NULL);
     search_all(&shared[THREADS]);

@@ -26,14 +26,14 @@ enum values {
 };
 
 static const char *const values_names[VALUES_KINDS] = {
-    "random", "few", "equal", "zeros", "special", "nan", "any-bits",
-    "ascending", "descending"};
+    "random", "few",      "equal",     "zeros",     "special",
+    "nan",    "any-bits", "ascending", "descending"};
 
 static float special_value(struct test_random *random)
 {
-    static const float specials[] = {0.0f,      -0.0f,   INFINITY, -INFINITY,
-                                     NAN,       1.0f,    -1.0f,    FLT_MAX,
-                                     -FLT_MAX,  FLT_MIN, 0x1p-149f, -0x1p-149f};
+    static const float specials[] = {0.0f,     -0.0f,   INFINITY,  -INFINITY,
+                                     NAN,      1.0f,    -1.0f,     FLT_MAX,
+                                     -FLT_MAX, FLT_MIN, 0x1p-149f, -0x1p-149f};
 
     return specials[test_below(random, TEST_COUNT(specials))];
 }
@@ -74,10 +74,10 @@ static void check_heap(const pqk_neighbor *pushed, size_t n, size_t k,
                        unsigned placement)
 {
     size_t slots = pqk_top_k_heap_storage(k);
-    uint64_t *storage = test_place(&storage_arena, slots * sizeof(uint64_t),
-                                   placement);
-    pqk_neighbor *found = test_place(&neighbors_arena, k * sizeof *found,
-                                     placement);
+    uint64_t *storage =
+        test_place(&storage_arena, slots * sizeof(uint64_t), placement);
+    pqk_neighbor *found =
+        test_place(&neighbors_arena, k * sizeof *found, placement);
     size_t wanted = k < n ? k : n, count;
     pqk_neighbor *expected = test_alloc(n * sizeof *expected);
     pqk_top_k_heap heap;
@@ -139,8 +139,7 @@ END_TEST
 START_TEST(test_again)
 {
     struct test_random random = {1};
-    uint64_t *storage =
-        test_alloc(pqk_top_k_heap_storage(8) * sizeof *storage);
+    uint64_t *storage = test_alloc(pqk_top_k_heap_storage(8) * sizeof *storage);
     pqk_neighbor found[8];
     pqk_top_k_heap heap;
 
@@ -172,8 +171,7 @@ START_TEST(test_order)
         {9, NAN},       {3, INFINITY}, {7, 0.0f},  {2, -0.0f}, {1, -NAN},
         {4, -INFINITY}, {5, INFINITY}, {8, -1.0f}, {0, 1.0f}};
     static const uint32_t order[] = {4, 8, 2, 7, 0, 3, 5, 1, 9};
-    uint64_t *storage =
-        test_alloc(pqk_top_k_heap_storage(9) * sizeof *storage);
+    uint64_t *storage = test_alloc(pqk_top_k_heap_storage(9) * sizeof *storage);
     pqk_neighbor found[9];
     pqk_top_k_heap heap;
     size_t count;

@@ -46,7 +46,7 @@ static void put(struct bytes *bytes, uint64_t value, size_t width)
 struct contents {
     uint32_t M, K, d, num_partitions;
     uint64_t sizes[4];
-    size_t num_sizes; /* written */
+    size_t num_sizes;  /* written */
     size_t num_values; /* centroids written */
     size_t num_codes;  /* bytes written */
     uint8_t code;      /* the last code; the others count up below 3 */
@@ -134,7 +134,8 @@ START_TEST(test_documented_bytes)
                    "another index came back");
         seen = pqk_index_codebook(loaded);
         CHECK_THAT(memcmp(seen.centroids, pqk_index_codebook(index).centroids,
-                          12 * sizeof(float)) == 0, "other centroids");
+                          12 * sizeof(float)) == 0,
+                   "other centroids");
         CHECK_THAT(test_count_files(folder) == 1, "files left over: %zu",
                    test_count_files(folder) - 1);
         pqk_index_free(loaded);
@@ -150,13 +151,11 @@ struct sizes {
     size_t M, K, d, partitions[3];
 };
 
-static const struct sizes round_trips[] = {{16, 256, 8, {300, 0, 1}},
-                                           {16, 256, 2, {2049, 64, 65}},
-                                           {1, 1, 1, {1, 1, 1}},
-                                           {3, 17, 5, {33, 31, 0}},
-                                           {255, 255, 1, {70, 7, 0}},
-                                           {256, 256, 1, {64, 0, 0}},
-                                           {48, 16, 3, {0, 0, 0}}};
+static const struct sizes round_trips[] = {
+    {16, 256, 8, {300, 0, 1}}, {16, 256, 2, {2049, 64, 65}},
+    {1, 1, 1, {1, 1, 1}},      {3, 17, 5, {33, 31, 0}},
+    {255, 255, 1, {70, 7, 0}}, {256, 256, 1, {64, 0, 0}},
+    {48, 16, 3, {0, 0, 0}}};
 
 static pqk_index *random_index(const struct sizes *sizes,
                                const pqk_kernel *kernel)
@@ -168,8 +167,8 @@ static pqk_index *random_index(const struct sizes *sizes,
     pqk_index *index = NULL;
 
     for (size_t i = 0; i < num_values; i++)
-        centroids[i] = i % 50 == 49 ? test_any_float(&random)
-                                    : test_normal(&random);
+        centroids[i] =
+            i % 50 == 49 ? test_any_float(&random) : test_normal(&random);
     CHECK_OK(pqk_index_create(&codebook, kernel, &index));
     for (size_t p = 0; p < 3; p++) {
         uint8_t *codes = test_alloc(sizes->partitions[p] * sizes->M);
@@ -328,7 +327,7 @@ START_TEST(test_invented)
         {2, 3, 2, 3, {UINT64_C(1) << 32, 0, 3}, 3, 12, 14, 2},
         {2, 3, 2, 3, {4, 0, 4}, 3, 12, 14, 2},
         {2, 3, 2, 3, {4, 0, 2}, 3, 12, 14, 2},
-        {2, 3, 2, 3, {4, 0, 3}, 3, 12, 14, 3},  /* a code beyond */
+        {2, 3, 2, 3, {4, 0, 3}, 3, 12, 14, 3}, /* a code beyond */
         {2, 3, 2, 3, {4, 0, 3}, 3, 12, 14, 255}};
     struct bytes bytes;
 

@@ -118,8 +118,8 @@ START_TEST(test_table_values)
             for (size_t i = 0; i < M * K * d + M * d; i++)
                 values[i] = round % 2 ? test_any_float(&random)
                                       : test_power(&random, -80, 64);
-            CHECK_NO_FAULT(probing_table(kernel, values, &codebook,
-                                         (unsigned)round));
+            CHECK_NO_FAULT(
+                probing_table(kernel, values, &codebook, (unsigned)round));
             free(values);
         }
 }
@@ -140,8 +140,13 @@ static struct row_major make_rows(int variant, const struct rows_case *wanted,
     const size_t M = wanted->M, n = wanted->n;
     float *entries = test_alloc(M * PQK_TABLE_STRIDE * sizeof *entries);
     uint8_t *codes = test_alloc(n * M);
-    struct row_major rows = {test_variant((size_t)variant), entries, M, codes,
-                             n, NULL, wanted->placement};
+    struct row_major rows = {test_variant((size_t)variant),
+                             entries,
+                             M,
+                             codes,
+                             n,
+                             NULL,
+                             wanted->placement};
 
     test_case("%s: row-major, M %zu, n %zu, %s table, %s codes, placement %u, "
               "seed %llx",
@@ -255,8 +260,8 @@ static size_t make_held(const struct row_major *rows, size_t count,
                         pqk_neighbor *held, struct test_random *random)
 {
     for (size_t i = 0; i < count; i++) {
-        held[i].id = (uint32_t)(rows->num_vectors + test_below(random, 9) +
-                                i * 16);
+        held[i].id =
+            (uint32_t)(rows->num_vectors + test_below(random, 9) + i * 16);
         if (i % 2)
             held[i].id = UINT32_MAX - (uint32_t)i;
         held[i].distance =
@@ -285,8 +290,8 @@ START_TEST(test_rows_held)
 
             make_held(&rows, counts[c], held, &random);
             for (size_t k = 0; k < TEST_COUNT(ks); k++)
-                CHECK_NO_FAULT(probing_row_major_held(&rows, ks[k], held,
-                                                      counts[c]));
+                CHECK_NO_FAULT(
+                    probing_row_major_held(&rows, ks[k], held, counts[c]));
             free_rows(&rows);
         }
 }
@@ -311,8 +316,8 @@ static void hand_on(const struct row_major *rows, size_t k,
         const pqk_kernel *kernel = v ? test_variant(v - 1) : rows->kernel;
         float distance = rows->expected[test_below(random, n)].distance;
 
-        CHECK_OK(pqk_probe_pq_l2_top_k_with(kernel, &table, rows->codes, n,
-                                            &heap));
+        CHECK_OK(
+            pqk_probe_pq_l2_top_k_with(kernel, &table, rows->codes, n, &heap));
         memcpy(expected + total, rows->expected, n * sizeof *expected);
         total += n;
         expected[total++] = (pqk_neighbor){(uint32_t)v, distance};
@@ -357,8 +362,8 @@ static uint8_t *make_codes(enum test_codes_kind kind, size_t n,
 {
     uint8_t *codes = test_alloc(n * codebook->num_sub_vectors);
 
-    test_fill_codes(kind, n, codebook->num_sub_vectors,
-                    codebook->num_centroids, codes, random);
+    test_fill_codes(kind, n, codebook->num_sub_vectors, codebook->num_centroids,
+                    codes, random);
     return codes;
 }
 
@@ -368,8 +373,8 @@ static void check_prepared(struct door *door, enum test_codes_kind kind,
 {
     const size_t ks[] = {0, 1, 10, n / 3 + 1, n * 2 / 3, n, n + 1, n + 7};
     uint8_t *codes = make_codes(kind, n, &door->codebook, random);
-    struct prepared_probe probe = {codes, n,  queries,        num_queries,
-                                   ks,    TEST_COUNT(ks), 0};
+    struct prepared_probe probe = {codes,          n, queries, num_queries, ks,
+                                   TEST_COUNT(ks), 0};
 
     if (test_below(random, 2))
         probe.first_id = (uint32_t)(UINT32_MAX - n);
@@ -413,9 +418,9 @@ START_TEST(test_prepared_shapes)
     for (size_t s = 0; s < TEST_COUNT(sub_vectors); s++)
         for (size_t c = 0; c < TEST_COUNT(centroid_counts); c++) {
             /* The largest shapes once each, with few dimensions. */
-            size_t d = sub_vectors[s] > 100 ? 1 + c % 3
-                                            : widths[turn++ %
-                                                     TEST_COUNT(widths)];
+            size_t d = sub_vectors[s] > 100
+                           ? 1 + c % 3
+                           : widths[turn++ % TEST_COUNT(widths)];
 
             if (test_scale() < 1.0 && (s + c) % 4 != 0)
                 continue;
@@ -435,8 +440,8 @@ START_TEST(test_prepared_tables)
         pqk_codebook codebook = {1, K, d, values + 2 * d};
         struct door door;
 
-        test_case("%s: prepared tables, %zu centroids, d %zu",
-                  variant_name(_i), K, d);
+        test_case("%s: prepared tables, %zu centroids, d %zu", variant_name(_i),
+                  K, d);
         for (size_t i = 0; i < K * d + 2 * d; i++)
             values[i] = w % 3 == 0   ? test_any_float(&random)
                         : w % 3 == 1 ? test_power(&random, -80, 64)
@@ -479,8 +484,8 @@ static void check_attack(int variant, enum test_table_kind kind, size_t M,
 
     /* Query 0 has the table that was meant, the others are near and far. */
     for (size_t i = M; i < 3 * M; i++)
-        queries[i] = i < 2 * M ? 0x1p-12f * test_normal(random)
-                               : test_normal(random);
+        queries[i] =
+            i < 2 * M ? 0x1p-12f * test_normal(random) : test_normal(random);
     test_case("%s: prepared, M %zu, %zu centroids, %s table",
               variant_name(variant), M, K, test_table_name(kind));
     CHECK_NO_FAULT(
@@ -503,8 +508,8 @@ static void check_attack(int variant, enum test_table_kind kind, size_t M,
 
 START_TEST(test_prepared_attacks)
 {
-    static const size_t shapes[][2] = {
-        {16, 256}, {16, 100}, {16, 16}, {3, 256}, {33, 256}, {255, 256}};
+    static const size_t shapes[][2] = {{16, 256}, {16, 100}, {16, 16},
+                                       {3, 256},  {33, 256}, {255, 256}};
     struct test_random random = {11};
 
     for (int table = 0; table < TEST_TABLE_POSITIVE_KINDS; table++)
@@ -527,8 +532,7 @@ START_TEST(test_prepared_every_k)
     for (size_t k = 0; k <= n + 1; k += step)
         ks[num_ks++] = k;
     for (size_t t = 0; t < TEST_COUNT(tables); t++) {
-        pqk_codebook codebook =
-            attacking_codebook(tables[t], 16, 256, &random);
+        pqk_codebook codebook = attacking_codebook(tables[t], 16, 256, &random);
         uint8_t *codes = make_codes(TEST_CODES_UNIFORM, n, &codebook, &random);
         struct prepared_probe probe = {codes, n, zeros, 1, ks, num_ks, 5};
         struct door door;
@@ -590,8 +594,8 @@ START_TEST(test_bytes)
             size_t M = sub_vectors[s], n = (size_t)1 << 20;
             size_t bytes = kernel->codes_bytes(&shape, n);
 
-            test_case("%s: codes_bytes, M %zu, %zu centroids",
-                      variant_name(_i), M, centroid_counts[c]);
+            test_case("%s: codes_bytes, M %zu, %zu centroids", variant_name(_i),
+                      M, centroid_counts[c]);
             CHECK_THAT(bytes <= n / 4 * 5 * M + 1024 * M + 65536,
                        "%zu for 2^20 codes", bytes);
             CHECK_THAT(kernel->codes_bytes(&shape, n) ==
@@ -690,8 +694,9 @@ static float *near_queries(const pqk_codebook *codebook, const uint8_t *codes,
 
         for (size_t i = 0; i < M * d; i++) {
             size_t m = i / d;
-            float value = codebook->centroids[(m * codebook->num_centroids +
-                                               row[m]) * d + i % d];
+            float value =
+                codebook->centroids[(m * codebook->num_centroids + row[m]) * d +
+                                    i % d];
 
             /* The second one is a row: its distance is 0. */
             queries[q * M * d + i] =
@@ -711,14 +716,13 @@ struct large_case {
 };
 
 static void check_large_rows(int variant, const pqk_codebook *codebook,
-                             const uint8_t *codes, size_t n,
-                             const float *query, const size_t *ks,
-                             size_t num_ks)
+                             const uint8_t *codes, size_t n, const float *query,
+                             const size_t *ks, size_t num_ks)
 {
     const size_t M = codebook->num_sub_vectors;
     float *entries = test_alloc(M * PQK_TABLE_STRIDE * sizeof *entries);
-    struct row_major rows = {test_variant((size_t)variant), entries, M, codes,
-                             n, NULL, 0};
+    struct row_major rows = {
+        test_variant((size_t)variant), entries, M, codes, n, NULL, 0};
 
     pqh_reference_table(query, codebook, entries);
     rows.expected = probing_reference(entries, M, codes, n);
@@ -752,8 +756,7 @@ static void check_large(int variant, const struct large_case *large,
         probing_open(&door, test_variant((size_t)variant), &codebook));
     CHECK_NO_FAULT(probing_prepared(&door, &probe));
     probing_close(&door);
-    check_large_rows(variant, &codebook, codes, n, queries, ks,
-                     TEST_COUNT(ks));
+    check_large_rows(variant, &codebook, codes, n, queries, ks, TEST_COUNT(ks));
     free(queries);
     free(codes);
     free_codebook(&codebook);
@@ -765,8 +768,8 @@ START_TEST(test_large)
 
     for (int clustered = 0; clustered < 2; clustered++)
         for (int order = 0; order < ARRANGEMENTS; order++) {
-            struct large_case large = {16, 256, 8, 50000, clustered,
-                                       (enum arrangement)order};
+            struct large_case large = {
+                16, 256, 8, 50000, clustered, (enum arrangement)order};
 
             check_large(_i, &large, order == AS_MADE ? 5 : 1, &random);
         }
@@ -775,15 +778,17 @@ END_TEST
 
 START_TEST(test_large_shapes)
 {
-    static const size_t shapes[][2] = {{32, 256}, {96, 256}, {8, 256},
-                                       {16, 100}, {16, 16},  {17, 256},
-                                       {1, 256},  {2, 256},  {256, 256},
-                                       {4, 256}};
+    static const size_t shapes[][2] = {
+        {32, 256}, {96, 256}, {8, 256}, {16, 100},  {16, 16},
+        {17, 256}, {1, 256},  {2, 256}, {256, 256}, {4, 256}};
     struct test_random random = {15};
 
     for (size_t s = 0; s < TEST_COUNT(shapes); s++) {
-        struct large_case large = {shapes[s][0], shapes[s][1], 2,
-                                   480000 / (16 + shapes[s][0]), s % 2 == 0,
+        struct large_case large = {shapes[s][0],
+                                   shapes[s][1],
+                                   2,
+                                   480000 / (16 + shapes[s][0]),
+                                   s % 2 == 0,
                                    (enum arrangement)(s % ARRANGEMENTS)};
 
         if (shapes[s][0] == 4)
@@ -803,8 +808,8 @@ START_TEST(test_large_attacks)
     struct test_random random = {16};
 
     for (int table = 0; table < TEST_TABLE_POSITIVE_KINDS; table++) {
-        pqk_codebook codebook = attacking_codebook(
-            (enum test_table_kind)table, 16, 256, &random);
+        pqk_codebook codebook =
+            attacking_codebook((enum test_table_kind)table, 16, 256, &random);
         enum arrangement order =
             (enum arrangement)test_below(&random, ARRANGEMENTS);
         uint8_t *codes = make_codes(TEST_CODES_UNIFORM, n, &codebook, &random);
@@ -864,8 +869,8 @@ struct partitions {
 static void make_partitions(struct partitions *parts, int variant, size_t M,
                             size_t K, struct test_random *random)
 {
-    static const size_t sizes[MOST_PARTITIONS] = {0,  1,   64, 0,   300, 65,
-                                                  7,  2049, 0, 33,  129, 0};
+    static const size_t sizes[MOST_PARTITIONS] = {0, 1,    64, 0,  300, 65,
+                                                  7, 2049, 0,  33, 129, 0};
 
     parts->codebook = normal_codebook(M, K, 4, random);
     parts->count = MOST_PARTITIONS;
@@ -875,15 +880,14 @@ static void make_partitions(struct partitions *parts, int variant, size_t M,
         parts->sizes[p] = sizes[p];
         parts->total += sizes[p];
     }
-    parts->codes = make_codes(TEST_CODES_UNIFORM, parts->total,
-                              &parts->codebook, random);
+    parts->codes =
+        make_codes(TEST_CODES_UNIFORM, parts->total, &parts->codebook, random);
     CHECK_OK(pqk_index_create(&parts->codebook, test_variant((size_t)variant),
                               &parts->index));
     for (size_t p = 0; p < parts->count; p++)
-        CHECK_OK(pqk_index_add(parts->index,
-                               sizes[p] ? parts->codes + parts->firsts[p] * M
-                                        : NULL,
-                               sizes[p]));
+        CHECK_OK(pqk_index_add(
+            parts->index, sizes[p] ? parts->codes + parts->firsts[p] * M : NULL,
+            sizes[p]));
     CHECK_THAT(pqk_index_size(parts->index) == parts->total &&
                    pqk_index_partitions(parts->index) == parts->count,
                "size %zu, %zu partitions", pqk_index_size(parts->index),
@@ -917,8 +921,8 @@ static size_t expect_partition(const struct partitions *parts, size_t p,
 
 /* Each partition has queries of its own; one of them is probed twice, as other
  * vectors would be at the same distance: the same ids come twice. */
-static void check_search(struct partitions *parts, size_t num_queries,
-                         size_t k, struct test_random *random)
+static void check_search(struct partitions *parts, size_t num_queries, size_t k,
+                         struct test_random *random)
 {
     const size_t dim = parts->codebook.num_sub_vectors * 4;
     const size_t room = parts->total * 2;
@@ -1092,8 +1096,8 @@ START_TEST(test_growing)
         test_subcase(", %zu codes", total);
         CHECK_OK(pqk_index_search(index, query, 20, found, &count));
         expected = probing_reference(entries, 16, codes, total);
-        CHECK_NO_FAULT(test_compare(expected, total < 20 ? total : 20, 0,
-                                    found, count));
+        CHECK_NO_FAULT(
+            test_compare(expected, total < 20 ? total : 20, 0, found, count));
         free(expected);
     }
     pqk_index_free(index);

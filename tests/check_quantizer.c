@@ -103,7 +103,7 @@ static void check_kmeans(const struct kmeans_case *c)
     struct test_arena out = {0};
     float *found = test_at_end(&out, c->num_centroids * c->dim * sizeof(float));
     uint64_t stream = 42;
-    struct plain plain = {rows,   c->n, c->stride, c->dim, c->num_centroids,
+    struct plain plain = {rows, c->n,    c->stride, c->dim, c->num_centroids,
                           {42}, expected};
 
     test_case("kmeans: n %zu, stride %zu, dim %zu, %zu centroids, %zu rounds, "
@@ -134,11 +134,14 @@ static void check_kmeans(const struct kmeans_case *c)
 START_TEST(test_kmeans)
 {
     static const struct kmeans_case cases[] = {
-        {100, 8, 8, 16, 5, 0},   {100, 9, 8, 16, 5, 0},  {257, 20, 1, 7, 6, 0},
-        {64, 3, 3, 5, 8, 0},     {64, 5, 5, 64, 3, 0},   {300, 7, 7, 255, 3, 0},
-        {300, 4, 4, 256, 3, 0},  {3, 4, 4, 256, 3, 0},   {1, 2, 2, 1, 2, 0},
-        {1, 3, 3, 9, 4, 0},      {200, 4, 4, 16, 10, 3}, {50, 2, 2, 17, 10, 1},
-        {200, 130, 100, 8, 3, 0}, {90, 6, 6, 10, 0, 0},  {1000, 4, 2, 3, 20, 0}};
+        {100, 8, 8, 16, 5, 0},    {100, 9, 8, 16, 5, 0},
+        {257, 20, 1, 7, 6, 0},    {64, 3, 3, 5, 8, 0},
+        {64, 5, 5, 64, 3, 0},     {300, 7, 7, 255, 3, 0},
+        {300, 4, 4, 256, 3, 0},   {3, 4, 4, 256, 3, 0},
+        {1, 2, 2, 1, 2, 0},       {1, 3, 3, 9, 4, 0},
+        {200, 4, 4, 16, 10, 3},   {50, 2, 2, 17, 10, 1},
+        {200, 130, 100, 8, 3, 0}, {90, 6, 6, 10, 0, 0},
+        {1000, 4, 2, 3, 20, 0}};
 
     for (size_t i = 0; i < TEST_COUNT(cases); i++)
         check_kmeans(&cases[i]);
@@ -177,10 +180,14 @@ struct golden {
 
 /* Computed once on x86-64; a machine that gives others breaks frozen files. */
 static const struct golden goldens[] = {
-    {16, 256, 8, 1000, 5, 1, UINT64_C(0xbf98822ec45ff55f), UINT64_C(0x35192de9453b30c8)},
-    {16, 256, 8, 1000, 5, 2, UINT64_C(0x9f3297eb2d1b591f), UINT64_C(0x8097539ff7f0f784)},
-    {3, 17, 5, 500, 10, 3, UINT64_C(0xb50432cd9c3fc89d), UINT64_C(0x5dd915957b657b68)},
-    {4, 100, 1, 60, 4, 4, UINT64_C(0x4e7ecb8f409aba2a), UINT64_C(0x22cda22fb4c12948)},
+    {16, 256, 8, 1000, 5, 1, UINT64_C(0xbf98822ec45ff55f),
+     UINT64_C(0x35192de9453b30c8)},
+    {16, 256, 8, 1000, 5, 2, UINT64_C(0x9f3297eb2d1b591f),
+     UINT64_C(0x8097539ff7f0f784)},
+    {3, 17, 5, 500, 10, 3, UINT64_C(0xb50432cd9c3fc89d),
+     UINT64_C(0x5dd915957b657b68)},
+    {4, 100, 1, 60, 4, 4, UINT64_C(0x4e7ecb8f409aba2a),
+     UINT64_C(0x22cda22fb4c12948)},
 };
 
 START_TEST(test_golden)
@@ -214,7 +221,8 @@ START_TEST(test_golden)
         CHECK_THAT(checksum == g->codes, "checksum of codes %016llx",
                    (unsigned long long)checksum);
         CHECK_THAT(test_canaries_intact(&values) &&
-                       test_canaries_intact(&bytes), "overrun");
+                       test_canaries_intact(&bytes),
+                   "overrun");
         test_arena_free(&values);
         test_arena_free(&bytes);
     }
@@ -258,16 +266,16 @@ static void check_encode(const pqk_codebook *codebook, const float *vectors,
 {
     const size_t M = codebook->num_sub_vectors, d = codebook->sub_vector_dim;
     struct test_arena in = {0}, out = {0};
-    float *placed = test_place_copy(&in, vectors, n * M * d * sizeof(float),
-                                    (unsigned)n);
+    float *placed =
+        test_place_copy(&in, vectors, n * M * d * sizeof(float), (unsigned)n);
     uint8_t *codes = test_place(&out, n * M, (unsigned)n);
 
     CHECK_OK(pqk_encode(codebook, placed, n, num_threads, codes));
     for (size_t i = 0; i < n * M; i++) {
-        size_t wanted = plain_nearest(
-            vectors + i * d,
-            codebook->centroids + i % M * codebook->num_centroids * d,
-            codebook->num_centroids, d);
+        size_t wanted = plain_nearest(vectors + i * d,
+                                      codebook->centroids +
+                                          i % M * codebook->num_centroids * d,
+                                      codebook->num_centroids, d);
 
         CHECK_THAT(codes[i] == wanted, "code [%zu][%zu] is %d, not %zu", i / M,
                    i % M, codes[i], wanted);
@@ -328,8 +336,8 @@ END_TEST
 /* NaN, inf and numbers whose squares overflow, in vectors and in centroids. */
 START_TEST(test_encode_specials)
 {
-    static const float specials[] = {NAN,   INFINITY, -INFINITY, 1e30f, -1e30f,
-                                     1e-40f, 0.0f,    -0.0f,     1.0f};
+    static const float specials[] = {NAN,    INFINITY, -INFINITY, 1e30f, -1e30f,
+                                     1e-40f, 0.0f,     -0.0f,     1.0f};
     struct test_random random = {8};
     float *values = test_alloc(400 * 6 * sizeof *values);
     pqk_codebook codebook = {2, 50, 3, values};
@@ -337,10 +345,10 @@ START_TEST(test_encode_specials)
     for (int round = 0; round < 20; round++) {
         test_case("encode: special values, round %d", round);
         for (size_t i = 0; i < 400 * 6; i++)
-            values[i] = test_below(&random, 4) < (i < 300 ? 1 : 2)
-                            ? specials[test_below(&random,
-                                                  TEST_COUNT(specials))]
-                            : test_normal(&random);
+            values[i] =
+                test_below(&random, 4) < (i < 300 ? 1 : 2)
+                    ? specials[test_below(&random, TEST_COUNT(specials))]
+                    : test_normal(&random);
         check_encode(&codebook, values + 300, 300, 1);
     }
     free(values);

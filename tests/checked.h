@@ -12,8 +12,7 @@
 #define CHECK_THAT(condition, ...)                                             \
     do {                                                                       \
         const int check_holds_ = (condition) != 0;                             \
-        const char *check_text_ =                                              \
-            check_holds_ ? "" : test_fault(__VA_ARGS__);                       \
+        const char *check_text_ = check_holds_ ? "" : test_fault(__VA_ARGS__); \
         ck_assert_msg(check_holds_, "%s", check_text_);                        \
     } while (0)
 
@@ -27,9 +26,10 @@
 #define CHECK_STATUS(expression, expected)                                     \
     do {                                                                       \
         const pqk_status check_status_ = (expression);                         \
-        CHECK_THAT(check_status_ == (expected), "%s gives \"%s\" (%d), not %s",   \
-                   #expression, pqk_status_string(check_status_),              \
-                   (int)check_status_, #expected);                             \
+        CHECK_THAT(check_status_ == (expected),                                \
+                   "%s gives \"%s\" (%d), not %s", #expression,                \
+                   pqk_status_string(check_status_), (int)check_status_,       \
+                   #expected);                                                 \
     } while (0)
 
 #define CHECK_OK(expression) CHECK_STATUS(expression, PQK_OK)

@@ -44,8 +44,8 @@ static const void *place_input(struct test_arena *arena, const void *source,
 static void begin_heap(pqk_top_k_heap *heap, size_t k, unsigned placement)
 {
     size_t slots = pqk_top_k_heap_storage(k);
-    uint64_t *storage = test_place(&storage_arena, slots * sizeof *storage,
-                                   placement);
+    uint64_t *storage =
+        test_place(&storage_arena, slots * sizeof *storage, placement);
 
     pqk_top_k_heap_init(heap, k > 0 ? storage : NULL, k);
 }
@@ -54,8 +54,8 @@ static const char *compare_heap(pqk_top_k_heap *heap,
                                 const pqk_neighbor *expected, size_t count,
                                 uint32_t first_id, unsigned placement)
 {
-    pqk_neighbor *found = test_place(&neighbors_arena, heap->k * sizeof *found,
-                                     placement);
+    pqk_neighbor *found =
+        test_place(&neighbors_arena, heap->k * sizeof *found, placement);
     size_t found_count;
 
     if (heap->length < count)
@@ -118,8 +118,7 @@ const char *probing_row_major(const struct row_major *rows, size_t k)
 
     test_subcase(", k %zu", k);
     begin_heap(&heap, k, rows->placement);
-    return probe_rows(rows, &heap, rows->expected,
-                      least(k, rows->num_vectors));
+    return probe_rows(rows, &heap, rows->expected, least(k, rows->num_vectors));
 }
 
 const char *probing_row_major_held(const struct row_major *rows, size_t k,
@@ -151,18 +150,18 @@ const char *probing_table(const pqk_kernel *kernel, const float *query,
     const size_t num_entries = M * PQK_TABLE_STRIDE;
     pqk_distance_table table = {12345, NULL};
     pqk_codebook guarded = *codebook;
-    const float *placed = place_input(&query_arena, query, query_bytes, 4,
-                                      placement);
+    const float *placed =
+        place_input(&query_arena, query, query_bytes, 4, placement);
     float *expected = test_alloc(num_entries * sizeof *expected);
     const char *fault = NULL;
     pqk_status status;
 
     guarded.centroids = place_input(&centroids_arena, codebook->centroids,
                                     centroids_bytes, 4, placement);
-    table.entries = test_place(&entries_arena, num_entries * sizeof(float),
-                               placement);
-    status = pqk_compute_distance_table_l2_with(kernel, placed, &guarded,
-                                                &table);
+    table.entries =
+        test_place(&entries_arena, num_entries * sizeof(float), placement);
+    status =
+        pqk_compute_distance_table_l2_with(kernel, placed, &guarded, &table);
     pqh_reference_table(query, codebook, expected);
     if (status != PQK_OK)
         fault = test_fault("table: %s", pqk_status_string(status));
@@ -323,8 +322,8 @@ static const char *run_pass(const struct pass *pass, size_t k)
     const size_t slots = pqk_top_k_heap_storage(k), n = probe->num_vectors;
     const size_t num_queries = probe->num_queries;
     pqk_top_k_heap *heaps = test_alloc(num_queries * sizeof *heaps);
-    uint64_t *storage = test_at_end(
-        &storage_arena, num_queries * slots * sizeof *storage);
+    uint64_t *storage =
+        test_at_end(&storage_arena, num_queries * slots * sizeof *storage);
     pqk_search_stats stats = {"nobody", 77, 1000, 100, 10};
     const char *fault = NULL;
 
@@ -355,15 +354,13 @@ static pqk_neighbor **expect(const struct door *door,
 {
     const size_t M = door->codebook.num_sub_vectors;
     const size_t dim = M * door->codebook.sub_vector_dim;
-    pqk_neighbor **expected =
-        test_alloc(probe->num_queries * sizeof *expected);
+    pqk_neighbor **expected = test_alloc(probe->num_queries * sizeof *expected);
     float *entries = test_alloc(M * PQK_TABLE_STRIDE * sizeof *entries);
 
     for (size_t q = 0; q < probe->num_queries; q++) {
-        pqh_reference_table(probe->queries + q * dim, &door->codebook,
-                            entries);
-        expected[q] = probing_reference(entries, M, probe->codes,
-                                        probe->num_vectors);
+        pqh_reference_table(probe->queries + q * dim, &door->codebook, entries);
+        expected[q] =
+            probing_reference(entries, M, probe->codes, probe->num_vectors);
     }
     free(entries);
     return expected;
@@ -376,8 +373,8 @@ static const char *run_passes(const struct door *door,
     const size_t query_bytes = probe->num_queries * sizeof(float) *
                                door->codebook.num_sub_vectors *
                                door->codebook.sub_vector_dim;
-    const float *queries = place_input(&query_arena, probe->queries,
-                                       query_bytes, 4, 0);
+    const float *queries =
+        place_input(&query_arena, probe->queries, query_bytes, 4, 0);
     struct pass pass = {door, probe, prepared_codes, NULL, NULL};
     const char *fault = NULL;
 
@@ -412,8 +409,8 @@ const char *probing_prepared(const struct door *door,
         fault = restore_codes(door, probe, prepared_codes);
     if (!fault && probe->num_vectors > 0)
         fault = run_passes(door, probe, prepared_codes);
-    if (!fault && memcmp(prepared_codes, copy,
-                         prepared_codes_arena.block_bytes) != 0)
+    if (!fault &&
+        memcmp(prepared_codes, copy, prepared_codes_arena.block_bytes) != 0)
         fault = test_fault("the prepared codes were written to");
     if (!fault && memcmp(door->prepared_codebook, door->copy,
                          door->prepared.block_bytes) != 0)

@@ -10,7 +10,8 @@
 #include "kernels.h"
 #include "testlib.h"
 
-/* All rows in the order of results: the first k are the k best.  To be freed. */
+/* All rows in the order of results: the first k are the k best.  To be
+ * freed. */
 pqk_neighbor *probing_reference(const float *entries, size_t num_sub_vectors,
                                 const uint8_t *codes, size_t num_vectors);
 

@@ -97,10 +97,10 @@ static uint64_t add_results(uint64_t checksum, const pqk_neighbor *found,
                             size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        unsigned char id[4] = {
-            (unsigned char)found[i].id, (unsigned char)(found[i].id >> 8),
-            (unsigned char)(found[i].id >> 16),
-            (unsigned char)(found[i].id >> 24)};
+        unsigned char id[4] = {(unsigned char)found[i].id,
+                               (unsigned char)(found[i].id >> 8),
+                               (unsigned char)(found[i].id >> 16),
+                               (unsigned char)(found[i].id >> 24)};
 
         checksum = test_fnv(checksum, id, sizeof id);
         checksum = test_fnv_floats(checksum, &found[i].distance, 1);
@@ -202,9 +202,9 @@ static const char *index_file(const char *folder)
 }
 
 /* Two rows of -1.5, 2 as they stand in a file on every machine. */
-static const unsigned char fvecs[24] = {
-    2, 0, 0, 0, 0, 0, 0xc0, 0xbf, 0, 0, 0, 0x40,
-    2, 0, 0, 0, 0, 0, 0xc0, 0xbf, 0, 0, 0, 0x40};
+static const unsigned char fvecs[24] = {2, 0, 0,    0,    0, 0, 0xc0, 0xbf,
+                                        0, 0, 0,    0x40, 2, 0, 0,    0,
+                                        0, 0, 0xc0, 0xbf, 0, 0, 0,    0x40};
 
 static const char *read_vecs(const char *path, float *values)
 {
@@ -263,8 +263,8 @@ static const char *attack_rows(const pqk_kernel *kernel)
     for (int kind = 0; kind < TEST_TABLE_KINDS * 2 && !fault; kind++) {
         enum test_table_kind table = (enum test_table_kind)(kind / 2);
         size_t m = kind % 2 ? 17 : 16, n = 150 - (size_t)kind;
-        struct row_major rows = {kernel, entries, m, attacked,
-                                 n,      NULL,    (unsigned)kind / 2};
+        struct row_major rows = {kernel, entries,           m, attacked, n,
+                                 NULL,   (unsigned)kind / 2};
 
         test_case("%s: row-major, M %zu, n %zu, %s table",
                   pqk_kernel_name(kernel), m, n, test_table_name(table));

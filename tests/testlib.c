@@ -315,8 +315,9 @@ void test_write_file(const char *path, const void *bytes, size_t num_bytes)
 {
     FILE *file = fopen(path, "wb");
 
-    if (!file || (num_bytes > 0 && fwrite(bytes, 1, num_bytes, file) !=
-                                       num_bytes) || fclose(file) != 0)
+    if (!file ||
+        (num_bytes > 0 && fwrite(bytes, 1, num_bytes, file) != num_bytes) ||
+        fclose(file) != 0)
         no_file("writing", path);
 }
 
@@ -471,7 +472,8 @@ static float either_sign(struct test_random *random, float value)
     return test_below(random, 2) ? value : -value;
 }
 
-static float special_entry(enum test_table_kind kind, struct test_random *random)
+static float special_entry(enum test_table_kind kind,
+                           struct test_random *random)
 {
     switch (kind) {
     case TEST_TABLE_INF_SOME:
@@ -529,8 +531,7 @@ static float entry(enum test_table_kind kind, size_t m, size_t last,
     case TEST_TABLE_TINY:
         return test_power(random, -130, -122);
     case TEST_TABLE_DENORMAL:
-        return from_bits((uint32_t)test_below(random, 0x800000u >>
-                                                          m % 20));
+        return from_bits((uint32_t)test_below(random, 0x800000u >> m % 20));
     case TEST_TABLE_OVERFLOW:
         return FLT_MAX / 8.0f * test_uniform(random);
     case TEST_TABLE_OFFSETS:
@@ -760,12 +761,11 @@ const char *test_compare_tables(const float *expected, const float *found,
     for (size_t i = 0; i < num_entries; i++)
         if (!test_same_bits(expected[i], found[i]) &&
             !(isnan(expected[i]) && isnan(found[i])))
-            return test_fault("entry [%zu][%zu] is %.9g (%08lx), expected "
-                              "%.9g (%08lx)",
-                              i / PQK_TABLE_STRIDE, i % PQK_TABLE_STRIDE,
-                              (double)found[i],
-                              (unsigned long)test_bits(found[i]),
-                              (double)expected[i],
-                              (unsigned long)test_bits(expected[i]));
+            return test_fault(
+                "entry [%zu][%zu] is %.9g (%08lx), expected "
+                "%.9g (%08lx)",
+                i / PQK_TABLE_STRIDE, i % PQK_TABLE_STRIDE, (double)found[i],
+                (unsigned long)test_bits(found[i]), (double)expected[i],
+                (unsigned long)test_bits(expected[i]));
     return NULL;
 }

@@ -94,8 +94,8 @@ struct test_random {
 
 uint64_t test_next(struct test_random *random);
 size_t test_below(struct test_random *random, size_t bound);
-float test_uniform(struct test_random *random);  /* [0, 1), 24 bits */
-float test_normal(struct test_random *random);   /* about normal, no libm */
+float test_uniform(struct test_random *random);   /* [0, 1), 24 bits */
+float test_normal(struct test_random *random);    /* about normal, no libm */
 float test_any_float(struct test_random *random); /* any bits */
 float test_power(struct test_random *random, int lowest, int highest);
 
@@ -130,8 +130,8 @@ enum test_table_kind {
     TEST_TABLE_NAN_SOME,
     TEST_TABLE_NAN_MOST,
     TEST_TABLE_NAN_ALL,
-    TEST_TABLE_CONSTANT_ROWS, /* some sub-vectors separate nothing */
-    TEST_TABLE_HIGH,          /* near the largest: quantized sums run over */
+    TEST_TABLE_CONSTANT_ROWS,  /* some sub-vectors separate nothing */
+    TEST_TABLE_HIGH,           /* near the largest: quantized sums run over */
     TEST_TABLE_POSITIVE_KINDS, /* those below cannot come from distances */
     TEST_TABLE_NEGATIVE = TEST_TABLE_POSITIVE_KINDS,
     TEST_TABLE_NEGATIVE_ALL,

@@ -26,8 +26,10 @@ static void choose_paths(void)
     if (path[0])
         return;
     snprintf(path, sizeof path, "%s%s/fuzz_index-%ld.tmp",
-             build ? build : tmp ? tmp : "/tmp", build ? "/tests" : "",
-             (long)getpid());
+             build ? build
+             : tmp ? tmp
+                   : "/tmp",
+             build ? "/tests" : "", (long)getpid());
     snprintf(again, sizeof again, "%s.again", path);
     atexit(remove_files);
 }
@@ -76,10 +78,10 @@ static void load(const uint8_t *data, size_t size, const pqk_kernel *kernel)
     if (status == PQK_OK) {
         search(index);
         save_again(index, data, size);
-    } else if (index || (status != PQK_BAD_FILE &&
-                         status != PQK_OUT_OF_MEMORY)) {
-        fuzz_check(test_fault("status %d, index %p", (int)status,
-                              (void *)index));
+    } else if (index ||
+               (status != PQK_BAD_FILE && status != PQK_OUT_OF_MEMORY)) {
+        fuzz_check(
+            test_fault("status %d, index %p", (int)status, (void *)index));
     }
     pqk_index_free(index);
 }
@@ -150,9 +152,18 @@ static size_t good_file(struct test_random *random, uint8_t *data)
 /* One in four is good; the others are bent in a field, a byte or the end. */
 static size_t generate(struct test_random *random, uint8_t *data)
 {
-    static const uint64_t odd[] = {0, 1, 2, 255, 256, 257, 0x7fffffff,
-                                   0x80000000, 0xffffffff, UINT64_MAX,
-                                   (uint64_t)1 << 63, (uint64_t)1 << 32};
+    static const uint64_t odd[] = {0,
+                                   1,
+                                   2,
+                                   255,
+                                   256,
+                                   257,
+                                   0x7fffffff,
+                                   0x80000000,
+                                   0xffffffff,
+                                   UINT64_MAX,
+                                   (uint64_t)1 << 63,
+                                   (uint64_t)1 << 32};
     size_t size = 1 + good_file(random, data + 1);
 
     data[0] = (uint8_t)test_next(random);
@@ -166,8 +177,8 @@ static size_t generate(struct test_random *random, uint8_t *data)
             test_below(random, 2) ? 4 : 8);
         break;
     case 2:
-        data[test_below(random, size)] ^= (uint8_t)(1 +
-                                                    test_below(random, 255));
+        data[test_below(random, size)] ^=
+            (uint8_t)(1 + test_below(random, 255));
         break;
     default:
         size -= test_below(random, size < 60 ? size : 60);

@@ -30,8 +30,7 @@ static void scatter(struct fuzz_input *input, uint8_t *codes, size_t num_codes,
             codes[fuzz_word(input) % num_codes] =
                 (uint8_t)(fuzz_byte(input) % num_centroids);
         else
-            values[fuzz_word(input) % num_values] =
-                from_word(fuzz_word(input));
+            values[fuzz_word(input) % num_values] = from_word(fuzz_word(input));
     }
 }
 
@@ -100,16 +99,15 @@ static void prepared(struct choices *c, struct fuzz_input *input)
         test_alloc(dim * (PQK_TABLE_STRIDE + num_queries) * sizeof *values);
     uint8_t *codes = test_alloc(c->n * c->M);
     pqk_codebook codebook = {c->M, K, d, values};
-    struct prepared_probe probe = {
-        codes, c->n, values + dim * K, num_queries, &c->k, 1, c->placement};
+    struct prepared_probe probe = {codes, c->n, values + dim * K, num_queries,
+                                   &c->k, 1,    c->placement};
     struct door door;
 
     describe(c, "prepared");
     test_fill_table(c->table, dim, values, &c->random);
     memset(values + dim * K, 0, num_queries * dim * sizeof *values);
     test_fill_codes(c->codes, c->n, c->M, K, codes, &c->random);
-    scatter(input, codes, c->n * c->M, K, values,
-            dim * (K + num_queries));
+    scatter(input, codes, c->n * c->M, K, values, dim * (K + num_queries));
     fuzz_check(probing_open(&door, c->kernel, &codebook));
     fuzz_check(probing_prepared(&door, &probe));
     probing_close(&door);
