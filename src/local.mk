@@ -20,6 +20,7 @@ noinst_LTLIBRARIES += \
 libpqk_scalar_la_SOURCES = \
 	src/kernels.c \
 	src/kernels.h \
+	src/kernels/bound.h \
 	src/kernels/common.h \
 	src/kernels/layout.c \
 	src/kernels/layout.h \

@@ -23,7 +23,7 @@ struct row_scan {
     size_t num_sub_vectors;
     const uint8_t *codes;
     pqk_top_k_heap *heap;
-    struct scan_query bound; /* its first members */
+    struct byte_bound bound;
     uint8_t columns[BATCH_COLUMNS * BATCH_STRIDE] __attribute__((aligned(64)));
     uint8_t sums[BATCH_ROWS] __attribute__((aligned(64)));
     uint8_t bytes[PQK_MAX_SUB_VECTORS * PQK_TABLE_STRIDE]

@@ -11,38 +11,14 @@
  * in float32, and blocks of 64 that are all dropped cost no more columns.
  * What is left is summed in the reference's order.  Nothing is approximated.
  *
- * Why a byte sum is a lower bound.  Let e = 2^-24, t_m >= 0 a table entry,
- * b_m the minimum of its column, B the sum of the b_m, S the exact sum of a
- * code's t_m, S_ref the float32 sum in ascending order, s > 0 the scale.
- *
- *  1. d = fl(t - b) <= (t - b)(1 + e), and x = fl(d s) <= d s (1 + e) where
- *     x >= 1, far above underflow.  The byte u = min(255, trunc x) is <= x, and
- *     0 where x < 1.  So u_m <= s (1 + e)^2 (t_m - b_m).
- *  2. Group minima are <= u_m; a column left out drops a term >= 0; a refinement
- *     adds u_m minus the group's minimum to that minimum; saturating additions
- *     of terms >= 0 give min(255, sum) in any order.  So every partial sum of
- *     bytes is <= s (1 + e)^2 (S - B).
- *  3. The reference's first addition is exact, each other one loses at most a
- *     share e of its result (float32 addition does not underflow), so
- *     S <= S_ref (1 + M e) for all M up to 256.
- *  4. A code that may enter the results has S_ref <= T, equality included since
- *     ids decide it.  So its byte sum is at most
- *         y = s (1 + e)^2 (T (1 + M e) - B),
- *     and may be dropped only if it is > floor(y).  byte_threshold() computes
- *     that in double with M 2^-23 for M e and 1 + 2^-21 for (1 + e)^2, which
- *     covers the roundings of B, of y and of the float32 scale as well.
- *  5. 255 means "255 or more", so a threshold must be below it.  The scale is
- *     chosen such that y is about 253, and T only falls.  (Cutting a higher
- *     threshold down to 254 would drop codes that belong to the results.)
- *  6. Entries that are +inf or NaN become 255 and are dropped, which is right
- *     as long as T is finite: their sums rank behind it.  Without a finite T
- *     nothing is filtered.
+ * bound.h proves that and computes the thresholds.
  */
 #ifndef PQK_KERNELS_SCAN_H
 #define PQK_KERNELS_SCAN_H
 
 #include <float.h>
 
+#include "kernels/bound.h"
 #include "kernels/common.h"
 #include "kernels/layout.h"
 #include "kernels/plans.h"
@@ -72,9 +48,7 @@ struct scan_work {
 
 /* One query: this, then the arrays that point behind it while it is used. */
 struct scan_query {
-    double sum_of_minima; /* B */
-    float scale;
-    int threshold; /* of byte sums; -1 if nothing can enter */
+    struct byte_bound bound;
     uint32_t plan;
     uint32_t moves;
     uint32_t exact_chunks; /* do not filter for so many chunks */
@@ -152,24 +126,6 @@ static const uint8_t *column(const struct scan *scan, size_t m)
 /* ------------------------------------------------------------------------ */
 /* Thresholds and byte tables                                               */
 
-static double widened_range(const struct scan_query *query,
-                            size_t num_sub_vectors, float distance)
-{
-    return (double)distance * (1.0 + (double)num_sub_vectors * 0x1p-23) -
-           query->sum_of_minima;
-}
-
-/* floor(y) of the proof above, -1 if even a sum of 0 is too much. */
-static int byte_threshold(const struct scan_query *query,
-                          size_t num_sub_vectors, float distance)
-{
-    double y = (double)query->scale *
-               widened_range(query, num_sub_vectors, distance) *
-               (1.0 + 0x1p-21);
-
-    return y < 0.0 ? -1 : y >= 254.0 ? 254 : (int)y;
-}
-
 /* Minima of the groups, and what they lack; see scan_bound. */
 static void derive_groups(const struct scan_arrays *arrays, size_t m)
 {
@@ -200,27 +156,15 @@ static void derive_groups(const struct scan_arrays *arrays, size_t m)
                 (uint8_t)(bytes[r + i] - group_16[i]);
 }
 
-/* A scale at which 253 stands for `distance`, and the threshold for that. */
-static void choose_scale(struct scan_query *query, size_t num_sub_vectors,
-                         float distance)
-{
-    const double range = widened_range(query, num_sub_vectors, distance);
-    const double scale = range > 0.0 ? 253.0 / range : HUGE_VAL;
-
-    /* Not inf, since 0 * inf is no bound. */
-    query->scale = scale < 1e37 ? (float)scale : 1e37f;
-    query->threshold = byte_threshold(query, num_sub_vectors, distance);
-}
-
 /* Byte tables for that scale. */
 static void set_scale(struct scan *scan, float distance)
 {
     const struct scan_arrays *arrays = &scan->arrays;
 
-    choose_scale(scan->query, scan->num_sub_vectors, distance);
+    choose_scale(&scan->query->bound, scan->num_sub_vectors, distance);
     for (size_t m = 0; m < scan->num_sub_vectors; m++)
         isa_quantize(arrays->table + m * 256, arrays->minima[m],
-                     scan->query->scale, arrays->bytes + m * 256);
+                     scan->query->bound.scale, arrays->bytes + m * 256);
     if (ISA_USES_GROUPS)
         for (size_t m = 0; m < scan->num_sub_vectors; m++)
             derive_groups(arrays, m);
@@ -300,8 +244,9 @@ static void verify(struct scan *scan, size_t position)
         return;
     offer(scan, position, distance);
     if (scan->heap->bound != bound)
-        scan->query->threshold = byte_threshold(
-            scan->query, scan->num_sub_vectors, pqk_heap_bound(scan->heap));
+        scan->query->bound.threshold =
+            byte_threshold(&scan->query->bound, scan->num_sub_vectors,
+                           pqk_heap_bound(scan->heap));
 }
 
 /* All codes of some blocks, without any filter. */
@@ -331,9 +276,9 @@ static void verify_block(struct scan *scan, size_t block, const uint8_t *sums)
 {
     uint64_t alive;
 
-    if (scan->query->threshold < 0)
+    if (scan->query->bound.threshold < 0)
         return;
-    alive = isa_alive(sums, (uint8_t)scan->query->threshold);
+    alive = isa_alive(sums, (uint8_t)scan->query->bound.threshold);
     if (block + 1 == scan->layout.num_blocks &&
         scan->layout.num_vectors % PQK_BLOCK != 0)
         alive &= ((uint64_t)1 << scan->layout.num_vectors % PQK_BLOCK) - 1;
@@ -413,7 +358,7 @@ static size_t filter_blocks(struct scan *scan, const struct scan_stage *stage,
         struct scan_pass pass = make_pass(scan, stage->bound, from, to, columns,
                                           scan->layout.column_stride);
         return isa_dense_filter(&pass, num_blocks, first, sums,
-                                (uint8_t)scan->query->threshold,
+                                (uint8_t)scan->query->bound.threshold,
                                 (uint32_t)first_block, kept);
     }
 }
@@ -556,7 +501,7 @@ static void scan_cell(struct scan *scan, size_t cell)
                                    scan->work->blocks[0][0]};
         size_t num_kept;
 
-        if (scan->query->threshold < 0)
+        if (scan->query->bound.threshold < 0)
             return;
         num_kept = filter_blocks(scan, &whole, first + b, n, kept);
         for (size_t i = 0; i < num_kept; i++)
@@ -677,8 +622,8 @@ static size_t work_off(struct scan *scan, const struct scan_stages *stages,
         return 0;
     }
     next = stage_list(scan, stage + 1, 0);
-    left =
-        isa_compress(list, num_blocks, (uint8_t)scan->query->threshold, next);
+    left = isa_compress(list, num_blocks, (uint8_t)scan->query->bound.threshold,
+                        next);
     prefetch_listed(scan, &stages->stage[stage + 1], next.blocks, left);
     return left;
 }
@@ -705,7 +650,7 @@ static struct scan_counts run_chunks(struct scan *scan,
         const size_t buffer = chunk & 1;
         size_t fresh = 0;
 
-        if (scan->query->threshold < 0)
+        if (scan->query->bound.threshold < 0)
             break;
         if (chunk < end) {
             const size_t block = chunk * CHUNK;
@@ -748,7 +693,7 @@ static struct scan_counts run_chunks_at_once(struct scan *scan,
         struct scan_blocks kept = stage_list(scan, 0, 0);
         size_t alive;
 
-        if (scan->query->threshold < 0)
+        if (scan->query->bound.threshold < 0)
             break;
         alive = filter_blocks(scan, &stages->stage[0], block,
                               left < CHUNK ? left : CHUNK, kept);
@@ -814,8 +759,10 @@ static void refresh_tables(struct scan *scan)
     bound = pqk_heap_bound(scan->heap);
     if (!(bound < INFINITY))
         return;
-    query->threshold = byte_threshold(query, scan->num_sub_vectors, bound);
-    if (query->threshold >= 0 && query->threshold < COARSE_THRESHOLD)
+    query->bound.threshold =
+        byte_threshold(&query->bound, scan->num_sub_vectors, bound);
+    if (query->bound.threshold >= 0 &&
+        query->bound.threshold < COARSE_THRESHOLD)
         set_scale(scan, bound);
 }
 
@@ -828,7 +775,7 @@ static int aim(struct scan *scan)
         return 0;
     set_scale(scan, bound);
     order_columns(scan);
-    scan->query->finished = scan->query->threshold < 0;
+    scan->query->finished = scan->query->bound.threshold < 0;
     return 1;
 }
 
@@ -849,7 +796,7 @@ static void advance(struct scan *scan, size_t first, size_t end)
     query->exact_chunks = 0;
     run(scan, first, end);
     refresh_tables(scan);
-    query->finished = query->threshold < 0;
+    query->finished = query->bound.threshold < 0;
 }
 
 /* ------------------------------------------------------------------------ */
@@ -934,18 +881,19 @@ static int scan_whole(struct scan *scan, float guess)
     set_scale(scan, guess);
     sum_all(scan);
     kth = kth_sum(scan->work->all_sums, num_blocks, scan->heap->k);
-    furthest =
-        query->sum_of_minima + ((double)kth + num_sub_vectors) /
-                                   ((double)query->scale * (1.0 - 0x1p-21));
+    furthest = query->bound.sum_of_minima +
+               ((double)kth + num_sub_vectors) /
+                   ((double)query->bound.scale * (1.0 - 0x1p-21));
     furthest *= (1.0 + num_sub_vectors * 0x1p-23) * (1.0 + 0x1p-22);
     if (kth == 255 || !(furthest < (double)FLT_MAX) ||
-        (double)query->scale *
-                widened_range(query, scan->num_sub_vectors, (float)furthest) *
+        (double)query->bound.scale *
+                widened_range(&query->bound, scan->num_sub_vectors,
+                              (float)furthest) *
                 (1.0 + 0x1p-20) >=
             254.0)
         return 0;
-    query->threshold =
-        byte_threshold(query, scan->num_sub_vectors, (float)furthest);
+    query->bound.threshold =
+        byte_threshold(&query->bound, scan->num_sub_vectors, (float)furthest);
     for (size_t b = 0; b < num_blocks; b++)
         verify_block(scan, b, scan->work->all_sums + b * PQK_BLOCK);
     return 1;
@@ -1012,13 +960,13 @@ static void scan_compute_tables(const void *prepared_codebook,
         struct scan_query *query =
             query_at(tables, num_sub_vectors, q, &arrays);
 
-        query->sum_of_minima = 0.0;
+        query->bound.sum_of_minima = 0.0;
         for (size_t m = 0; m < num_sub_vectors; m++) {
             arrays.minima[m] =
                 isa_table_row(centroids + m * d * PQK_TABLE_STRIDE,
                               queries + (q * num_sub_vectors + m) * d, d,
                               arrays.table + m * PQK_TABLE_STRIDE);
-            query->sum_of_minima += (double)arrays.minima[m];
+            query->bound.sum_of_minima += (double)arrays.minima[m];
         }
     }
 }
@@ -1028,7 +976,7 @@ static int wants_no_filter(const struct scan *scan)
 {
     return scan->layout.num_vectors <= 2 * PQK_BLOCK ||
            scan->heap->k > scan->layout.num_vectors / 2 ||
-           !(scan->query->sum_of_minima < (double)FLT_MAX);
+           !(scan->query->bound.sum_of_minima < (double)FLT_MAX);
 }
 
 /* Everything but the staged scan. */
