@@ -137,7 +137,7 @@ static int load_checked(const char *path, size_t num_rows, size_t dim,
 int pqh_cache_load(const struct pqh_cache *cache, const char *name,
                    size_t num_rows, size_t dim, void *values)
 {
-    struct pqh_error err;
+    struct pqh_error err = {""};
     char path[PATH_MAX];
 
     if (pqh_cache_path(cache, name, path) != 0 || access(path, F_OK) != 0)
@@ -168,7 +168,7 @@ int pqh_cache_store(struct pqh_cache *cache, const char *name,
                     enum pqh_vecs_type type, const void *values,
                     size_t num_rows, size_t dim)
 {
-    struct pqh_error err;
+    struct pqh_error err = {""};
     char path[PATH_MAX];
 
     if (pqh_cache_path(cache, name, path) != 0)

@@ -20,7 +20,7 @@
 #include "truth.h"
 #include "vecs.h"
 
-#include <errno.h>
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,7 +70,8 @@ struct origin {
     int cached;
     struct pqh_cache cache;
     struct pqh_synthetic *synthetic;
-    float *seeded_base, *seeded_queries; /* and its codebook is set already */
+    int seeded;
+    float *seeded_base, *seeded_queries;
 };
 
 /* ------------------------------------------------------------------------ */
@@ -93,16 +94,23 @@ static void *allocate(size_t count, size_t width, size_t size,
     return memory;
 }
 
+/* How many rows so many values are; no reader lets a width of 0 through. */
+static size_t rows_of(size_t values, size_t dim)
+{
+    assert(dim > 0);
+    return values / dim;
+}
+
 static int read_rows(const struct rows *rows, size_t first, size_t count,
                      float *values, struct pqh_error *err)
 {
     if (rows->vecs.path != NULL)
         return pqh_vecs_read_floats(&rows->vecs, first, count, values, err);
-    if (rows->synthetic != NULL)
-        pqh_synthetic_rows(rows->synthetic, rows->kind, first, count, values);
-    else
+    if (rows->values != NULL)
         memcpy(values, rows->values + first * rows->dim,
                count * rows->dim * sizeof *values);
+    else
+        pqh_synthetic_rows(rows->synthetic, rows->kind, first, count, values);
     return 0;
 }
 
@@ -220,8 +228,20 @@ static int open_synthetic(struct origin *origin, struct pqh_error *err)
     return 0;
 }
 
-static int open_seed(struct origin *origin, struct pqh_fixture *fixture,
-                     struct pqh_error *err)
+static void open_seed(struct origin *origin)
+{
+    origin->seeded = 1;
+    origin->base =
+        (struct rows){.dim = PQH_SEEDED_DIM, .num_rows = PQH_SEEDED_NUM_BASE};
+    origin->query = (struct rows){.dim = PQH_SEEDED_DIM,
+                                  .num_rows = PQH_SEEDED_NUM_QUERIES};
+    origin->usual_base = PQH_SEEDED_NUM_BASE;
+    origin->usual_queries = PQH_SEEDED_NUM_QUERIES;
+}
+
+/* Its codebook is trained from the same stream of random numbers. */
+static int generate_seed(struct origin *origin, struct pqh_fixture *fixture,
+                         struct pqh_error *err)
 {
     origin->seeded_base =
         allocate(PQH_SEEDED_NUM_BASE, PQH_SEEDED_DIM, sizeof(float), err);
@@ -230,19 +250,12 @@ static int open_seed(struct origin *origin, struct pqh_fixture *fixture,
     fixture->centroids =
         allocate(PQH_CENTROIDS, PQH_SEEDED_DIM, sizeof(float), err);
     if (origin->seeded_base == NULL || origin->seeded_queries == NULL ||
-        fixture->centroids == NULL ||
-        pqh_seeded_generate(origin->seeded_base, origin->seeded_queries,
-                            fixture->centroids, err) != 0)
+        fixture->centroids == NULL)
         return -1;
-    origin->base = (struct rows){.dim = PQH_SEEDED_DIM,
-                                 .num_rows = PQH_SEEDED_NUM_BASE,
-                                 .values = origin->seeded_base};
-    origin->query = (struct rows){.dim = PQH_SEEDED_DIM,
-                                  .num_rows = PQH_SEEDED_NUM_QUERIES,
-                                  .values = origin->seeded_queries};
-    origin->usual_base = PQH_SEEDED_NUM_BASE;
-    origin->usual_queries = PQH_SEEDED_NUM_QUERIES;
-    return 0;
+    origin->base.values = origin->seeded_base;
+    origin->query.values = origin->seeded_queries;
+    return pqh_seeded_generate(origin->seeded_base, origin->seeded_queries,
+                               fixture->centroids, err);
 }
 
 /* The last name of a path, without what would break a line or a path. */
@@ -278,8 +291,7 @@ static int open_path(const char *path, struct origin *origin,
 }
 
 static int open_named(const char *source, struct origin *origin,
-                      struct pqh_fixture *fixture, struct pqh_folder *folder,
-                      struct pqh_error *err)
+                      struct pqh_folder *folder, struct pqh_error *err)
 {
     int any = strcmp(source, "auto") == 0, found = 0;
 
@@ -303,7 +315,8 @@ static int open_named(const char *source, struct origin *origin,
                              "folder data of the source tree");
     if (strcmp(source, "seed") == 0) {
         snprintf(folder->name, sizeof folder->name, "seed");
-        return open_seed(origin, fixture, err);
+        open_seed(origin);
+        return 0;
     }
     if (any || strcmp(source, "synthetic") == 0) {
         snprintf(folder->name, sizeof folder->name, "synthetic");
@@ -321,7 +334,7 @@ static int open_source(const char *source, struct origin *origin,
 
     if (folder == NULL)
         return pqh_fail(err, "out of memory");
-    result = open_named(source, origin, fixture, folder, err);
+    result = open_named(source, origin, folder, err);
     memcpy(fixture->source, folder->name, sizeof fixture->source);
     free(folder);
     return result;
@@ -366,7 +379,7 @@ static int choose_sizes(const struct pqh_request *request,
 
 static size_t learn_limit(size_t dim)
 {
-    size_t most = MAX_LEARN_VALUES / dim;
+    size_t most = rows_of(MAX_LEARN_VALUES, dim);
 
     return most < MAX_LEARN_ROWS ? most : MAX_LEARN_ROWS;
 }
@@ -492,7 +505,7 @@ static int pass_over_base(const struct origin *origin,
                           const struct pqh_fixture *fixture,
                           const struct pass *pass, struct pqh_error *err)
 {
-    const size_t limit = BLOCK_VALUES / fixture->dim;
+    const size_t limit = rows_of(BLOCK_VALUES, fixture->dim);
     float *block = allocate(limit, fixture->dim, sizeof *block, err);
     int result = block == NULL ? -1 : 0;
 
@@ -716,6 +729,8 @@ static int fill(const char *source, const struct pqh_request *request,
 
     if (open_source(source, origin, fixture, err) != 0 ||
         choose_sizes(request, origin, fixture, err) != 0)
+        return -1;
+    if (origin->seeded && generate_seed(origin, fixture, err) != 0)
         return -1;
     fixture->queries =
         allocate(fixture->num_queries, fixture->dim, sizeof(float), err);

@@ -85,7 +85,7 @@ static void turn_tile(const struct pqh_truth *truth, size_t first, lanes *tile)
 
 /* Two queries at a time, so that a tile's values are loaded half as often. */
 static void tile_distances(const lanes *tile, size_t dim, const float *query0,
-                           const float *query1, lanes sums[2][VECTORS])
+                           const float *query1, float distances[2][TILE_ROWS])
 {
     lanes sum0[VECTORS] = {{0}}, sum1[VECTORS] = {{0}};
 
@@ -101,18 +101,16 @@ static void tile_distances(const lanes *tile, size_t dim, const float *query0,
             sum1[v] += difference1 * difference1;
         }
     }
-    memcpy(sums[0], sum0, sizeof sum0);
-    memcpy(sums[1], sum1, sizeof sum1);
+    memcpy(distances[0], sum0, sizeof sum0);
+    memcpy(distances[1], sum1, sizeof sum1);
 }
 
 static void offer(const struct pqh_truth *truth, size_t query, size_t first,
-                  const lanes sums[VECTORS])
+                  const float distances[TILE_ROWS])
 {
     uint64_t *heap = truth->heaps + query * truth->k;
-    float distances[TILE_ROWS];
     size_t count = truth->num_rows - first;
 
-    memcpy(distances, sums, sizeof distances);
     for (size_t r = 0; r < TILE_ROWS && r < count; r++) {
         uint64_t key;
 
@@ -128,7 +126,7 @@ static void search_range(void *context, size_t part, size_t begin, size_t end)
 {
     const struct pqh_truth *truth = context;
     lanes *tile = truth->tiles + part * truth->dim * VECTORS;
-    lanes sums[2][VECTORS];
+    float distances[2][TILE_ROWS];
 
     for (size_t first = 0; first < truth->num_rows; first += TILE_ROWS) {
         turn_tile(truth, first, tile);
@@ -136,10 +134,10 @@ static void search_range(void *context, size_t part, size_t begin, size_t end)
             size_t other = q + 1 < end ? q + 1 : q;
 
             tile_distances(tile, truth->dim, truth->queries + q * truth->dim,
-                           truth->queries + other * truth->dim, sums);
-            offer(truth, q, first, sums[0]);
+                           truth->queries + other * truth->dim, distances);
+            offer(truth, q, first, distances[0]);
             if (other > q)
-                offer(truth, other, first, sums[1]);
+                offer(truth, other, first, distances[1]);
         }
     }
 }

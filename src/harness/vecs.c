@@ -281,7 +281,7 @@ static int read_rows(const struct pqh_vecs *vecs, size_t first, size_t count,
     const size_t stride = row_bytes(vecs), per_read = BUFFER_BYTES / stride;
     const size_t row_size = vecs->dim * value_size;
     unsigned char *buffer =
-        malloc(count < per_read ? count * stride + 1 : BUFFER_BYTES);
+        calloc(1, count < per_read ? count * stride + 1 : BUFFER_BYTES);
     int result = 0;
 
     if (buffer == NULL)
