@@ -93,14 +93,20 @@ static void select_keys(uint64_t *keys, size_t length, size_t k)
     }
 }
 
+/* Recurses into the shorter part, so log2(length) deep at most. */
 static void sort_keys(uint64_t *keys, size_t length)
 {
     while (length > 16) {
         size_t cut = partition_keys(keys, length);
 
-        sort_keys(keys, cut);
-        keys += cut;
-        length -= cut;
+        if (cut < length / 2) {
+            sort_keys(keys, cut);
+            keys += cut;
+            length -= cut;
+        } else {
+            sort_keys(keys + cut, length - cut);
+            length = cut;
+        }
     }
     for (size_t i = 1; i < length; i++) {
         uint64_t key = keys[i];
