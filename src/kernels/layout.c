@@ -28,7 +28,7 @@
 
 /* Four lanes wherever the compiler runs: it uses what the target has. */
 #define LANES 4
-typedef float lanes_f32 __attribute__((vector_size(16)));
+typedef float lanes_f32 __attribute__((vector_size(16), may_alias));
 typedef int32_t lanes_i32 __attribute__((vector_size(16)));
 typedef int16_t lanes_i16 __attribute__((vector_size(16)));
 
@@ -574,7 +574,7 @@ static void sample_labels(const struct space *space, const uint8_t *codes,
  * holds most of the variance after a few rounds. */
 static pqk_status find_axes(struct space *space, const uint8_t *codes, size_t n)
 {
-    const size_t count = smaller(n, n < 8192 * 16 ? 512 + n / 16 : 8192);
+    const size_t count = smaller(n, n < 8192 * 16 ? 512 + n / 32 : 8192);
     uint8_t *sample = allocate(count, space->num_sub_vectors);
     struct components *projected = allocate(count, sizeof *projected);
 
@@ -746,8 +746,10 @@ static struct row longest_axis(const struct row *rows, size_t n, size_t count,
         for (size_t i = 0; i < count; i++)
             add_multiple(&next, product(sample + i, &axis), sample + i);
         length = sqrtf(product(&next, &next));
+        if (!(length > 0.0f))
+            break;
         for (size_t l = 0; l < COMPONENTS / LANES; l++)
-            axis.lane[l] = length > 0.0f ? next.lane[l] / length : axis.lane[l];
+            axis.lane[l] = next.lane[l] / length;
     }
     for (size_t p = 0; p < COMPONENTS; p++)
         rounded.lane[p / 8][p % 8] =
@@ -1112,11 +1114,11 @@ static void write_weights(const struct pqk_layout *layout, size_t M,
     }
 }
 
-/* The mean of one sub-vector over up to 64 codes of a column. */
+/* The mean of one sub-vector over about 32 codes of a column. */
 static void find_cell_mean(const float *values, size_t dim,
                            const uint8_t *column, size_t n, float *mean)
 {
-    const size_t step = n > 64 ? n / 64 : 1;
+    const size_t step = n > 32 ? n / 32 : 1;
     const size_t count = (n + step - 1) / step;
 
     for (size_t i = 0; i < dim; i++, values += LABELS) {

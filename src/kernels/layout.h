@@ -42,18 +42,18 @@ const float *pqk_layout_centroids(const struct pqk_layout_codebook *codebook);
 /* Where things are in the prepared codes of num_vectors, as offsets. */
 struct pqk_layout {
     size_t num_vectors;
-    size_t num_blocks;      /* the last one may be filled up with label 0 */
-    size_t columns;         /* [M], 64-byte aligned, column_stride apart */
+    size_t num_blocks; /* the last one may be filled up with label 0 */
+    size_t columns;    /* [M], 64-byte aligned, column_stride apart */
     size_t column_stride;
     size_t cell_blocks;     /* blocks per cell, a run of similar codes */
     size_t num_cells;       /* 0: the codes are in the order given */
     size_t representatives; /* [M][representative_stride]: a code per cell */
     size_t representative_stride; /* num_cells, rounded up to whole blocks */
-    size_t weights;         /* [M][256]: how often a label occurs, 0 to 64;
+    size_t weights;  /* [M][256]: how often a label occurs, 0 to 64;
                              * 0: none are stored */
-    size_t ids;             /* [num_vectors][id_bytes], little-endian */
-    size_t id_bytes;        /* 2 or 3; 0: the codes are in the order given */
-    size_t bytes;           /* of everything */
+    size_t ids;      /* [num_vectors][id_bytes], little-endian */
+    size_t id_bytes; /* 2 or 3; 0: the codes are in the order given */
+    size_t bytes;    /* of everything */
 };
 
 struct pqk_layout pqk_layout_of(size_t num_sub_vectors, size_t num_vectors);
