@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The AVX2 variant.  It has the scalar parts until better ones are written.
+ * The variant for AVX2, whose byte shuffles look 32 codes up at once in a table
+ * of 16 entries.  Longer tables take as many shuffles and a tree of blends.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -10,19 +11,370 @@
 
 #if PQK_HAVE_AVX2
 
+#include <immintrin.h>
+
+#include "kernels/scan_ops.h"
+
+/* 64 bytes: two registers. */
+typedef struct {
+    __m256i half[2];
+} isa_bytes;
+
+static inline __m256i ymm_load(const uint8_t *from)
+{
+    return _mm256_loadu_si256((const __m256i *)from);
+}
+
+static inline void ymm_store(uint8_t *to, __m256i bytes)
+{
+    _mm256_storeu_si256((__m256i *)to, bytes);
+}
+
+static inline isa_bytes isa_load(const uint8_t *from)
+{
+    return (isa_bytes){{ymm_load(from), ymm_load(from + 32)}};
+}
+
+static inline void isa_store(uint8_t *to, isa_bytes bytes)
+{
+    ymm_store(to, bytes.half[0]);
+    ymm_store(to + 32, bytes.half[1]);
+}
+
+static inline isa_bytes isa_add(isa_bytes sums, isa_bytes terms)
+{
+    return (isa_bytes){{_mm256_adds_epu8(sums.half[0], terms.half[0]),
+                        _mm256_adds_epu8(sums.half[1], terms.half[1])}};
+}
+
+/*
+ * AVX2 compares bytes as signed numbers only, but has a minimum of unsigned
+ * ones: a sum is <= the threshold if the minimum of both is the sum.
+ */
+static inline uint32_t ymm_alive(__m256i sums, uint8_t threshold)
+{
+    const __m256i thresholds = _mm256_set1_epi8((char)threshold);
+
+    return (uint32_t)_mm256_movemask_epi8(
+        _mm256_cmpeq_epi8(_mm256_min_epu8(sums, thresholds), sums));
+}
+
+static inline unsigned isa_any_alive(isa_bytes sums, uint8_t threshold)
+{
+    return ymm_alive(_mm256_min_epu8(sums.half[0], sums.half[1]), threshold) !=
+           0;
+}
+
+static inline uint64_t isa_alive(const uint8_t *sums, uint8_t threshold)
+{
+    return ymm_alive(ymm_load(sums), threshold) |
+           (uint64_t)ymm_alive(ymm_load(sums + 32), threshold) << 32;
+}
+
+/* 16 entries in a register, or where 64 or 256 of them are. */
+struct isa_table {
+    __m256i entries;
+    const uint8_t *from;
+};
+
+SCAN_INLINE unsigned isa_columns_at_once(enum scan_table kind)
+{
+    return kind == TABLE_256 ? 1 : kind == TABLE_64 ? 2 : 4;
+}
+
+/* 16 entries, twice: shuffles look no further than their 128-bit lane. */
+SCAN_INLINE __m256i ymm_twice(const uint8_t *entries)
+{
+    return _mm256_broadcastsi128_si256(
+        _mm_load_si128((const __m128i *)entries));
+}
+
+SCAN_INLINE struct isa_table isa_load_table(enum scan_table kind,
+                                            const uint8_t *from)
+{
+    struct isa_table table = {_mm256_setzero_si256(), from};
+
+    if (kind == TABLE_16)
+        table.entries = ymm_twice(from);
+    return table;
+}
+
+/* The shuffle wants an index without bit 7; bits 4 to 6 it ignores. */
+SCAN_INLINE __m256i ymm_low_bits(__m256i labels)
+{
+    return _mm256_and_si256(labels, _mm256_set1_epi8(15));
+}
+
+/* Entries 0 to 63 or 64 to 127 and so on: bits 4 and 5 choose among 4. */
+SCAN_INLINE __m256i ymm_look_up_64(__m256i labels, const uint8_t *table)
+{
+    const __m256i low = ymm_low_bits(labels);
+    const __m256i bit_4 = _mm256_slli_epi16(labels, 3);
+    const __m256i bit_5 = _mm256_slli_epi16(labels, 2);
+    const __m256i if_0 = _mm256_blendv_epi8(
+        _mm256_shuffle_epi8(ymm_twice(table), low),
+        _mm256_shuffle_epi8(ymm_twice(table + 16), low), bit_4);
+    const __m256i if_1 = _mm256_blendv_epi8(
+        _mm256_shuffle_epi8(ymm_twice(table + 32), low),
+        _mm256_shuffle_epi8(ymm_twice(table + 48), low), bit_4);
+
+    return _mm256_blendv_epi8(if_0, if_1, bit_5);
+}
+
+SCAN_INLINE __m256i ymm_look_up_256(__m256i labels, const uint8_t *table)
+{
+    const __m256i bit_6 = _mm256_add_epi8(labels, labels);
+    const __m256i if_0 =
+        _mm256_blendv_epi8(ymm_look_up_64(labels, table),
+                           ymm_look_up_64(labels, table + 64), bit_6);
+    const __m256i if_1 =
+        _mm256_blendv_epi8(ymm_look_up_64(labels, table + 128),
+                           ymm_look_up_64(labels, table + 192), bit_6);
+
+    return _mm256_blendv_epi8(if_0, if_1, labels);
+}
+
+SCAN_INLINE __m256i ymm_look_up(enum scan_table kind, __m256i labels,
+                                const struct isa_table *table)
+{
+    if (kind == TABLE_256)
+        return ymm_look_up_256(labels, table->from);
+    if (kind == TABLE_64)
+        return ymm_look_up_64(labels, table->from);
+    return _mm256_shuffle_epi8(table->entries, ymm_low_bits(labels));
+}
+
+SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
+                                  const struct isa_table *table)
+{
+    return (isa_bytes){{ymm_look_up(kind, labels.half[0], table),
+                        ymm_look_up(kind, labels.half[1], table)}};
+}
+
+/* (query - centroid)^2, rounded twice: no fused multiply-add. */
+static inline __m256 ymm_square(__m256 query, const float *centroids)
+{
+    __m256 difference = _mm256_sub_ps(query, _mm256_load_ps(centroids));
+
+    return _mm256_mul_ps(difference, difference);
+}
+
+static inline float ymm_least(__m256 numbers)
+{
+    __m128 four = _mm_min_ps(_mm256_castps256_ps128(numbers),
+                             _mm256_extractf128_ps(numbers, 1));
+    __m128 two = _mm_min_ps(four, _mm_movehl_ps(four, four));
+
+    return _mm_cvtss_f32(_mm_min_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+
+/*
+ * The sums begin with the first square instead of adding it to 0: a square is
+ * not -0, so that is the same number.  min_ps gives its second operand when one
+ * of them is a NaN, so the minimum passes over NaNs if it is the second.
+ */
+static float isa_table_row(const float *centroids, const float *query, size_t d,
+                           float *row)
+{
+    __m256 minimum = _mm256_set1_ps(INFINITY);
+
+    for (size_t c = 0; c < 256; c += 64) {
+        const float *of_dim = centroids + c;
+        __m256 sums[8], component = _mm256_set1_ps(query[0]);
+
+        SCAN_UNROLL
+        for (int j = 0; j < 8; j++)
+            sums[j] = ymm_square(component, of_dim + j * 8);
+        for (size_t i = 1; i < d; i++) {
+            of_dim += 256;
+            component = _mm256_set1_ps(query[i]);
+            SCAN_UNROLL
+            for (int j = 0; j < 8; j++)
+                sums[j] = _mm256_add_ps(sums[j],
+                                        ymm_square(component, of_dim + j * 8));
+        }
+        SCAN_UNROLL
+        for (int j = 0; j < 8; j++) {
+            _mm256_store_ps(row + c + j * 8, sums[j]);
+            minimum = _mm256_min_ps(sums[j], minimum);
+        }
+    }
+    return ymm_least(minimum);
+}
+
+static float isa_row_minimum(const float *row)
+{
+    __m256 minimum = _mm256_set1_ps(INFINITY);
+
+    for (size_t c = 0; c < 256; c += 8)
+        minimum = _mm256_min_ps(_mm256_loadu_ps(row + c), minimum);
+    return ymm_least(minimum);
+}
+
+/*
+ * min_ps comes before the conversion, which has no answer for numbers beyond
+ * its range, and turns a NaN into 255 because 255 is its second operand.
+ */
+static inline __m256i ymm_scale(const float *row, __m256 bias, __m256 scale)
+{
+    __m256 scaled =
+        _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(row), bias), scale);
+
+    return _mm256_cvttps_epi32(_mm256_min_ps(scaled, _mm256_set1_ps(255.0f)));
+}
+
+/* Packing works within 128-bit lanes: groups of 4 bytes come out as 0, 2, 4, 6,
+ * 1, 3, 5, 7 and are put back into order. */
+static void isa_quantize(const float *row, float bias, float scale,
+                         uint8_t *out)
+{
+    const __m256 biases = _mm256_set1_ps(bias);
+    const __m256 scales = _mm256_set1_ps(scale);
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+
+    for (size_t c = 0; c < 256; c += 32) {
+        __m256i low =
+            _mm256_packs_epi32(ymm_scale(row + c, biases, scales),
+                               ymm_scale(row + c + 8, biases, scales));
+        __m256i high =
+            _mm256_packs_epi32(ymm_scale(row + c + 16, biases, scales),
+                               ymm_scale(row + c + 24, biases, scales));
+
+        ymm_store(out + c, _mm256_permutevar8x32_epi32(
+                               _mm256_packus_epi16(low, high), order));
+    }
+}
+
+/* Two products of 255 * 64 fit into 16 bits with a sign: 32,640. */
+static uint32_t isa_weigh(const uint8_t *entries, const uint8_t *weights)
+{
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256i sum = _mm256_setzero_si256();
+    __m128i four;
+
+    for (size_t c = 0; c < 256; c += 32) {
+        __m256i pairs =
+            _mm256_maddubs_epi16(ymm_load(entries + c), ymm_load(weights + c));
+
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
+    }
+    four = _mm_add_epi32(_mm256_castsi256_si128(sum),
+                         _mm256_extracti128_si256(sum, 1));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e)); /* 2 3 0 1 */
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1)); /* 1 0 3 2 */
+    return (uint32_t)_mm_cvtsi128_si32(four);
+}
+
+/* Rows 2j and 2j + 1, one in each 128-bit lane. */
+static inline __m256i ymm_two_rows(const uint8_t *codes, size_t row_stride)
+{
+    return _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)codes)),
+        _mm_loadu_si128((const __m128i *)(codes + row_stride)), 1);
+}
+
+/*
+ * Deals the bytes of registers i and i + 8 out to registers 2i and 2i + 1, in
+ * both 128-bit lanes by themselves.  Seen as the number (register, byte), 4
+ * bits each, the place of a byte is rotated left by one bit.
+ */
+SCAN_INLINE void ymm_deal(const __m256i from[16], __m256i to[16])
+{
+    SCAN_UNROLL
+    for (int i = 0; i < 8; i++) {
+        to[2 * i] = _mm256_unpacklo_epi8(from[i], from[i + 8]);
+        to[2 * i + 1] = _mm256_unpackhi_epi8(from[i], from[i + 8]);
+    }
+}
+
+/*
+ * 32 rows.  After four of those rotations register and byte have changed
+ * places: a register holds a column, in lane l the rows 2r + l at bytes r.
+ */
+SCAN_INLINE void ymm_transpose(const uint8_t *codes, size_t row_stride,
+                               uint8_t *columns, size_t column_stride)
+{
+    __m256i rows[16], dealt[16];
+
+    SCAN_UNROLL
+    for (size_t j = 0; j < 16; j++)
+        rows[j] = ymm_two_rows(codes + 2 * j * row_stride, row_stride);
+    ymm_deal(rows, dealt);
+    ymm_deal(dealt, rows);
+    ymm_deal(rows, dealt);
+    ymm_deal(dealt, rows);
+    SCAN_UNROLL
+    for (size_t j = 0; j < 16; j++)
+        ymm_store(columns + j * column_stride, rows[j]);
+}
+
+static void isa_transpose(const uint8_t *codes, size_t row_stride,
+                          uint8_t *columns, size_t column_stride)
+{
+    for (size_t half = 0; half < 2; half++) {
+        for (size_t j = 0; j < 32; j += 4)
+            scan_prefetch(codes + j * row_stride);
+        ymm_transpose(codes, row_stride, columns + half * 32, column_stride);
+        codes += 32 * row_stride;
+    }
+}
+
+static inline unsigned isa_transposed_row(unsigned lane)
+{
+    return lane / 32 * 32 + lane % 16 * 2 + lane / 16 % 2;
+}
+
+#include "kernels/passes.h"
+
+/*
+ * 256 entries cost sixteen times as much as 16, 64 cost four times as much.  So
+ * minima over groups go first, and what they lack is added at the end.  The
+ * plans differ in how early a bound is given up that does not prune.
+ */
+#define ISA_USES_GROUPS  1
+#define ISA_SINGLE_BOUND BOUND_64
+
+#include "kernels/plans.h"
+
+static const struct scan_plan isa_plans[] = {
+    {0.00f,
+     0.50f,
+     6,
+     {{BOUND_16, 0, 8},
+      {BOUND_16, 8, 12},
+      {BOUND_16, 12, 16},
+      {BOUND_16_UP, 0, 2},
+      {BOUND_16_UP, 2, 4},
+      {BOUND_16_UP, 4, 8}}},
+    {0.50f,
+     0.90f,
+     6,
+     {{BOUND_64, 0, 4},
+      {BOUND_64, 4, 6},
+      {BOUND_64, 6, 8},
+      {BOUND_64, 8, 12},
+      {BOUND_64, 12, 16},
+      {BOUND_64_UP, 0, 4}}},
+    {0.50f,
+     0.985f,
+     5,
+     {{BOUND_64, 0, 8},
+      {BOUND_64, 8, 12},
+      {BOUND_64, 12, 16},
+      {BOUND_64_UP, 0, 2},
+      {BOUND_64_UP, 2, 4}}},
+    {0.90f,
+     2.00f,
+     3,
+     {{BOUND_64, 0, 16}, {BOUND_64_UP, 0, 1}, {BOUND_64_UP, 1, 2}}},
+};
+
+#include "kernels/row_major.h"
+
 const struct pqk_kernel pqk_kernel_avx2 = {
     .name = "avx2",
     .cpu_features = PQK_CPU_AVX2,
-    .compute_distance_table_l2 = pqk_scalar_table,
-    .probe_pq_l2_top_k = pqk_scalar_probe,
-    .codebook_bytes = pqk_scalar_codebook_bytes,
-    .prepare_codebook = pqk_scalar_prepare_codebook,
-    .codes_bytes = pqk_scalar_codes_bytes,
-    .prepare_codes = pqk_scalar_prepare_codes,
-    .restore_codes = pqk_scalar_restore_codes,
-    .tables_bytes = pqk_scalar_tables_bytes,
-    .compute_tables = pqk_scalar_compute_tables,
-    .probe = pqk_scalar_prepared_probe,
+    SCAN_KERNEL_FUNCTIONS,
 };
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The AVX-512 F, BW, DQ and VL variant.  It has the scalar parts until better
- * ones are written.
+ * The variant for AVX-512 F, BW, DQ and VL (Skylake-X and later), whose word
+ * permutations look 32 codes up at once in tables of 64 words.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -11,19 +11,139 @@
 
 #if PQK_HAVE_AVX512
 
+#include "kernels/zmm.h"
+
+/*
+ * A table of 256 entries; or one of 64, of which each part has 16, four times;
+ * or one of 16 in the first part, four times.
+ */
+struct isa_table {
+    __m512i part[4];
+};
+
+SCAN_INLINE unsigned isa_columns_at_once(enum scan_table kind)
+{
+    (void)kind; /* 4 tables of 256 or 64 are 16 of the 32 registers */
+    return 4;
+}
+
+SCAN_INLINE struct isa_table isa_load_table(enum scan_table kind,
+                                            const uint8_t *from)
+{
+    struct isa_table table = {0};
+
+    SCAN_UNROLL
+    for (int j = 0; j < 4; j++) {
+        if (kind == TABLE_256)
+            table.part[j] = isa_load(from + j * 64);
+        else if (kind == TABLE_64 || j == 0)
+            table.part[j] = zmm_four_times(from + j * 16);
+    }
+    return table;
+}
+
+/*
+ * 256 bytes as 128 words in 4 registers: bits 1 to 7 of a label are the number
+ * of a word, bit 0 that of a byte in it.  vpermi2w picks from 64 words in 2
+ * registers and ignores what is above bit 5 of an index, so a shifted label
+ * need not be masked.  One half of the labels is looked up at a time, since an
+ * index takes a whole word.
+ */
+SCAN_INLINE isa_bytes zmm_look_up_256(isa_bytes labels,
+                                      const struct isa_table *table)
+{
+    const __m512i low_bytes = _mm512_set1_epi16(0xff);
+    const __m512i even = _mm512_srli_epi16(labels, 1);
+    const __m512i odd = _mm512_srli_epi16(labels, 9);
+    const __mmask32 even_high =
+        _mm512_movepi16_mask(_mm512_slli_epi16(labels, 8));
+    const __mmask32 odd_high = _mm512_movepi16_mask(labels);
+    const __m512i even_words = _mm512_mask_blend_epi16(
+        even_high,
+        _mm512_permutex2var_epi16(table->part[0], even, table->part[1]),
+        _mm512_permutex2var_epi16(table->part[2], even, table->part[3]));
+    const __m512i odd_words = _mm512_mask_blend_epi16(
+        odd_high,
+        _mm512_permutex2var_epi16(table->part[0], odd, table->part[1]),
+        _mm512_permutex2var_epi16(table->part[2], odd, table->part[3]));
+    /* 0xca: the second operand where the first is 1, else the third */
+    const __m512i if_0 = _mm512_ternarylogic_epi32(
+        low_bytes, even_words, _mm512_slli_epi16(odd_words, 8), 0xca);
+    const __m512i if_1 = _mm512_ternarylogic_epi32(
+        low_bytes, _mm512_srli_epi16(even_words, 8), odd_words, 0xca);
+
+    return _mm512_mask_blend_epi8(
+        _mm512_test_epi8_mask(labels, _mm512_set1_epi8(1)), if_0, if_1);
+}
+
+/* Shuffles by the low 4 bits; the next two choose among the results. */
+SCAN_INLINE isa_bytes zmm_look_up_64(isa_bytes labels,
+                                     const struct isa_table *table)
+{
+    const __mmask64 bit_4 = _mm512_test_epi8_mask(labels, _mm512_set1_epi8(16));
+    const __mmask64 bit_5 = _mm512_test_epi8_mask(labels, _mm512_set1_epi8(32));
+    const __m512i low = _mm512_and_si512(labels, _mm512_set1_epi8(15));
+    const __m512i if_0 = _mm512_mask_shuffle_epi8(
+        _mm512_shuffle_epi8(table->part[0], low), bit_4, table->part[1], low);
+    const __m512i if_1 = _mm512_mask_shuffle_epi8(
+        _mm512_shuffle_epi8(table->part[2], low), bit_4, table->part[3], low);
+
+    return _mm512_mask_blend_epi8(bit_5, if_0, if_1);
+}
+
+SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
+                                  const struct isa_table *table)
+{
+    if (kind == TABLE_256)
+        return zmm_look_up_256(labels, table);
+    if (kind == TABLE_64)
+        return zmm_look_up_64(labels, table);
+    return zmm_look_up_16(labels, table->part[0]);
+}
+
+#include "kernels/passes.h"
+
+/*
+ * Minima over 16 groups are looked up four times as fast, and yet lose: they
+ * need twice as many columns to leave as few blocks alive.
+ */
+#define ISA_USES_GROUPS  0
+#define ISA_SINGLE_BOUND BOUND_256
+
+#include "kernels/plans.h"
+
+static const struct scan_plan isa_plans[] = {
+    {0.00f,
+     0.78f,
+     5,
+     {{BOUND_256, 0, 4},
+      {BOUND_256, 4, 6},
+      {BOUND_256, 6, 8},
+      {BOUND_256, 8, 12},
+      {BOUND_256, 12, 16}}},
+    {0.35f,
+     0.80f,
+     4,
+     {{BOUND_256, 0, 6},
+      {BOUND_256, 6, 8},
+      {BOUND_256, 8, 12},
+      {BOUND_256, 12, 16}}},
+    {0.45f,
+     0.90f,
+     4,
+     {{BOUND_256, 0, 8},
+      {BOUND_256, 8, 10},
+      {BOUND_256, 10, 12},
+      {BOUND_256, 12, 16}}},
+    {0.15f, 2.00f, 2, {{BOUND_256, 0, 12}, {BOUND_256, 12, 16}}},
+};
+
+#include "kernels/row_major.h"
+
 const struct pqk_kernel pqk_kernel_avx512 = {
     .name = "avx512",
     .cpu_features = PQK_CPU_AVX2 | PQK_CPU_AVX512,
-    .compute_distance_table_l2 = pqk_scalar_table,
-    .probe_pq_l2_top_k = pqk_scalar_probe,
-    .codebook_bytes = pqk_scalar_codebook_bytes,
-    .prepare_codebook = pqk_scalar_prepare_codebook,
-    .codes_bytes = pqk_scalar_codes_bytes,
-    .prepare_codes = pqk_scalar_prepare_codes,
-    .restore_codes = pqk_scalar_restore_codes,
-    .tables_bytes = pqk_scalar_tables_bytes,
-    .compute_tables = pqk_scalar_compute_tables,
-    .probe = pqk_scalar_prepared_probe,
+    SCAN_KERNEL_FUNCTIONS,
 };
 
 #endif
