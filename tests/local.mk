@@ -58,6 +58,7 @@ tests_libtestlib_la_SOURCES = \
 tests_libtestlib_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 
 check_PROGRAMS += tests/selftest
+tests_selftest_SOURCES = tests/selftest.c
 tests_selftest_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 PQK_TEST_LIBS = tests/libtestlib.la libharness.la libpqkern-core.la
 tests_selftest_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
