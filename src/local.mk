@@ -24,11 +24,16 @@ libpqk_scalar_la_SOURCES = \
 	src/kernels/common.h \
 	src/kernels/layout.c \
 	src/kernels/layout.h \
+	src/kernels/nearest.h \
 	src/kernels/passes.h \
 	src/kernels/plans.h \
+	src/kernels/plans_256.h \
+	src/kernels/query.h \
 	src/kernels/row_major.h \
 	src/kernels/scan.h \
 	src/kernels/scan_ops.h \
+	src/kernels/staged.h \
+	src/kernels/whole.h \
 	src/kernels/zmm.h
 libpqk_scalar_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS)
 libpqk_avx2_la_SOURCES = src/kernels/avx2.c

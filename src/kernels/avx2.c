@@ -333,6 +333,7 @@ static inline unsigned isa_transposed_row(unsigned lane)
  */
 #define ISA_USES_GROUPS  1
 #define ISA_SINGLE_BOUND BOUND_64
+#define ISA_ROW_BOUND    BOUND_64
 
 #include "kernels/plans.h"
 

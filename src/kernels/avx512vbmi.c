@@ -70,34 +70,9 @@ SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
  */
 #define ISA_USES_GROUPS  0
 #define ISA_SINGLE_BOUND BOUND_256
+#define ISA_ROW_BOUND    BOUND_64
 
-#include "kernels/plans.h"
-
-static const struct scan_plan isa_plans[] = {
-    {0.00f,
-     0.78f,
-     5,
-     {{BOUND_256, 0, 4},
-      {BOUND_256, 4, 6},
-      {BOUND_256, 6, 8},
-      {BOUND_256, 8, 12},
-      {BOUND_256, 12, 16}}},
-    {0.35f,
-     0.80f,
-     4,
-     {{BOUND_256, 0, 6},
-      {BOUND_256, 6, 8},
-      {BOUND_256, 8, 12},
-      {BOUND_256, 12, 16}}},
-    {0.45f,
-     0.90f,
-     4,
-     {{BOUND_256, 0, 8},
-      {BOUND_256, 8, 10},
-      {BOUND_256, 10, 12},
-      {BOUND_256, 12, 16}}},
-    {0.15f, 2.00f, 2, {{BOUND_256, 0, 12}, {BOUND_256, 12, 16}}},
-};
+#include "kernels/plans_256.h"
 
 #include "kernels/row_major.h"
 

@@ -2,7 +2,8 @@
 /*
  * The contract's path: a table in the caller's order and codes as rows, with
  * nothing prepared.  Rows are turned into columns in registers, a batch at a
- * time, and filtered with bytes of all 256 entries.
+ * time, and filtered.  Minima over 64 groups are a fair bound even here, where
+ * the four centroids of a group are any four.
  */
 #ifndef PQK_KERNELS_ROW_MAJOR_H
 #define PQK_KERNELS_ROW_MAJOR_H
@@ -28,6 +29,8 @@ struct row_scan {
     uint8_t sums[BATCH_ROWS] __attribute__((aligned(64)));
     uint8_t bytes[PQK_MAX_SUB_VECTORS * PQK_TABLE_STRIDE]
         __attribute__((aligned(64)));
+    uint8_t groups[PQK_MAX_SUB_VECTORS * 64] __attribute__((aligned(64)));
+    enum scan_table table; /* which of the two is looked at */
     float minima[PQK_MAX_SUB_VECTORS];
 };
 
@@ -50,9 +53,12 @@ static void set_row_scale(struct row_scan *scan)
     const float distance = pqk_heap_bound(scan->heap);
 
     choose_scale(&scan->bound, scan->num_sub_vectors, distance);
-    for (size_t m = 0; m < scan->num_sub_vectors; m++)
+    for (size_t m = 0; m < scan->num_sub_vectors; m++) {
         isa_quantize(scan->entries + m * 256, scan->minima[m],
                      scan->bound.scale, scan->bytes + m * 256);
+        if (scan->table == TABLE_64)
+            group_by_64(scan->bytes + m * 256, scan->groups + m * 64);
+    }
 }
 
 static inline float exact_row_sum(const float *entries, const uint8_t *code,
@@ -83,6 +89,12 @@ static void verify_row(struct row_scan *scan, size_t row)
                                                pqk_heap_bound(scan->heap));
 }
 
+static const uint8_t *row_table(const struct row_scan *scan, size_t m)
+{
+    return scan->table == TABLE_64 ? scan->groups + m * 64
+                                   : scan->bytes + m * 256;
+}
+
 /* Byte sums of BATCH_ROWS rows, lanes in the order of isa_transpose(). */
 static void sum_batch(struct row_scan *scan, size_t row)
 {
@@ -95,10 +107,10 @@ static void sum_batch(struct row_scan *scan, size_t row)
             isa_transpose(codes + b * stride, stride, scan->columns + b,
                           BATCH_STRIDE);
         for (size_t c = 0; c < BATCH_COLUMNS; c += 4) {
-            struct scan_pass pass = {.table = TABLE_256, .num_columns = 4};
+            struct scan_pass pass = {.table = scan->table, .num_columns = 4};
 
             for (size_t j = 0; j < 4; j++) {
-                pass.tables[j] = scan->bytes + (m + c + j) * 256;
+                pass.tables[j] = row_table(scan, m + c + j);
                 pass.columns[j] = scan->columns + (c + j) * BATCH_STRIDE;
             }
             isa_dense(&pass, BATCH_ROWS / PQK_BLOCK, m + c == 0, scan->sums);
@@ -146,6 +158,10 @@ static size_t filter_rows(struct row_scan *scan, size_t row, size_t num_vectors)
         size_t survivors = filter_batch(scan, row);
 
         row += BATCH_ROWS;
+        /* Early on, any bound lets many through. */
+        if (ISA_SINGLE_BOUND == BOUND_256 && row > num_vectors / 16 &&
+            survivors > BATCH_ROWS / 64)
+            scan->table = TABLE_256;
         if (survivors * HOPELESS_SHARE > BATCH_ROWS) {
             size_t end = num_vectors - row < 16 * BATCH_ROWS
                              ? num_vectors
@@ -173,6 +189,7 @@ static void scan_row_major(const float *entries, size_t num_sub_vectors,
     scan.num_sub_vectors = num_sub_vectors;
     scan.codes = codes;
     scan.heap = heap;
+    scan.table = table_of(ISA_ROW_BOUND);
     if (num_sub_vectors % BATCH_COLUMNS != 0 || num_vectors / 2 < row ||
         heap->k == 0 || !find_row_minima(&scan)) {
         pqk_scalar_scan(entries, num_sub_vectors, codes, num_vectors, 0, heap);

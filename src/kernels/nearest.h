@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The first threshold of a query: the codes of those cells that are nearest to
+ * it, or of the first blocks where codes are in no order.
+ */
+#ifndef PQK_KERNELS_NEAREST_H
+#define PQK_KERNELS_NEAREST_H
+
+#include "kernels/query.h"
+
+/*
+ * The cells nearest to the query, by their representatives' byte sums: counts
+ * the sums and takes those below a limit, then some at it.
+ */
+static size_t nearest_cells(struct scan *scan, size_t wanted)
+{
+    const uint8_t *sums = scan->work->all_sums;
+    const size_t num_cells = scan->layout.num_cells;
+    uint32_t count[256] = {0};
+    size_t limit = 0, below = 0, taken = 0;
+
+    for (size_t c = 0; c < num_cells; c++)
+        count[sums[c]]++;
+    while (limit < 255 && below + count[limit] <= wanted)
+        below += count[limit++];
+    for (size_t c = 0; c < num_cells && taken < below; c++)
+        if (sums[c] < limit)
+            scan->work->cells[taken++] = (uint32_t)c;
+    for (size_t c = 0; c < num_cells && taken < wanted; c++)
+        if (sums[c] == limit)
+            scan->work->cells[taken++] = (uint32_t)c;
+    for (size_t i = 1; i < taken; i++) {
+        uint32_t *cells = scan->work->cells;
+        uint32_t cell = cells[i];
+
+        if (sums[cell] < sums[cells[0]]) {
+            cells[i] = cells[0];
+            cells[0] = cell;
+        }
+    }
+    return taken;
+}
+
+/* The nearest of some representatives gives a scale for all of them. */
+static float nearest_of_sample(const struct scan *scan)
+{
+    const struct pqk_layout *layout = &scan->layout;
+    const uint8_t *codes = scan->codes + layout->representatives;
+    const size_t step = layout->num_cells / 64 + 1;
+    float nearest = INFINITY;
+
+    for (size_t c = 0; c < layout->num_cells; c += step) {
+        float sum = 0.0f;
+
+        for (size_t m = 0; m < scan->num_sub_vectors; m++)
+            sum += scan->arrays
+                       .table[m * PQK_TABLE_STRIDE +
+                              codes[m * layout->representative_stride + c]];
+        nearest = sum < nearest ? sum : nearest;
+    }
+    return nearest;
+}
+
+static void sum_representatives(struct scan *scan)
+{
+    const struct pqk_layout *layout = &scan->layout;
+
+    natural_order(scan);
+    for (size_t m = 0; m < scan->num_sub_vectors; m += 4) {
+        struct scan_pass pass =
+            make_pass(scan, ISA_SINGLE_BOUND, m, scan->num_sub_vectors,
+                      scan->codes + layout->representatives,
+                      layout->representative_stride);
+        isa_dense(&pass, layout->representative_stride / PQK_BLOCK, m == 0,
+                  scan->work->all_sums);
+    }
+    scan->stats->bytes_read += layout->num_cells * scan->num_sub_vectors;
+}
+
+static void mark_cell_done(struct scan_query *query, size_t cell)
+{
+    query->done_cells[cell / 8] |= (uint8_t)(1u << cell % 8);
+}
+
+static int block_is_done(const struct scan *scan, size_t block)
+{
+    const struct scan_query *query = scan->query;
+    size_t cell;
+
+    if (scan->layout.num_cells == 0)
+        return block < query->done_blocks;
+    cell = block / scan->layout.cell_blocks;
+    return query->done_cells[cell / 8] >> cell % 8 & 1;
+}
+
+static size_t blocks_of_cell(const struct scan *scan, size_t cell)
+{
+    const struct pqk_layout *layout = &scan->layout;
+    size_t left = layout->num_blocks - cell * layout->cell_blocks;
+
+    return left < layout->cell_blocks ? left : layout->cell_blocks;
+}
+
+/* All columns of one cell's blocks, and verification of what is left. */
+static void scan_cell(struct scan *scan, size_t cell)
+{
+    static const struct scan_stage whole = {ISA_SINGLE_BOUND, 0, 16};
+    const size_t first = cell * scan->layout.cell_blocks;
+    const size_t count = blocks_of_cell(scan, cell);
+
+    for (size_t b = 0; b < count; b += CHUNK) {
+        size_t n = count - b < CHUNK ? count - b : CHUNK;
+        struct scan_blocks kept = {scan->work->sums[0][0],
+                                   scan->work->blocks[0][0]};
+        size_t num_kept;
+
+        if (scan->query->bound.threshold < 0)
+            return;
+        num_kept = filter_blocks(scan, &whole, first + b, n, kept);
+        for (size_t i = 0; i < num_kept; i++)
+            verify_block(scan, kept.blocks[i], kept.sums + i * PQK_BLOCK);
+    }
+}
+
+static void prefetch_cells(const struct scan *scan, size_t num_cells)
+{
+    const struct pqk_layout *layout = &scan->layout;
+
+    for (size_t i = 0; i < num_cells; i++)
+        for (size_t m = 0; m < scan->num_sub_vectors; m++) {
+            const uint8_t *codes = column(scan, m) + scan->work->cells[i] *
+                                                         layout->cell_blocks *
+                                                         PQK_BLOCK;
+
+            for (size_t b = 0; b < layout->cell_blocks; b++)
+                __builtin_prefetch(codes + b * PQK_BLOCK);
+        }
+}
+
+/* 16 cells hold most of the 10 nearest; with 8 k codes there are some spare. */
+static size_t cells_to_probe(const struct scan *scan)
+{
+    const size_t cell_codes = scan->layout.cell_blocks * PQK_BLOCK;
+    size_t wanted = scan->heap->k / (cell_codes / 8) + 1;
+
+    wanted = wanted < 16 ? 16 : wanted;
+    wanted = wanted > MAX_PROBED_CELLS ? MAX_PROBED_CELLS : wanted;
+    return wanted < scan->layout.num_cells ? wanted : scan->layout.num_cells;
+}
+
+/* Scans the cells nearest to the query: the k-th result among them is rarely
+ * more than a few percent behind that of all. */
+static void probe_nearest_cells(struct scan *scan)
+{
+    size_t num_cells, i = 0;
+
+    set_scale(scan, nearest_of_sample(scan));
+    sum_representatives(scan);
+    num_cells = nearest_cells(scan, cells_to_probe(scan));
+    prefetch_cells(scan, num_cells);
+    for (; i < num_cells && !(pqk_heap_bound(scan->heap) < INFINITY); i++) {
+        size_t cell = scan->work->cells[i];
+
+        scan_exactly(scan, cell * scan->layout.cell_blocks,
+                     blocks_of_cell(scan, cell));
+        mark_cell_done(scan->query, cell);
+        pqk_heap_tighten(scan->heap);
+    }
+    if (i == num_cells)
+        return;
+    set_scale(scan, pqk_heap_bound(scan->heap));
+    for (; i < num_cells; i++) {
+        scan_cell(scan, scan->work->cells[i]);
+        mark_cell_done(scan->query, scan->work->cells[i]);
+    }
+    pqk_heap_tighten(scan->heap);
+}
+
+/* Where the codes are in no order, the first ones are as good as any. */
+static void probe_first_blocks(struct scan *scan)
+{
+    size_t blocks = scan->heap->k / (PQK_BLOCK / 4) + 16;
+
+    if (blocks > scan->layout.num_blocks)
+        blocks = scan->layout.num_blocks;
+    scan_exactly(scan, 0, blocks);
+    scan->query->done_blocks = (uint32_t)blocks;
+    pqk_heap_tighten(scan->heap);
+}
+
+#endif

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * What a scan of one query on one partition works with: its memory, its tables
+ * in float32 and bytes, the exact sums, and passes over columns.
+ */
+#ifndef PQK_KERNELS_QUERY_H
+#define PQK_KERNELS_QUERY_H
+
+#include <float.h>
+
+#include "kernels/bound.h"
+#include "kernels/common.h"
+#include "kernels/layout.h"
+#include "kernels/plans.h"
+#include "kernels/scan_ops.h"
+
+/* Blocks per step of the first stage: few enough that a step's columns stay in
+ * the first-level cache until the list made of them is worked off, one step
+ * later, when their next columns have been prefetched. */
+#define CHUNK 64
+
+/* Partitions of up to so many codes are summed whole. */
+#define WHOLE_CODES 32768
+
+#define MAX_CELLS        32768
+#define MAX_PROBED_CELLS 1024
+
+/* Scratch that queries share, since they take turns. */
+struct scan_work {
+    uint8_t sums[2][MAX_STAGES][(CHUNK + 1) * PQK_BLOCK];
+    uint32_t blocks[2][MAX_STAGES][CHUNK + 1];
+    uint8_t all_sums[WHOLE_CODES + PQK_BLOCK]; /* also of representatives */
+    uint32_t cells[MAX_PROBED_CELLS];
+};
+
+/* One query: this, then the arrays that point behind it while it is used. */
+struct scan_query {
+    struct byte_bound bound;
+    uint32_t plan;
+    uint32_t moves;
+    uint32_t exact_chunks; /* do not filter for so many chunks */
+    uint32_t done_blocks;  /* so many leading blocks need no scan */
+    int aimed;             /* byte tables are made for the heap's bound */
+    int finished;
+    uint8_t done_cells[MAX_CELLS / 8];
+};
+
+/* The arrays behind a scan_query, rows of 64 bytes or more 64-byte aligned. */
+struct scan_arrays {
+    float *table;      /* [M][256], by label */
+    uint8_t *bytes;    /* [M][256] */
+    uint8_t *up_16;    /* [M][256] */
+    uint8_t *up_64;    /* [M][256] */
+    uint8_t *group_64; /* [M][64] */
+    uint8_t *group_16; /* [M][16] */
+    float *minima;     /* [M] */
+    uint32_t *weight;  /* [M], how much columns separate, in their order */
+    uint16_t *order;   /* [M], columns, those that separate most first */
+};
+
+static size_t aligned_size(size_t bytes)
+{
+    return (bytes + 63) & ~(size_t)63;
+}
+
+/* Lays the arrays out behind a scan_query at an address, and returns how many
+ * bytes it takes with them.  The address may be 0 for those who only ask. */
+static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
+                            struct scan_arrays *arrays)
+{
+    const size_t entries = num_sub_vectors * PQK_TABLE_STRIDE;
+    uintptr_t at = address + aligned_size(sizeof(struct scan_query));
+
+    arrays->table = (void *)at;
+    at += entries * sizeof(float);
+    arrays->bytes = (void *)at;
+    at += entries;
+    arrays->up_16 = (void *)at;
+    at += entries;
+    arrays->up_64 = (void *)at;
+    at += entries;
+    arrays->group_64 = (void *)at;
+    at += num_sub_vectors * 64;
+    arrays->group_16 = (void *)at;
+    at += num_sub_vectors * 16;
+    arrays->minima = (void *)at;
+    at += num_sub_vectors * sizeof(float);
+    arrays->weight = (void *)at;
+    at += num_sub_vectors * sizeof(uint32_t);
+    arrays->order = (void *)at;
+    at += num_sub_vectors * sizeof(uint16_t);
+    return aligned_size(at - address);
+}
+
+/* What a scan works with; made anew for every query of every call. */
+struct scan {
+    size_t num_sub_vectors;
+    struct pqk_layout layout;
+    const uint8_t *codes; /* prepared */
+    uint32_t first_id;
+    struct scan_work *work;
+    struct scan_query *query;
+    struct scan_arrays arrays;
+    pqk_top_k_heap *heap;
+    pqk_search_stats *stats;
+};
+
+static const uint8_t *column(const struct scan *scan, size_t m)
+{
+    return scan->codes + scan->layout.columns + m * scan->layout.column_stride;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Thresholds and byte tables                                               */
+
+/* The minima of entries whose numbers share the 6 low bits. */
+static void group_by_64(const uint8_t *bytes, uint8_t *group_64)
+{
+    for (size_t i = 0; i < 64; i++) {
+        uint8_t a = bytes[i] < bytes[i + 64] ? bytes[i] : bytes[i + 64];
+        uint8_t b =
+            bytes[i + 128] < bytes[i + 192] ? bytes[i + 128] : bytes[i + 192];
+        group_64[i] = a < b ? a : b;
+    }
+}
+
+/* Minima of the groups, and what they lack; see scan_bound. */
+static void derive_groups(const struct scan_arrays *arrays, size_t m)
+{
+    const uint8_t *bytes = arrays->bytes + m * 256;
+    uint8_t *group_16 = arrays->group_16 + m * 16;
+    uint8_t *group_64 = arrays->group_64 + m * 64;
+
+    group_by_64(bytes, group_64);
+    for (size_t i = 0; i < 16; i++) {
+        uint8_t a =
+            group_64[i] < group_64[i + 16] ? group_64[i] : group_64[i + 16];
+        uint8_t b = group_64[i + 32] < group_64[i + 48] ? group_64[i + 32]
+                                                        : group_64[i + 48];
+        group_16[i] = a < b ? a : b;
+    }
+    for (size_t r = 0; r < 256; r += 64)
+        for (size_t i = 0; i < 64; i++)
+            arrays->up_64[m * 256 + r + i] =
+                (uint8_t)(bytes[r + i] - group_64[i]);
+    for (size_t r = 0; r < 256; r += 16)
+        for (size_t i = 0; i < 16; i++)
+            arrays->up_16[m * 256 + r + i] =
+                (uint8_t)(bytes[r + i] - group_16[i]);
+}
+
+/* Byte tables for that scale. */
+static void set_scale(struct scan *scan, float distance)
+{
+    const struct scan_arrays *arrays = &scan->arrays;
+
+    choose_scale(&scan->query->bound, scan->num_sub_vectors, distance);
+    for (size_t m = 0; m < scan->num_sub_vectors; m++)
+        isa_quantize(arrays->table + m * 256, arrays->minima[m],
+                     scan->query->bound.scale, arrays->bytes + m * 256);
+    if (ISA_USES_GROUPS)
+        for (size_t m = 0; m < scan->num_sub_vectors; m++)
+            derive_groups(arrays, m);
+}
+
+static void natural_order(const struct scan *scan)
+{
+    for (size_t m = 0; m < scan->num_sub_vectors; m++)
+        scan->arrays.order[m] = (uint16_t)m;
+}
+
+/* Columns whose bytes are large on average drop codes early. */
+static void order_columns(const struct scan *scan)
+{
+    const struct scan_arrays *arrays = &scan->arrays;
+    const uint8_t *weights = scan->codes + scan->layout.weights;
+
+    natural_order(scan);
+    if (scan->layout.weights == 0)
+        return;
+    for (size_t i = 0; i < scan->num_sub_vectors; i++) {
+        const uint32_t weight =
+            isa_weigh(arrays->bytes + i * 256, weights + i * 256);
+        size_t at = i;
+
+        for (; at > 0 && arrays->weight[at - 1] < weight; at--) {
+            arrays->weight[at] = arrays->weight[at - 1];
+            arrays->order[at] = arrays->order[at - 1];
+        }
+        arrays->weight[at] = weight;
+        arrays->order[at] = (uint16_t)i;
+    }
+}
+
+/* ------------------------------------------------------------------------ */
+/* Exact sums                                                               */
+
+static inline float exact_sum_of(const struct scan *scan, size_t position,
+                                 size_t num_sub_vectors)
+{
+    const float *row = scan->arrays.table;
+    const uint8_t *code = column(scan, 0) + position;
+    float sum = 0.0f;
+
+#pragma GCC unroll 16
+    for (size_t m = 0; m < num_sub_vectors; m++) {
+        sum += row[*code];
+        row += PQK_TABLE_STRIDE;
+        code += scan->layout.column_stride;
+    }
+    return sum;
+}
+
+static float exact_sum(const struct scan *scan, size_t position)
+{
+    return scan->num_sub_vectors == 16
+               ? exact_sum_of(scan, position, 16)
+               : exact_sum_of(scan, position, scan->num_sub_vectors);
+}
+
+static void offer(struct scan *scan, size_t position, float distance)
+{
+    pqk_top_k_heap_push(
+        scan->heap,
+        scan->first_id + pqk_layout_row(&scan->layout, scan->codes, position),
+        distance);
+}
+
+/* A position's byte sum is within the threshold: decide in float32. */
+static void verify(struct scan *scan, size_t position)
+{
+    const uint64_t bound = scan->heap->bound;
+    float distance = exact_sum(scan, position);
+
+    scan->stats->survivors++;
+    if (distance > pqk_heap_bound(scan->heap))
+        return;
+    offer(scan, position, distance);
+    if (scan->heap->bound != bound)
+        scan->query->bound.threshold =
+            byte_threshold(&scan->query->bound, scan->num_sub_vectors,
+                           pqk_heap_bound(scan->heap));
+}
+
+/* All codes of some blocks, without any filter. */
+static void scan_exactly(struct scan *scan, size_t first_block,
+                         size_t num_blocks)
+{
+    const size_t first = first_block * PQK_BLOCK;
+    size_t end = first + num_blocks * PQK_BLOCK;
+    float bound = pqk_heap_bound(scan->heap);
+
+    if (end > scan->layout.num_vectors)
+        end = scan->layout.num_vectors;
+    for (size_t i = first; i < end; i++) {
+        float distance = exact_sum(scan, i);
+
+        if (distance > bound)
+            continue;
+        offer(scan, i, distance);
+        bound = pqk_heap_bound(scan->heap);
+    }
+    scan->stats->survivors += end - first;
+    scan->stats->bytes_read += (end - first) * scan->num_sub_vectors;
+}
+
+/* The codes of a block whose byte sums are within the threshold. */
+static void verify_block(struct scan *scan, size_t block, const uint8_t *sums)
+{
+    uint64_t alive;
+
+    if (scan->query->bound.threshold < 0)
+        return;
+    alive = isa_alive(sums, (uint8_t)scan->query->bound.threshold);
+    if (block + 1 == scan->layout.num_blocks &&
+        scan->layout.num_vectors % PQK_BLOCK != 0)
+        alive &= ((uint64_t)1 << scan->layout.num_vectors % PQK_BLOCK) - 1;
+    for (; alive != 0; alive &= alive - 1)
+        verify(scan, block * PQK_BLOCK + (size_t)__builtin_ctzll(alive));
+}
+
+/* ------------------------------------------------------------------------ */
+/* Passes over columns                                                      */
+
+static const uint8_t *bound_table(const struct scan_arrays *arrays,
+                                  enum scan_bound bound, size_t m)
+{
+    switch (bound) {
+    case BOUND_64:
+        return arrays->group_64 + m * 64;
+    case BOUND_16:
+        return arrays->group_16 + m * 16;
+    case BOUND_64_UP:
+        return arrays->up_64 + m * 256;
+    case BOUND_16_UP:
+        return arrays->up_16 + m * 256;
+    case BOUND_256:
+        break;
+    }
+    return arrays->bytes + m * 256;
+}
+
+static enum scan_table table_of(enum scan_bound bound)
+{
+    return bound == BOUND_64   ? TABLE_64
+           : bound == BOUND_16 ? TABLE_16
+                               : TABLE_256;
+}
+
+/* Up to four columns of the query's order, of the blocks from first_block. */
+static struct scan_pass make_pass(const struct scan *scan,
+                                  enum scan_bound bound, size_t from, size_t to,
+                                  const uint8_t *columns, size_t stride)
+{
+    struct scan_pass pass = {.table = table_of(bound)};
+
+    pass.num_columns = to - from > 4 ? 4 : (unsigned)(to - from);
+    for (size_t i = 0; i < pass.num_columns; i++) {
+        size_t m = scan->arrays.order[from + i];
+
+        pass.tables[i] = bound_table(&scan->arrays, bound, m);
+        pass.columns[i] = columns + m * stride;
+    }
+    return pass;
+}
+
+/* Column numbers of a stage: sixteenths of M, rounded up, so that the first
+ * stage has a column whatever M is. */
+static size_t stage_column(const struct scan *scan, size_t sixteenths)
+{
+    return (sixteenths * scan->num_sub_vectors + 15) / 16;
+}
+
+static size_t filter_blocks(struct scan *scan, const struct scan_stage *stage,
+                            size_t first_block, size_t num_blocks,
+                            struct scan_blocks kept)
+{
+    const size_t to = stage_column(scan, stage->to);
+    const uint8_t *columns = column(scan, 0) + first_block * PQK_BLOCK;
+    size_t from = stage_column(scan, stage->from);
+    uint8_t *sums = scan->work->all_sums;
+    int first = 1;
+
+    scan->stats->bytes_read += (to - from) * num_blocks * PQK_BLOCK;
+    for (; from + 4 < to; from += 4, first = 0) {
+        struct scan_pass pass = make_pass(scan, stage->bound, from, to, columns,
+                                          scan->layout.column_stride);
+        isa_dense(&pass, num_blocks, first, sums);
+    }
+    {
+        struct scan_pass pass = make_pass(scan, stage->bound, from, to, columns,
+                                          scan->layout.column_stride);
+        return isa_dense_filter(&pass, num_blocks, first, sums,
+                                (uint8_t)scan->query->bound.threshold,
+                                (uint32_t)first_block, kept);
+    }
+}
+
+static void add_to_listed(struct scan *scan, const struct scan_stage *stage,
+                          struct scan_blocks listed, size_t num_blocks)
+{
+    const size_t to = stage_column(scan, stage->to);
+
+    for (size_t from = stage_column(scan, stage->from); from < to; from += 4) {
+        struct scan_pass pass =
+            make_pass(scan, stage->bound, from, to, column(scan, 0),
+                      scan->layout.column_stride);
+        isa_listed(&pass, listed.blocks, num_blocks, listed.sums);
+        scan->stats->bytes_read += pass.num_columns * num_blocks * PQK_BLOCK;
+    }
+}
+
+/* Fetch what a stage will read of the listed blocks, one step ahead. */
+static void prefetch_listed(const struct scan *scan,
+                            const struct scan_stage *stage,
+                            const uint32_t *blocks, size_t num_blocks)
+{
+    const size_t to = stage_column(scan, stage->to);
+
+    for (size_t c = stage_column(scan, stage->from); c < to; c++) {
+        const uint8_t *codes = column(scan, scan->arrays.order[c]);
+
+        for (size_t i = 0; i < num_blocks; i++)
+            __builtin_prefetch(codes + (size_t)blocks[i] * PQK_BLOCK);
+    }
+}
+
+#endif

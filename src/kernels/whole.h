@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Small partitions without a threshold: all bytes of all codes are summed, and the
+ * k-th smallest sum gives the threshold.
+ */
+#ifndef PQK_KERNELS_WHOLE_H
+#define PQK_KERNELS_WHOLE_H
+
+#include "kernels/query.h"
+
+static size_t count_alive(const uint8_t *sums, size_t num_blocks, int threshold)
+{
+    size_t count = 0;
+
+    for (size_t b = 0; b < num_blocks; b++)
+        count += (size_t)__builtin_popcountll(
+            isa_alive(sums + b * PQK_BLOCK, (uint8_t)threshold));
+    return count;
+}
+
+/* The k-th smallest byte sum, 255 if it is not below that. */
+static int kth_sum(const uint8_t *sums, size_t num_blocks, size_t k)
+{
+    int low = 0, high = 255;
+
+    while (low < high) {
+        int middle = (low + high) / 2;
+
+        if (count_alive(sums, num_blocks, middle) >= k)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/* A distance of the order of the k-th: the nearest of some codes. */
+static float nearest_of_first(const struct scan *scan)
+{
+    const size_t sample =
+        scan->layout.num_vectors < 128 ? scan->layout.num_vectors : 128;
+    const size_t step = scan->layout.num_vectors / sample;
+    float nearest = INFINITY;
+
+    for (size_t i = 0; i < sample; i++) {
+        float distance = exact_sum(scan, i * step);
+
+        nearest = distance < nearest ? distance : nearest;
+    }
+    return nearest;
+}
+
+static void sum_all(struct scan *scan)
+{
+    uint8_t *sums = scan->work->all_sums;
+    const struct pqk_layout *layout = &scan->layout;
+    const size_t tail = layout->num_vectors % PQK_BLOCK;
+
+    natural_order(scan);
+    for (size_t m = 0; m < scan->num_sub_vectors; m += 4) {
+        struct scan_pass pass =
+            make_pass(scan, BOUND_256, m, scan->num_sub_vectors,
+                      column(scan, 0), layout->column_stride);
+        isa_dense(&pass, layout->num_blocks, m == 0, sums);
+    }
+    if (tail > 0) /* what fills the last block up is never a result */
+        memset(sums + layout->num_vectors, 255, PQK_BLOCK - tail);
+    scan->stats->bytes_read += layout->num_vectors * scan->num_sub_vectors;
+}
+
+/*
+ * Sums all columns of all codes, counts out the k-th smallest byte sum v, and
+ * verifies what can be as near as that.  A byte sum v < 255 says that
+ * s (S - B) (1 - e)^2 < v + M, each of the M entries having lost less than 1.
+ * So k codes have a distance of at most (B + (v + M) / s) times the roundings,
+ * and nothing beyond that is a result.  Returns 0, with nothing done, if v
+ * leaves no room below 255; the guess that set the scale was then too low.
+ */
+static int scan_whole(struct scan *scan, float guess)
+{
+    struct scan_query *query = scan->query;
+    const size_t num_blocks = scan->layout.num_blocks;
+    const double num_sub_vectors = (double)scan->num_sub_vectors;
+    double furthest;
+    int kth;
+
+    set_scale(scan, guess);
+    sum_all(scan);
+    kth = kth_sum(scan->work->all_sums, num_blocks, scan->heap->k);
+    furthest = query->bound.sum_of_minima +
+               ((double)kth + num_sub_vectors) /
+                   ((double)query->bound.scale * (1.0 - 0x1p-21));
+    furthest *= (1.0 + num_sub_vectors * 0x1p-23) * (1.0 + 0x1p-22);
+    if (kth == 255 || !(furthest < (double)FLT_MAX) ||
+        (double)query->bound.scale *
+                widened_range(&query->bound, scan->num_sub_vectors,
+                              (float)furthest) *
+                (1.0 + 0x1p-20) >=
+            254.0)
+        return 0;
+    query->bound.threshold =
+        byte_threshold(&query->bound, scan->num_sub_vectors, (float)furthest);
+    for (size_t b = 0; b < num_blocks; b++)
+        verify_block(scan, b, scan->work->all_sums + b * PQK_BLOCK);
+    return 1;
+}
+
+static int scan_small(struct scan *scan)
+{
+    const float bound = pqk_heap_bound(scan->heap);
+    float guess;
+
+    if (bound < INFINITY || scan->heap->k == 0 ||
+        scan->heap->k > scan->layout.num_vectors / 4)
+        return 0;
+    guess = nearest_of_first(scan);
+    for (int attempt = 0; attempt < 3 && guess < FLT_MAX / 4; attempt++) {
+        if (scan_whole(scan, guess))
+            return 1;
+        guess *= 2.0f;
+    }
+    return 0;
+}
+
+#endif
