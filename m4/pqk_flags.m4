@@ -25,7 +25,7 @@ m4_foreach_w([pqk_flag], [-Wall -Wextra -Wshadow -Wconversion -Wsign-conversion
         -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
         -Wcast-align -Wcast-qual -Wpointer-arith -Wundef -Wvla -Wformat=2
         -Wwrite-strings -Wmissing-declarations -Wredundant-decls
-        -Wdouble-promotion -Wnull-dereference],
+        -Wnull-dereference],
     [PQK_APPEND_FLAG([PQK_WARN_CFLAGS], pqk_flag)])
 AS_IF([test "x$enable_werror" = xyes],
     [PQK_WARN_CFLAGS="$PQK_WARN_CFLAGS -Werror"])

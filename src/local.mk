@@ -8,7 +8,8 @@ include_HEADERS = include/pqkern.h
 # object and nothing else.  Where configure found no such instruction set, the
 # object is empty.
 PQK_CORE_CFLAGS = $(AM_CFLAGS) $(PQK_LIB_CFLAGS) $(PQK_PTHREAD)
-PQK_KERNELS_ALL_CFLAGS = $(PQK_CORE_CFLAGS) $(PQK_KERNEL_CFLAGS)
+PQK_KERNELS_ALL_CFLAGS = $(PQK_CORE_CFLAGS) $(PQK_NO_CAST_ALIGN) \
+	$(PQK_KERNEL_CFLAGS)
 
 noinst_LTLIBRARIES += \
 	libpqk_avx2.la \
