@@ -60,6 +60,7 @@ static const char usage[] =
     "  --k N                  results per query (default: 10)\n"
     "  --kernel NAME          scalar, avx2, avx512, avx512vbmi or neon\n"
     "                         (default: the best one for this CPU)\n"
+    "  --scan WAY             single (default), batch, partitions or rows\n"
     "  --library FILE         the library to judge (default: the one built or\n"
     "                         installed with this program)\n"
     "  --against FILE         the library to compare with (default: the "
@@ -128,6 +129,7 @@ enum option_code {
     OPT_NUM_QUERIES,
     OPT_K,
     OPT_KERNEL,
+    OPT_SCAN,
     OPT_LIBRARY,
     OPT_AGAINST,
     OPT_MIN_EFFECT,
@@ -145,6 +147,7 @@ static const struct option long_options[] = {
     {"num-queries", required_argument, NULL, OPT_NUM_QUERIES},
     {"k", required_argument, NULL, OPT_K},
     {"kernel", required_argument, NULL, OPT_KERNEL},
+    {"scan", required_argument, NULL, OPT_SCAN},
     {"library", required_argument, NULL, OPT_LIBRARY},
     {"against", required_argument, NULL, OPT_AGAINST},
     {"min-effect", required_argument, NULL, OPT_MIN_EFFECT},
@@ -190,6 +193,13 @@ static int take_option(struct options *options, int code, const char *name,
         settings->kernel = value;
         bad = value[0] == '\0'
                   ? bad_value(outcome, name, value, "the name of a kernel")
+                  : 0;
+        break;
+    case OPT_SCAN:
+        settings->way = pqh_way_find(value);
+        bad = settings->way == NULL
+                  ? bad_value(outcome, name, value,
+                              "single, batch, partitions or rows")
                   : 0;
         break;
     case OPT_LIBRARY:
@@ -251,10 +261,12 @@ static int take_options(struct options *options, int argc, char **argv,
 {
     int code, which = 0;
 
-    *options = (struct options){
-        .request = {.source = "auto"},
-        .settings = {.k = 10, .recall_floor = 0.5, .min_effect = 0.01},
-        .time_budget = 600.0};
+    *options = (struct options){.request = {.source = "auto"},
+                                .settings = {.k = 10,
+                                             .recall_floor = 0.5,
+                                             .min_effect = 0.01,
+                                             .way = pqh_way_find("single")},
+                                .time_budget = 600.0};
     options->settings.seed = fresh_seed();
     while ((code = getopt_long(argc, argv, "", long_options, &which)) != -1) {
         const char *name = code == '?' ? "" : long_options[which].name;
@@ -460,6 +472,9 @@ static int run(struct experiment *e, int argc, char **argv,
 
     e->report.json = e->options.json;
     e->report.k = e->options.settings.k;
+    if (e->options.settings.way != NULL) {
+        e->report.scan = pqh_way_name(e->options.settings.way);
+    }
     e->report.seed = e->options.settings.seed;
     snprintf(e->report.source, sizeof e->report.source, "%s",
              e->options.request.source);

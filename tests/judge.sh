@@ -82,12 +82,17 @@ for hangs in sleeps stops loops; do
     run $hangs --source seed &
 done
 
-judged honest 0 ok '^$'
-test "$(value honest recall_at_10)" = 0.6609 || fail "honest: the golden number"
-test "$(value honest exact_queries)" = \
-    "$(value honest timings)/$(value honest timings)" ||
-    fail "honest: not exact"
-test "$(value honest timings)" -ge 1000 || fail "honest: too few timings"
+# Every way to use the library.
+for way in single batch partitions rows; do
+    judged honest 0 ok '^$' --scan $way
+    test "$(value honest scan)" = $way || fail "$way: another way"
+    test "$(value honest recall_at_10)" = 0.6609 ||
+        fail "$way: the golden number"
+    test "$(value honest exact_queries)" = \
+        "$(value honest timings)/$(value honest timings)" ||
+        fail "$way: not exact"
+    test "$(value honest timings)" -ge 1000 || fail "$way: too few timings"
+done
 
 judged zeros 2 recall 'hits of 640'
 judged skips-one 2 recall 'more than 0.005 below'
@@ -107,6 +112,12 @@ judged dawdles 3 time_budget 'over the time budget of 2 s' --time-budget 2
 # On an emulator, the above is enough, takes long enough, and the processor's
 # time is the emulator's affair.
 if test -z "$EMULATOR"; then
+    for way in batch partitions rows; do
+        judged writes-outside 4 integrity 'around the results' --scan $way
+        judged shifted 2 recall 'hits of 640' --scan $way
+    done
+    judged wavers 4 integrity 'two different answers' --scan batch
+    judged lazy-third 4 integrity 'preparation is left' --scan batch
     judged constant 2 recall 'hits of 640'
     judged nothing 2 recall '^0 hits of 640'
     judged shifted 2 recall 'hits of 640'
@@ -122,6 +133,9 @@ if test -z "$EMULATOR"; then
     judged claims-more 4 integrity 'more than k'
     judged brief-threads 4 integrity 'threads that were gone'
     judged slow-clock 4 integrity 'the clock lies' --source photos
+    judged slow-clock 4 integrity 'the clock lies' --source photos --scan batch
+    judged fast-if-known 4 integrity 'times as fast' --source photos \
+        --scan batch
     judged fast-if-known 4 integrity 'times as fast' --source photos
     judged right-if-known 4 integrity 'queries of the fixture find' \
         --source photos
@@ -150,6 +164,7 @@ echo text >$work/text.so
 try no-shared-object 1 error 'cannot load' --library $work/text.so
 try other-library 1 error 'does not export pqk_' \
     --library "$cheats/empty.so"
+try scan 64 usage "'none' is not single, batch" --scan none
 try unknown-kernel 64 usage 'no such kernel' \
     --library "$cheats/cheats.so" --kernel none
 try unavailable-kernel 1 error 'strange: ' \

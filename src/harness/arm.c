@@ -158,7 +158,9 @@ int pqh_arm_start(struct pqh_arm *arm, const char *name,
 
     arm->name = name;
     arm->setup = *setup;
-    arm->slot_size = sizeof(struct pqh_slot) + setup->k * sizeof(pqk_neighbor);
+    arm->slot_size = sizeof(struct pqh_slot) + pqh_way_group(setup->way) *
+                                                   setup->k *
+                                                   sizeof(pqk_neighbor);
     slot = mmap(NULL, arm->slot_size, PROT_READ | PROT_WRITE,
                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     arm->setup.log = pqh_anonymous_file("pqkern-log");
@@ -409,15 +411,40 @@ static int check_conduct(struct pqh_arm *arm, struct pqh_outcome *outcome)
     return 0;
 }
 
-static int ask(struct pqh_arm *arm, const float *query, size_t dim,
-               uint64_t limit, uint32_t place, struct pqh_reply *reply,
+/* Each query's share of what a request came to. */
+static void share_out(const struct pqh_arm *arm, uint64_t observed_ns,
+                      struct pqh_reply *replies)
+{
+    const struct pqh_slot *slot = arm->setup.slot;
+    size_t group = pqh_way_group(arm->setup.way);
+    size_t k = arm->setup.k;
+    pqk_search_stats stats = slot->stats;
+
+    stats.codes /= group;
+    stats.survivors /= group;
+    stats.bytes_read /= group;
+    for (size_t q = 0; q < group; q++) {
+        uint64_t count = slot->counts[q];
+        replies[q].observed_ns = observed_ns / group;
+        replies[q].table_ns = slot->table_ns / group;
+        replies[q].probe_ns = slot->probe_ns / group;
+        replies[q].stats = stats;
+        replies[q].count = count <= k ? (size_t)count : 0;
+        memcpy(replies[q].results, slot->results + q * k,
+               k * sizeof *slot->results);
+    }
+}
+
+/* One request. */
+static int ask(struct pqh_arm *arm, const float *queries, size_t dim,
+               uint64_t limit, uint32_t place, struct pqh_reply *replies,
                struct pqh_outcome *outcome)
 {
     struct pqh_slot *slot = arm->setup.slot;
-    size_t k = arm->setup.k;
     uint64_t start;
 
-    memcpy(slot->query, query, dim * sizeof *query);
+    memcpy(slot->queries, queries,
+           pqh_way_group(arm->setup.way) * dim * sizeof *queries);
     slot->place = place;
     start = pqh_clock();
     atomic_store_explicit(&slot->request, ++arm->asked, memory_order_release);
@@ -425,12 +452,7 @@ static int ask(struct pqh_arm *arm, const float *query, size_t dim,
               outcome) != 0) {
         return -1;
     }
-    reply->observed_ns = pqh_clock() - start;
-    reply->table_ns = slot->table_ns;
-    reply->probe_ns = slot->probe_ns;
-    reply->stats = slot->stats;
-    reply->count = slot->count <= k ? (size_t)slot->count : 0;
-    memcpy(reply->results, slot->results, k * sizeof *reply->results);
+    share_out(arm, pqh_clock() - start, replies);
     return 0;
 }
 
@@ -438,14 +460,16 @@ int pqh_arm_turn(struct pqh_arm *arm, const float *queries, size_t dim,
                  size_t count, uint64_t limit, uint64_t *random,
                  struct pqh_reply *replies, struct pqh_outcome *outcome)
 {
-    struct pqh_command command = {.kind = PQH_TURN, .count = (uint32_t)count};
+    size_t group = pqh_way_group(arm->setup.way);
+    struct pqh_command command = {.kind = PQH_TURN,
+                                  .count = (uint32_t)(count / group)};
     int before = sched_getcpu();
     int child;
 
     if (send_command(arm, &command, outcome) != 0) {
         return -1;
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i += group) {
         if (ask(arm, queries + i * dim, dim, limit,
                 (uint32_t)pqh_random_next(random), &replies[i], outcome) != 0) {
             return -1;

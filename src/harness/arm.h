@@ -23,7 +23,7 @@ struct pqh_arm {
     uint64_t other_cpu_ns;
 };
 
-/* What one query came to. */
+/* What one query came to: its share of its request. */
 struct pqh_reply {
     uint64_t
         observed_ns; /* between question and answer, by the judge's clock */
@@ -35,7 +35,8 @@ struct pqh_reply {
 };
 
 /*
- * Starts the child.  setup's library, kernel, k, built_in and inputs are used.
+ * Starts the child.  setup's library, kernel, way, k, built_in and inputs are
+ * used.
  * Before there is anything worth hiding, and before there are threads.
  */
 int pqh_arm_start(struct pqh_arm *arm, const char *name,
@@ -47,7 +48,8 @@ int pqh_arm_command(struct pqh_arm *arm, const struct pqh_command *command,
                     uint64_t limit, const char *doing,
                     struct pqh_outcome *outcome);
 
-/* Asks `count` queries, each [dim], and checks the child's conduct after. */
+/* Asks `count` queries, each [dim], a multiple of what makes a request, and
+ * checks the child's conduct after. */
 int pqh_arm_turn(struct pqh_arm *arm, const float *queries, size_t dim,
                  size_t count, uint64_t limit, uint64_t *random,
                  struct pqh_reply *replies, struct pqh_outcome *outcome);

@@ -24,7 +24,7 @@
 /* Bytes watched on either side of the results. */
 #define GUARD 64
 
-/* Query and results move by multiples of a float within so many bytes. */
+/* Queries and results move by multiples of a float within so many bytes. */
 #define SLACK 64
 
 /* Calls of one turn whose memory is kept until the turn is over, to see whether
@@ -32,11 +32,28 @@
 #define MAX_KEPT    64
 #define ARENA_BYTES ((size_t)32 << 20)
 
-/* What one call was given and left behind. */
+/* Rows of a partition, as inverted files have them. */
+#define PARTITION 8192
+
+/* What one request was given and left behind. */
 struct call {
-    float *query;
-    unsigned char *region; /* guard, results, guard */
+    float *queries;
+    unsigned char *region; /* guard, results, guard, results, ..., guard */
     uint64_t query_mark, region_mark;
+    size_t counts[PQH_MAX_GROUP];
+    uint64_t table_ns, probe_ns; /* of all queries */
+    pqk_search_stats stats;
+};
+
+/* What the row-major functions work on: the inputs, copied; private memory. */
+struct rows {
+    unsigned char *inputs;
+    size_t inputs_size;
+    pqk_codebook codebook;
+    const uint8_t *codes;
+    size_t num_vectors;
+    float *entries;
+    uint64_t *storage; /* of the heap */
 };
 
 struct runner {
@@ -46,12 +63,24 @@ struct runner {
     const pqk_kernel *kernel;
     pqk_index *index;
     pqk_search *search;
+    size_t partitions;
+    struct rows rows;
     size_t dim;
     unsigned char *arena;
     size_t arena_size, call_size, kept;
     struct call calls[MAX_KEPT];
     unsigned char *stream;
     size_t stream_size;
+};
+
+struct pqh_way {
+    const char *name;
+    size_t group;     /* queries of one request */
+    size_t partition; /* rows, at most */
+    /* Returns the bytes that are prepared. */
+    uint64_t (*prepare)(struct runner *r, const pqk_codebook *codebook,
+                        const uint8_t *codes, size_t num_vectors);
+    void (*answer)(struct runner *r, struct call *call);
 };
 
 uint64_t pqh_clock(void)
@@ -151,22 +180,54 @@ static size_t rounded(size_t size)
     return (size + 63) / 64 * 64;
 }
 
+static size_t group_of(const struct runner *r)
+{
+    return r->candidate->way->group;
+}
+
+static size_t queries_size(const struct runner *r)
+{
+    return group_of(r) * r->dim * sizeof(float);
+}
+
+static size_t results_size(const struct runner *r)
+{
+    return r->candidate->k * sizeof(pqk_neighbor);
+}
+
+static size_t region_size(const struct runner *r)
+{
+    return group_of(r) * (GUARD + results_size(r)) + GUARD;
+}
+
 /* Memory for the calls of a turn, faulted in beforehand. */
 static void make_arena(struct runner *r)
 {
-    size_t query = rounded(r->dim * sizeof(float) + SLACK);
-    size_t results =
-        rounded(r->candidate->k * sizeof(pqk_neighbor) + SLACK + 2 * GUARD);
-
     if (r->arena != NULL) {
         munmap(r->arena, r->arena_size);
     }
-    r->call_size = query + results;
+    r->call_size =
+        rounded(queries_size(r) + SLACK) + rounded(region_size(r) + SLACK);
     r->kept = ARENA_BYTES / r->call_size;
     r->kept = r->kept > MAX_KEPT ? MAX_KEPT : r->kept < 1 ? 1 : r->kept;
     r->arena_size = r->kept * r->call_size;
     r->arena = memory(r, r->arena_size, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1);
+}
+
+/* What an earlier prepare() made. */
+static void clean_up(struct runner *r)
+{
+    r->library.pqk_search_free(r->search);
+    r->library.pqk_index_free(r->index);
+    r->search = NULL;
+    r->index = NULL;
+    if (r->rows.inputs != NULL) {
+        munmap(r->rows.inputs, r->rows.inputs_size);
+        free(r->rows.entries);
+        free(r->rows.storage);
+    }
+    memset(&r->rows, 0, sizeof r->rows);
 }
 
 /*
@@ -185,29 +246,161 @@ static void prepare(struct runner *r, const struct pqh_command *command)
     unsigned char *inputs;
     uint64_t start;
 
-    r->library.pqk_search_free(r->search);
-    r->library.pqk_index_free(r->index);
-    r->search = NULL;
-    r->index = NULL;
+    clean_up(r);
     r->dim = codebook.num_sub_vectors * codebook.sub_vector_dim;
     make_arena(r);
     inputs = memory(r, size, PROT_READ, MAP_SHARED | MAP_POPULATE,
                     r->candidate->inputs);
     codebook.centroids = (const float *)(const void *)inputs;
+    start = pqh_clock();
+    r->slot->index_bytes = r->candidate->way->prepare(
+        r, &codebook, inputs + centroid_bytes, num_vectors);
+    r->slot->prepare_ns = pqh_clock() - start;
+    munmap(inputs, size);
+}
+
+/* ------------------------------------------------------------------------ */
+/* The ways to use the library                                              */
+/* ------------------------------------------------------------------------ */
+
+static pqk_neighbor *results_of(const struct runner *r, const struct call *call,
+                                size_t query)
+{
+    return (pqk_neighbor *)(void *)(call->region + GUARD +
+                                    query * (results_size(r) + GUARD));
+}
+
+static uint64_t prepare_index(struct runner *r, const pqk_codebook *codebook,
+                              const uint8_t *codes, size_t num_vectors)
+{
+    size_t most = r->candidate->way->partition;
+
+    r->partitions = 0;
+    need(r, r->library.pqk_index_create(codebook, r->kernel, &r->index),
+         "pqk_index_create");
+    for (size_t first = 0; first < num_vectors; r->partitions++) {
+        size_t left = num_vectors - first;
+        size_t count = left < most ? left : most;
+        need(r,
+             r->library.pqk_index_add(
+                 r->index, codes + first * codebook->num_sub_vectors, count),
+             "pqk_index_add");
+        first += count;
+    }
+    need(r,
+         r->library.pqk_search_create(r->index, group_of(r), r->candidate->k,
+                                      &r->search),
+         "pqk_search_create");
+    return r->library.pqk_index_bytes(r->index);
+}
+
+/* All queries in one pass over each partition, with its own tables. */
+static void search_index(struct runner *r, struct call *call)
+{
+    const struct pqh_module *library = &r->library;
+    size_t group = group_of(r);
+    uint64_t start = pqh_clock();
+    uint64_t from = start;
+
+    call->table_ns = 0;
+    need(r, library->pqk_search_begin(r->search, group, r->candidate->k),
+         "pqk_search_begin");
+    for (size_t p = 0; p < r->partitions; p++) {
+        from = p > 0 ? pqh_clock() : start;
+        need(r, library->pqk_search_tables(r->search, call->queries),
+             "pqk_search_tables");
+        call->table_ns += pqh_clock() - from;
+        need(r, library->pqk_search_probe(r->search, p), "pqk_search_probe");
+    }
+    for (size_t q = 0; q < group; q++) {
+        need(r,
+             library->pqk_search_results(r->search, q, results_of(r, call, q),
+                                         &call->counts[q]),
+             "pqk_search_results");
+    }
+    call->probe_ns = pqh_clock() - start - call->table_ns;
+    call->stats = library->pqk_search_statistics(r->search);
+}
+
+/* Nothing but a copy, of which the library must change nothing. */
+static uint64_t prepare_rows(struct runner *r, const pqk_codebook *codebook,
+                             const uint8_t *codes, size_t num_vectors)
+{
+    const unsigned char *inputs =
+        (const unsigned char *)(const void *)codebook->centroids;
+    size_t before = (size_t)(codes - inputs);
+    size_t bytes = num_vectors * codebook->num_sub_vectors;
+    size_t storage = r->library.pqk_top_k_heap_storage(r->candidate->k);
+    struct rows *rows = &r->rows;
+
+    rows->inputs_size = before + bytes;
+    rows->inputs = memory(r, rows->inputs_size, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    memcpy(rows->inputs, inputs, rows->inputs_size);
+    mprotect(rows->inputs, rows->inputs_size, PROT_READ);
+    rows->codebook = *codebook;
+    rows->codebook.centroids = (const float *)(const void *)rows->inputs;
+    rows->codes = rows->inputs + before;
+    rows->num_vectors = num_vectors;
+    rows->entries = malloc(codebook->num_sub_vectors * PQK_TABLE_STRIDE *
+                           sizeof *rows->entries);
+    rows->storage = malloc(storage * sizeof *rows->storage);
+    if (rows->entries == NULL || rows->storage == NULL) {
+        give_up(r->slot, PQH_HARNESS_FAILED, "out of memory");
+    }
+    return bytes;
+}
+
+static void search_rows(struct runner *r, struct call *call)
+{
+    const struct pqh_module *library = &r->library;
+    const struct rows *rows = &r->rows;
+    pqk_distance_table table = {0, rows->entries};
+    pqk_top_k_heap heap;
+    uint64_t start, tables;
 
     start = pqh_clock();
-    need(r, r->library.pqk_index_create(&codebook, r->kernel, &r->index),
-         "pqk_index_create");
     need(r,
-         r->library.pqk_index_add(r->index, inputs + centroid_bytes,
-                                  num_vectors),
-         "pqk_index_add");
+         library->pqk_compute_distance_table_l2_with(r->kernel, call->queries,
+                                                     &rows->codebook, &table),
+         "pqk_compute_distance_table_l2_with");
+    tables = pqh_clock();
+    library->pqk_top_k_heap_init(&heap, rows->storage, r->candidate->k);
     need(r,
-         r->library.pqk_search_create(r->index, 1, r->candidate->k, &r->search),
-         "pqk_search_create");
-    r->slot->prepare_ns = pqh_clock() - start;
-    r->slot->index_bytes = r->library.pqk_index_bytes(r->index);
-    munmap(inputs, size);
+         library->pqk_probe_pq_l2_top_k_with(r->kernel, &table, rows->codes,
+                                             rows->num_vectors, &heap),
+         "pqk_probe_pq_l2_top_k_with");
+    call->counts[0] =
+        library->pqk_top_k_heap_into_sorted(&heap, results_of(r, call, 0));
+    call->probe_ns = pqh_clock() - tables;
+    call->table_ns = tables - start;
+}
+
+static const struct pqh_way ways[] = {
+    {"single", 1, SIZE_MAX, prepare_index, search_index},
+    {"batch", PQH_MAX_GROUP, SIZE_MAX, prepare_index, search_index},
+    {"partitions", 1, PARTITION, prepare_index, search_index},
+    {"rows", 1, SIZE_MAX, prepare_rows, search_rows},
+};
+
+const struct pqh_way *pqh_way_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        if (strcmp(ways[i].name, name) == 0) {
+            return &ways[i];
+        }
+    }
+    return NULL;
+}
+
+const char *pqh_way_name(const struct pqh_way *way)
+{
+    return way->name;
+}
+
+size_t pqh_way_group(const struct pqh_way *way)
+{
+    return way->group;
 }
 
 /* ------------------------------------------------------------------------ */
@@ -250,18 +443,13 @@ static int floats_changed(void)
            read_as_zero == 0.0f;
 }
 
-static size_t region_size(const struct runner *r)
-{
-    return r->candidate->k * sizeof(pqk_neighbor) + 2 * GUARD;
-}
-
 /* What became of a call's memory since it returned. */
 static void check_call(struct runner *r, const struct call *call)
 {
-    if (call->query == NULL) {
+    if (call->queries == NULL) {
         return;
     }
-    if (mark(call->query, r->dim * sizeof(float)) != call->query_mark) {
+    if (mark(call->queries, queries_size(r)) != call->query_mark) {
         r->slot->offences |= PQH_WROTE_QUERY;
     }
     if (mark(call->region, region_size(r)) != call->region_mark) {
@@ -274,67 +462,62 @@ static struct call *place_call(struct runner *r, uint32_t number)
 {
     struct call *call = &r->calls[number % r->kept];
     unsigned char *base = r->arena + (number % r->kept) * r->call_size;
-    size_t query_bytes = r->dim * sizeof(float);
+    size_t query_bytes = queries_size(r);
     size_t query_offset = r->slot->place % (SLACK / 4) * 4;
     size_t region_offset = r->slot->place / (SLACK / 4) % (SLACK / 4) * 4;
 
     check_call(r, call);
-    call->query = (float *)(void *)(base + query_offset);
+    memset(call, 0, sizeof *call);
+    call->queries = (float *)(void *)(base + query_offset);
     call->region = base + rounded(query_bytes + SLACK) + region_offset;
-    memcpy(call->query, r->slot->query, query_bytes);
-    call->query_mark = mark(call->query, query_bytes);
+    memcpy(call->queries, r->slot->queries, query_bytes);
+    call->query_mark = mark(call->queries, query_bytes);
     memset(call->region, 0xa5, region_size(r));
     return call;
 }
 
-static int guard_broken(const unsigned char *guard)
+/* Whether all that lies around the results is as it was. */
+static int guards_broken(const struct runner *r, const struct call *call)
 {
-    for (size_t i = 0; i < GUARD; i++) {
-        if (guard[i] != 0xa5) {
-            return 1;
+    for (size_t q = 0; q <= group_of(r); q++) {
+        const unsigned char *guard =
+            (const unsigned char *)(const void *)results_of(r, call, q) - GUARD;
+        for (size_t i = 0; i < GUARD; i++) {
+            if (guard[i] != 0xa5) {
+                return 1;
+            }
         }
     }
     return 0;
 }
 
-/* One query, timed, and everything there is to see about it. */
+/* One request, timed, and everything there is to see about it. */
 static void answer(struct runner *r, uint32_t number)
 {
     struct pqh_slot *slot = r->slot;
     struct call *call = place_call(r, number);
-    pqk_neighbor *results = (pqk_neighbor *)(void *)(call->region + GUARD);
     size_t k = r->candidate->k;
-    size_t bytes = k * sizeof *results;
-    size_t count = 0;
-    uint64_t start, tables, end;
 
-    start = pqh_clock();
-    need(r, r->library.pqk_search_begin(r->search, 1, k), "pqk_search_begin");
-    need(r, r->library.pqk_search_tables(r->search, call->query),
-         "pqk_search_tables");
-    tables = pqh_clock();
-    need(r, r->library.pqk_search_probe(r->search, 0), "pqk_search_probe");
-    need(r, r->library.pqk_search_results(r->search, 0, results, &count),
-         "pqk_search_results");
-    end = pqh_clock();
+    r->candidate->way->answer(r, call);
 
     if (floats_changed()) {
         slot->offences |= PQH_CHANGED_FLOATS;
     }
-    if (count > k) {
-        slot->offences |= PQH_TOO_MANY;
-        count = 0;
-    }
-    if (guard_broken(call->region) ||
-        guard_broken(call->region + GUARD + bytes)) {
+    if (guards_broken(r, call)) {
         slot->offences |= PQH_WROTE_OUTSIDE;
     }
+    for (size_t q = 0; q < group_of(r); q++) {
+        if (call->counts[q] > k) {
+            slot->offences |= PQH_TOO_MANY;
+            call->counts[q] = 0;
+        }
+        slot->counts[q] = call->counts[q];
+        memcpy(slot->results + q * k, results_of(r, call, q), results_size(r));
+    }
     call->region_mark = mark(call->region, region_size(r));
-    memcpy(slot->results, results, bytes);
-    slot->count = count;
-    slot->table_ns = tables - start;
-    slot->probe_ns = end - tables;
-    slot->stats = r->library.pqk_search_statistics(r->search);
+    slot->table_ns = call->table_ns;
+    slot->probe_ns = call->probe_ns;
+    slot->stats = call->stats;
 }
 
 static void turn(struct runner *r, uint32_t count)

@@ -4,10 +4,13 @@
  * and nothing worth stealing.
  *
  * Commands come through a pipe, on which the child sleeps between turns.  The
- * queries of a turn come one at a time through the slot, a piece of shared
+ * requests of a turn come one at a time through the slot, a piece of shared
  * memory: the judge raises `request`, the child answers and raises `reply`, and
  * both spin, because waking up costs more than a short query.  What the child
  * writes there is believed no more than a stranger's letter.
+ *
+ * The library can be used in several ways.  A way says how many queries make one
+ * request, what is prepared, and which calls answer.
  */
 #ifndef PQH_CANDIDATE_H
 #define PQH_CANDIDATE_H
@@ -16,13 +19,24 @@
 
 #include <stdatomic.h>
 
-/* The widest query that fits into a slot. */
-#define PQH_MAX_DIM 65536
+/* The widest query that fits into a slot, and how many there can be. */
+#define PQH_MAX_DIM   65536
+#define PQH_MAX_GROUP 16
+
+struct pqh_way;
+
+/* NULL if there is no such way. */
+const struct pqh_way *pqh_way_find(const char *name);
+
+const char *pqh_way_name(const struct pqh_way *way);
+
+/* Queries of one request. */
+size_t pqh_way_group(const struct pqh_way *way);
 
 enum pqh_command_kind {
     PQH_LOAD = 1, /* load the library, find the kernel */
     PQH_PREPARE,  /* make the index afresh */
-    PQH_TURN,     /* answer `count` queries */
+    PQH_TURN,     /* answer `count` requests */
     PQH_STREAM    /* time reading `bytes` bytes once */
 };
 
@@ -56,7 +70,7 @@ enum pqh_offence {
 struct pqh_slot {
     /* The judge writes. */
     _Alignas(64) _Atomic uint32_t request;
-    uint32_t place; /* random; where the child puts query and results */
+    uint32_t place; /* random; where the child puts queries and results */
 
     /* The child writes; a line of its own, so that spinning on one does not
      * slow writing the other. */
@@ -64,7 +78,7 @@ struct pqh_slot {
     _Atomic uint32_t done; /* commands completed */
     _Atomic uint32_t failure;
     uint32_t offences;
-    uint64_t count; /* results */
+    uint64_t counts[PQH_MAX_GROUP]; /* of results */
     uint64_t table_ns, probe_ns;
     pqk_search_stats stats; /* kernel is not looked at */
     uint64_t prepare_ns;
@@ -74,14 +88,15 @@ struct pqh_slot {
     char available[192]; /* names of the variants this CPU can run */
     char message[512];
 
-    _Alignas(64) float query[PQH_MAX_DIM];
-    pqk_neighbor results[]; /* [k] */
+    _Alignas(64) float queries[PQH_MAX_GROUP * PQH_MAX_DIM];
+    pqk_neighbor results[]; /* [group][k] */
 };
 
 struct pqh_candidate {
     int built_in;        /* the reference, not a library */
     const char *library; /* a path; NULL for the functions linked in */
     const char *kernel;  /* NULL for the library's choice */
+    const struct pqh_way *way;
     size_t k;
     int commands; /* file descriptors */
     int inputs;

@@ -18,6 +18,7 @@ struct pqh_settings {
     const char *library; /* NULL for the functions linked in */
     const char *against; /* NULL for the built-in reference */
     const char *kernel;  /* NULL for the library's choice */
+    const struct pqh_way *way;
     size_t k;
     double recall_floor;
     double min_effect; /* a fraction */
@@ -45,6 +46,7 @@ struct pqh_judge {
     struct pqh_arm arms[PQH_MAX_ARMS];
     uint64_t random;
     uint64_t call_limit, long_limit; /* nanoseconds */
+    size_t group;                    /* queries of one request */
     size_t k10, k;                   /* results that recall looks at */
 
     /* What is to be asked next. */
@@ -52,8 +54,9 @@ struct pqh_judge {
     size_t num_tasks, next_task;
     int mixed; /* both kinds are among them */
 
-    /* One round: its queries, the answers of each arm, the right answers. */
-    size_t round_size;
+    /* One round: its queries, the answers of each arm, the right answers.
+     * Whole requests; `warm_up` queries more go first and are not timed. */
+    size_t round_size, warm_up;
     float *queries;
     struct pqh_reply *replies[PQH_MAX_ARMS];
     float *entries;
@@ -68,7 +71,7 @@ struct pqh_judge {
     size_t num_replays;
 
     /* What was seen. */
-    double first_query_ns, prepare_ns;
+    double first_ns, prepare_ns; /* the slowest of the first requests */
     uint64_t stream_bytes;
     struct pqh_series claimed[PQH_MAX_ARMS];
     struct pqh_series excess[PQH_MAX_ARMS][2]; /* own processor, shared */

@@ -65,15 +65,18 @@ struct pqk_index {
     pqk_codebook codebook;
     float *centroids;
     uint8_t *codes;
-    size_t num_vectors;
+    size_t *ends; /* of the partitions */
+    size_t partitions;
 };
 
+/* One query; a search is an array of them. */
 struct pqk_search {
     const pqk_index *index;
+    size_t max_queries, num_queries; /* of the array, in its first element */
     size_t k;
     size_t count;
     float *entries;
-    pqk_neighbor *results;
+    pqk_neighbor *results; /* a heap, sorted in the end */
 };
 
 static const char *reference_status_string(pqk_status status)
@@ -137,54 +140,72 @@ static void reference_index_free(pqk_index *index)
     if (index != NULL) {
         free(index->centroids);
         free(index->codes);
+        free(index->ends);
         free(index);
     }
 }
 
-static size_t reference_index_bytes(const pqk_index *index)
+/* Vectors in the first partitions. */
+static size_t size_up_to(const pqk_index *index, size_t partitions)
 {
-    return index->num_vectors * index->codebook.num_sub_vectors;
+    return partitions > 0 ? index->ends[partitions - 1] : 0;
 }
 
-/* The judge adds one partition only. */
+static size_t reference_index_bytes(const pqk_index *index)
+{
+    return size_up_to(index, index->partitions) *
+           index->codebook.num_sub_vectors;
+}
+
 static pqk_status reference_index_add(pqk_index *index, const uint8_t *codes,
                                       size_t num_vectors)
 {
-    index->num_vectors = num_vectors;
-    index->codes = malloc(reference_index_bytes(index));
-    if (index->codes == NULL) {
+    size_t before = reference_index_bytes(index);
+    size_t more = num_vectors * index->codebook.num_sub_vectors;
+    size_t *ends =
+        realloc(index->ends, (index->partitions + 1) * sizeof *index->ends);
+    uint8_t *all = realloc(index->codes, before + more);
+
+    index->ends = ends != NULL ? ends : index->ends;
+    index->codes = all != NULL ? all : index->codes;
+    if (ends == NULL || all == NULL) {
         return PQK_OUT_OF_MEMORY;
     }
-    memcpy(index->codes, codes, reference_index_bytes(index));
+    memcpy(all + before, codes, more);
+    ends[index->partitions] =
+        size_up_to(index, index->partitions) + num_vectors;
+    index->partitions++;
     return PQK_OK;
 }
 
 static void reference_search_free(pqk_search *search)
 {
-    if (search != NULL) {
-        free(search->entries);
-        free(search->results);
-        free(search);
+    for (size_t q = 0; search != NULL && q < search->max_queries; q++) {
+        free(search[q].entries);
+        free(search[q].results);
     }
+    free(search);
 }
 
 static pqk_status reference_search_create(const pqk_index *index,
                                           size_t max_queries, size_t max_k,
                                           pqk_search **search)
 {
-    pqk_search *made = calloc(1, sizeof *made);
+    size_t entries = index->codebook.num_sub_vectors * PQK_TABLE_STRIDE;
+    pqk_search *made = calloc(max_queries, sizeof *made);
 
-    (void)max_queries;
     if (made == NULL) {
         return PQK_OUT_OF_MEMORY;
     }
-    made->index = index;
-    made->entries = malloc(index->codebook.num_sub_vectors * PQK_TABLE_STRIDE *
-                           sizeof *made->entries);
-    made->results = malloc(max_k * sizeof *made->results);
-    if (made->entries == NULL || made->results == NULL) {
-        reference_search_free(made);
-        return PQK_OUT_OF_MEMORY;
+    made->max_queries = max_queries;
+    for (size_t q = 0; q < max_queries; q++) {
+        made[q].index = index;
+        made[q].entries = malloc(entries * sizeof *made->entries);
+        made[q].results = malloc(max_k * sizeof *made->results);
+        if (made[q].entries == NULL || made[q].results == NULL) {
+            reference_search_free(made);
+            return PQK_OUT_OF_MEMORY;
+        }
     }
     *search = made;
     return PQK_OK;
@@ -193,27 +214,40 @@ static pqk_status reference_search_create(const pqk_index *index,
 static pqk_status reference_search_begin(pqk_search *search, size_t num_queries,
                                          size_t k)
 {
-    (void)num_queries;
-    search->k = k;
-    search->count = 0;
+    search->num_queries = num_queries;
+    for (size_t q = 0; q < num_queries; q++) {
+        search[q].k = k;
+        search[q].count = 0;
+    }
     return PQK_OK;
 }
 
 static pqk_status reference_search_tables(pqk_search *search,
                                           const float *queries)
 {
-    pqh_reference_table(queries, &search->index->codebook, search->entries);
+    const pqk_codebook *codebook = &search->index->codebook;
+    size_t dim = codebook->num_sub_vectors * codebook->sub_vector_dim;
+
+    for (size_t q = 0; q < search->num_queries; q++) {
+        pqh_reference_table(queries + q * dim, codebook, search[q].entries);
+    }
     return PQK_OK;
 }
 
+/* Several queries one by one: the baseline knows no better. */
 static pqk_status reference_search_probe(pqk_search *search, size_t partition)
 {
     const pqk_index *index = search->index;
+    size_t num_sub_vectors = index->codebook.num_sub_vectors;
+    size_t first = size_up_to(index, partition);
+    size_t end = size_up_to(index, partition + 1);
 
-    (void)partition;
-    search->count = pqh_reference_probe(
-        search->entries, index->codebook.num_sub_vectors, index->codes,
-        index->num_vectors, search->k, search->results);
+    for (size_t q = 0; q < search->num_queries; q++) {
+        search[q].count = pqh_reference_scan(
+            search[q].entries, num_sub_vectors,
+            index->codes + first * num_sub_vectors, end - first,
+            (uint32_t)first, search[q].k, search[q].results, search[q].count);
+    }
     return PQK_OK;
 }
 
@@ -221,18 +255,72 @@ static pqk_status reference_search_results(pqk_search *search, size_t query,
                                            pqk_neighbor *neighbors,
                                            size_t *count)
 {
-    (void)query;
-    memcpy(neighbors, search->results, search->count * sizeof *neighbors);
-    *count = search->count;
+    const pqk_search *one = &search[query];
+
+    pqh_reference_sort(one->results, one->count);
+    memcpy(neighbors, one->results, one->count * sizeof *neighbors);
+    *count = one->count;
     return PQK_OK;
 }
 
 static pqk_search_stats reference_search_statistics(const pqk_search *search)
 {
-    uint64_t codes = search->index->num_vectors;
+    uint64_t codes = size_up_to(search->index, search->index->partitions) *
+                     search->num_queries;
 
     return (pqk_search_stats){"reference", 0, codes, codes,
-                              reference_index_bytes(search->index)};
+                              reference_index_bytes(search->index) *
+                                  search->num_queries};
+}
+
+static pqk_status reference_compute_table(const pqk_kernel *kernel,
+                                          const float *query,
+                                          const pqk_codebook *codebook,
+                                          pqk_distance_table *table)
+{
+    (void)kernel;
+    table->num_sub_vectors = codebook->num_sub_vectors;
+    pqh_reference_table(query, codebook, table->entries);
+    return PQK_OK;
+}
+
+static size_t reference_heap_storage(size_t k)
+{
+    return k;
+}
+
+/* The keys are the neighbors of pqh_reference_scan. */
+_Static_assert(sizeof(pqk_neighbor) == sizeof(uint64_t), "one for one");
+
+static void reference_heap_init(pqk_top_k_heap *heap, uint64_t *storage,
+                                size_t k)
+{
+    *heap = (pqk_top_k_heap){.k = k, .keys = storage};
+}
+
+static pqk_status reference_probe_rows(const pqk_kernel *kernel,
+                                       const pqk_distance_table *table,
+                                       const uint8_t *codes, size_t num_vectors,
+                                       pqk_top_k_heap *heap)
+{
+    pqk_neighbor *neighbors = (pqk_neighbor *)(void *)heap->keys;
+
+    (void)kernel;
+    heap->length =
+        pqh_reference_scan(table->entries, table->num_sub_vectors, codes,
+                           num_vectors, 0, heap->k, neighbors, heap->length);
+    return PQK_OK;
+}
+
+static size_t reference_heap_into_sorted(pqk_top_k_heap *heap,
+                                         pqk_neighbor *neighbors)
+{
+    size_t count = heap->length;
+
+    memcpy(neighbors, heap->keys, count * sizeof *neighbors);
+    pqh_reference_sort(neighbors, count);
+    heap->length = 0;
+    return count;
 }
 
 void pqh_module_reference(struct pqh_module *module)
@@ -255,5 +343,10 @@ void pqh_module_reference(struct pqh_module *module)
         .pqk_search_probe = reference_search_probe,
         .pqk_search_results = reference_search_results,
         .pqk_search_statistics = reference_search_statistics,
+        .pqk_compute_distance_table_l2_with = reference_compute_table,
+        .pqk_probe_pq_l2_top_k_with = reference_probe_rows,
+        .pqk_top_k_heap_storage = reference_heap_storage,
+        .pqk_top_k_heap_init = reference_heap_init,
+        .pqk_top_k_heap_into_sorted = reference_heap_into_sorted,
     };
 }

@@ -28,7 +28,12 @@
     X(pqk_search_tables)                                                       \
     X(pqk_search_probe)                                                        \
     X(pqk_search_results)                                                      \
-    X(pqk_search_statistics)
+    X(pqk_search_statistics)                                                   \
+    X(pqk_compute_distance_table_l2_with)                                      \
+    X(pqk_probe_pq_l2_top_k_with)                                              \
+    X(pqk_top_k_heap_storage)                                                  \
+    X(pqk_top_k_heap_init)                                                     \
+    X(pqk_top_k_heap_into_sorted)
 
 struct pqh_module {
 #define PQH_MODULE_MEMBER(name) __typeof__(&name) name;

@@ -118,7 +118,7 @@ static float threshold(const struct heap *heap)
  */
 static inline __attribute__((always_inline)) void
 scan(const float *entries, size_t num_sub_vectors, const uint8_t *codes,
-     size_t num_vectors, struct heap *heap)
+     size_t num_vectors, uint32_t first, struct heap *heap)
 {
     float limit = threshold(heap);
 
@@ -131,14 +131,14 @@ scan(const float *entries, size_t num_sub_vectors, const uint8_t *codes,
             sum += entries[m * PQK_TABLE_STRIDE + code[m]];
         }
         if (!(sum >= limit)) {
-            offer(heap, (uint32_t)i, sum);
+            offer(heap, first + (uint32_t)i, sum);
             limit = threshold(heap);
         }
     }
 }
 
 /* Heap sort: the worst goes last, over and over. */
-static void sort_results(pqk_neighbor *items, size_t length)
+void pqh_reference_sort(pqk_neighbor *items, size_t length)
 {
     static const uint32_t canonical_nan = 0x7fc00000u;
 
@@ -154,20 +154,31 @@ static void sort_results(pqk_neighbor *items, size_t length)
     }
 }
 
-size_t pqh_reference_probe(const float *entries, size_t num_sub_vectors,
-                           const uint8_t *codes, size_t num_vectors, size_t k,
-                           pqk_neighbor *neighbors)
+size_t pqh_reference_scan(const float *entries, size_t num_sub_vectors,
+                          const uint8_t *codes, size_t num_vectors,
+                          uint32_t first, size_t k, pqk_neighbor *neighbors,
+                          size_t length)
 {
-    struct heap heap = {k, 0, neighbors};
+    struct heap heap = {k, length, neighbors};
 
     if (k == 0) {
         return 0;
     }
     if (num_sub_vectors == 16) {
-        scan(entries, 16, codes, num_vectors, &heap);
+        scan(entries, 16, codes, num_vectors, first, &heap);
     } else {
-        scan(entries, num_sub_vectors, codes, num_vectors, &heap);
+        scan(entries, num_sub_vectors, codes, num_vectors, first, &heap);
     }
-    sort_results(neighbors, heap.length);
     return heap.length;
+}
+
+size_t pqh_reference_probe(const float *entries, size_t num_sub_vectors,
+                           const uint8_t *codes, size_t num_vectors, size_t k,
+                           pqk_neighbor *neighbors)
+{
+    size_t length = pqh_reference_scan(entries, num_sub_vectors, codes,
+                                       num_vectors, 0, k, neighbors, 0);
+
+    pqh_reference_sort(neighbors, length);
+    return length;
 }

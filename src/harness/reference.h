@@ -13,8 +13,20 @@
 void pqh_reference_table(const float *query, const pqk_codebook *codebook,
                          float *entries);
 
-/* The k best of codes [num_vectors][M] by (distance, id), NaN last and as
- * 0x7fc00000; returns how many, at most k.  neighbors has room for k. */
+/*
+ * The k best of several scans: neighbors, which has room for k, is a heap of
+ * `length` so far.  Offers it codes [num_vectors][M], the first of which has the
+ * id `first`; returns the new length, at most k.
+ */
+size_t pqh_reference_scan(const float *entries, size_t num_sub_vectors,
+                          const uint8_t *codes, size_t num_vectors,
+                          uint32_t first, size_t k, pqk_neighbor *neighbors,
+                          size_t length);
+
+/* Sorts such a heap by (distance, id), NaN last and as 0x7fc00000. */
+void pqh_reference_sort(pqk_neighbor *neighbors, size_t length);
+
+/* One scan, ids from 0, sorted; returns how many there are. */
 size_t pqh_reference_probe(const float *entries, size_t num_sub_vectors,
                            const uint8_t *codes, size_t num_vectors, size_t k,
                            pqk_neighbor *neighbors);

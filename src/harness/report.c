@@ -48,6 +48,7 @@ void pqh_report_init(struct pqh_report *report)
     pthread_mutex_init(&report->lock, NULL);
     report->start = pqh_clock();
     report->verdict = "none";
+    report->scan = "single";
 }
 
 static __attribute__((format(printf, 4, 5))) void
@@ -130,6 +131,7 @@ static void list_rest(struct entries *e, const struct pqh_report *r,
     }
     add(e, TEXT, "verdict", "%s", r->verdict);
     add(e, TEXT, "kernel", "%s", r->kernel);
+    add(e, TEXT, "scan", "%s", r->scan);
     add(e, TEXT, "isa", "%s: %s", uname(&machine) == 0 ? machine.machine : "?",
         r->available[0] != '\0' ? r->available : "unknown");
     add(e, NUMBER, "k", "%zu", r->k);

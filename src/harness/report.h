@@ -53,6 +53,7 @@ struct pqh_report {
     double nanoseconds, baseline_nanoseconds;
     double peak_bytes;
     const char *verdict;
+    const char *scan;
     char kernel[32], available[192];
     size_t timings, exact;
     struct pqh_interval speedup, null; /* ratios */

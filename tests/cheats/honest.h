@@ -29,13 +29,17 @@ struct pqk_index {
     float *centroids;
     const uint8_t *codes;
     size_t num_vectors;
+    size_t partitions, *ends;
     unsigned calls; /* for the cheats */
 };
 
+/* One query; a search is an array of them. */
 struct pqk_search {
     pqk_index *index;
+    size_t max_queries, num_queries; /* of the array, in its first element */
     const float *query;
     size_t k, length;
+    size_t first, end; /* rows to be scanned next */
     float *entries;
     pqk_neighbor *best; /* sorted */
 };
@@ -87,6 +91,7 @@ PQK_API pqk_status pqk_index_create(const pqk_codebook *codebook,
     (*index)->codebook = *codebook;
     (*index)->centroids = malloc(bytes);
     memcpy((*index)->centroids, codebook->centroids, bytes);
+    (*index)->codebook.centroids = (*index)->centroids;
     return PQK_OK;
 }
 
@@ -94,6 +99,7 @@ PQK_API void pqk_index_free(pqk_index *index)
 {
     if (index != NULL) {
         free(index->centroids);
+        free(index->ends);
         free(index);
     }
 }
@@ -106,12 +112,16 @@ PQK_API size_t pqk_index_bytes(const pqk_index *index)
 PQK_API pqk_status pqk_index_add(pqk_index *index, const uint8_t *codes,
                                  size_t num_vectors)
 {
-    uint8_t *copy;
+    size_t before = pqk_index_bytes(index);
+    size_t more = num_vectors * index->codebook.num_sub_vectors;
+    uint8_t *all = realloc((void *)(uintptr_t)index->codes, before + more);
 
-    index->num_vectors = num_vectors;
-    copy = malloc(pqk_index_bytes(index));
-    memcpy(copy, codes, pqk_index_bytes(index));
-    index->codes = copy;
+    memcpy(all + before, codes, more);
+    index->codes = all;
+    index->num_vectors += num_vectors;
+    index->partitions++;
+    index->ends = realloc(index->ends, index->partitions * sizeof *index->ends);
+    index->ends[index->partitions - 1] = index->num_vectors;
     if (hooks->add != NULL) {
         hooks->add(index, (uint8_t *)(uintptr_t)codes);
     }
@@ -121,87 +131,125 @@ PQK_API pqk_status pqk_index_add(pqk_index *index, const uint8_t *codes,
 PQK_API pqk_status pqk_search_create(const pqk_index *index, size_t max_queries,
                                      size_t max_k, pqk_search **search)
 {
-    (void)max_queries;
-    *search = calloc(1, sizeof **search);
-    (*search)->index = (pqk_index *)(uintptr_t)index;
-    (*search)->entries = malloc(index->codebook.num_sub_vectors *
-                                PQK_TABLE_STRIDE * sizeof(float));
-    (*search)->best = malloc((max_k + 1) * sizeof *(*search)->best);
+    pqk_search *made = calloc(max_queries, sizeof *made);
+
+    made->max_queries = max_queries;
+    for (size_t q = 0; q < max_queries; q++) {
+        made[q].index = (pqk_index *)(uintptr_t)index;
+        made[q].entries = malloc(index->codebook.num_sub_vectors *
+                                 PQK_TABLE_STRIDE * sizeof(float));
+        made[q].best = malloc((max_k + 1) * sizeof *made->best);
+    }
+    *search = made;
     return PQK_OK;
 }
 
 PQK_API void pqk_search_free(pqk_search *search)
 {
-    if (search != NULL) {
-        free(search->entries);
-        free(search->best);
-        free(search);
+    for (size_t q = 0; search != NULL && q < search->max_queries; q++) {
+        free(search[q].entries);
+        free(search[q].best);
     }
+    free(search);
 }
 
 PQK_API pqk_status pqk_search_begin(pqk_search *search, size_t num_queries,
                                     size_t k)
 {
-    (void)num_queries;
-    search->k = k;
-    search->length = 0;
+    search->num_queries = num_queries;
+    for (size_t q = 0; q < num_queries; q++) {
+        search[q].k = k;
+        search[q].length = 0;
+    }
     return PQK_OK;
 }
 
-PQK_API pqk_status pqk_search_tables(pqk_search *search, const float *queries)
+static void make_table(const float *query, const pqk_codebook *shape,
+                       float *entries)
 {
-    const pqk_codebook *shape = &search->index->codebook;
-    const float *centroid = search->index->centroids;
+    const float *centroid = shape->centroids;
 
-    search->query = queries;
-    if (hooks->tables != NULL) {
-        hooks->tables(search, (float *)(uintptr_t)queries);
-    }
     for (size_t m = 0; m < shape->num_sub_vectors; m++) {
         for (size_t j = 0; j < shape->num_centroids; j++) {
             float sum = 0.0f;
             for (size_t d = 0; d < shape->sub_vector_dim; d++, centroid++) {
                 float difference =
-                    queries[m * shape->sub_vector_dim + d] - *centroid;
+                    query[m * shape->sub_vector_dim + d] - *centroid;
                 sum += difference * difference;
             }
-            search->entries[m * PQK_TABLE_STRIDE + j] = sum;
+            entries[m * PQK_TABLE_STRIDE + j] = sum;
         }
+    }
+}
+
+PQK_API pqk_status pqk_search_tables(pqk_search *search, const float *queries)
+{
+    const pqk_codebook *shape = &search->index->codebook;
+    size_t dim = shape->num_sub_vectors * shape->sub_vector_dim;
+
+    for (size_t q = 0; q < search->num_queries; q++) {
+        search[q].query = queries + q * dim;
+        if (hooks->tables != NULL) {
+            hooks->tables(&search[q], (float *)(uintptr_t)search[q].query);
+        }
+        make_table(search[q].query, shape, search[q].entries);
     }
     return PQK_OK;
 }
 
-/* Insertion into the sorted results; finite distances only. */
+/* Insertion of row `id` into the sorted results; finite distances only. */
+static size_t insert(pqk_neighbor *best, size_t length, size_t k, size_t id,
+                     float distance)
+{
+    size_t at = length;
+
+    if (at == k && distance >= best[at - 1].distance) {
+        return length;
+    }
+    for (; at > 0 && best[at - 1].distance > distance; at--) {
+        best[at] = best[at - 1];
+    }
+    best[at] = (pqk_neighbor){(uint32_t)id, distance};
+    return length + (length < k);
+}
+
+static float sum_entries(const float *entries, const uint8_t *code,
+                         size_t num_sub_vectors)
+{
+    float sum = 0.0f;
+
+    for (size_t m = 0; m < num_sub_vectors; m++) {
+        sum += entries[m * PQK_TABLE_STRIDE + code[m]];
+    }
+    return sum;
+}
+
+/* Looks at the first sub-vectors alone if told so. */
 static void scan(pqk_search *search, size_t num_sub_vectors)
 {
     const pqk_index *index = search->index;
 
-    for (size_t i = 0; i < index->num_vectors; i++) {
+    for (size_t i = search->first; i < search->end; i++) {
         const uint8_t *code =
             index->codes + i * index->codebook.num_sub_vectors;
-        float sum = 0.0f;
-        size_t at = search->length;
-        for (size_t m = 0; m < num_sub_vectors; m++) {
-            sum += search->entries[m * PQK_TABLE_STRIDE + code[m]];
-        }
-        if (at == search->k && sum >= search->best[at - 1].distance) {
-            continue;
-        }
-        for (; at > 0 && search->best[at - 1].distance > sum; at--) {
-            search->best[at] = search->best[at - 1];
-        }
-        search->best[at] = (pqk_neighbor){(uint32_t)i, sum};
-        search->length += search->length < search->k;
+        float sum = sum_entries(search->entries, code, num_sub_vectors);
+        search->length =
+            insert(search->best, search->length, search->k, i, sum);
     }
 }
 
 PQK_API pqk_status pqk_search_probe(pqk_search *search, size_t partition)
 {
-    (void)partition;
-    if (hooks->probe != NULL) {
-        hooks->probe(search);
-    } else {
-        scan(search, search->index->codebook.num_sub_vectors);
+    const pqk_index *index = search->index;
+
+    for (size_t q = 0; q < search->num_queries; q++) {
+        search[q].first = partition > 0 ? index->ends[partition - 1] : 0;
+        search[q].end = index->ends[partition];
+        if (hooks->probe != NULL) {
+            hooks->probe(&search[q]);
+        } else {
+            scan(&search[q], index->codebook.num_sub_vectors);
+        }
     }
     return PQK_OK;
 }
@@ -209,19 +257,80 @@ PQK_API pqk_status pqk_search_probe(pqk_search *search, size_t partition)
 PQK_API pqk_status pqk_search_results(pqk_search *search, size_t query,
                                       pqk_neighbor *neighbors, size_t *count)
 {
-    (void)query;
-    memcpy(neighbors, search->best, search->length * sizeof *neighbors);
-    *count = search->length;
+    pqk_search *one = &search[query];
+
+    memcpy(neighbors, one->best, one->length * sizeof *neighbors);
+    *count = one->length;
     if (hooks->results != NULL) {
-        hooks->results(search, neighbors, count);
+        hooks->results(one, neighbors, count);
     }
     return PQK_OK;
 }
 
+/* ------------------------------------------------------------------------ */
+/* Row-major codes                                                          */
+/* ------------------------------------------------------------------------ */
+
+PQK_API size_t pqk_top_k_heap_storage(size_t k)
+{
+    return k + 1;
+}
+
+/* The keys are neighbors, sorted. */
+PQK_API void pqk_top_k_heap_init(pqk_top_k_heap *heap, uint64_t *storage,
+                                 size_t k)
+{
+    *heap = (pqk_top_k_heap){.k = k, .keys = storage};
+}
+
+PQK_API pqk_status pqk_compute_distance_table_l2_with(
+    const pqk_kernel *kernel, const float *query, const pqk_codebook *codebook,
+    pqk_distance_table *table)
+{
+    (void)kernel;
+    table->num_sub_vectors = codebook->num_sub_vectors;
+    make_table(query, codebook, table->entries);
+    return PQK_OK;
+}
+
+PQK_API pqk_status pqk_probe_pq_l2_top_k_with(const pqk_kernel *kernel,
+                                              const pqk_distance_table *table,
+                                              const uint8_t *codes,
+                                              size_t num_vectors,
+                                              pqk_top_k_heap *heap)
+{
+    size_t num_sub_vectors = table->num_sub_vectors;
+
+    (void)kernel;
+    for (size_t i = 0; i < num_vectors; i++) {
+        float sum = sum_entries(table->entries, codes + i * num_sub_vectors,
+                                num_sub_vectors);
+        heap->length = insert((pqk_neighbor *)(void *)heap->keys, heap->length,
+                              heap->k, i, sum);
+    }
+    return PQK_OK;
+}
+
+/* There is no search to pass: only for cheats that look at none. */
+PQK_API size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap,
+                                          pqk_neighbor *neighbors)
+{
+    size_t count = heap->length;
+
+    memcpy(neighbors, heap->keys, count * sizeof *neighbors);
+    if (hooks->results != NULL) {
+        hooks->results(NULL, neighbors, &count);
+    }
+    return count;
+}
+
+/* ------------------------------------------------------------------------ */
+
 PQK_API pqk_search_stats pqk_search_statistics(const pqk_search *search)
 {
-    return (pqk_search_stats){"plain", 0, search->index->num_vectors,
-                              search->index->num_vectors,
+    size_t codes = search->index->num_vectors * search->num_queries;
+
+    return (pqk_search_stats){"plain", 0, codes, codes,
                               pqk_index_bytes(search->index)};
 }
 
