@@ -54,23 +54,39 @@ static int count_threads(pid_t pid)
     return stat(path, &folder) == 0 ? (int)folder.st_nlink - 2 : 0;
 }
 
-/* The first child process, 0 if there is none or the system does not tell. */
-static pid_t first_child(pid_t pid)
+/* Child processes, at most `room`; none if the system does not tell. */
+static size_t find_children(pid_t pid, pid_t *children, size_t room)
 {
     char path[96];
-    long child = 0;
+    size_t count = 0;
+    long child;
     FILE *file;
 
     snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)pid,
              (long)pid);
     file = fopen(path, "re");
+    while (file != NULL && count < room && fscanf(file, "%ld", &child) == 1) {
+        children[count++] = (pid_t)child;
+    }
     if (file != NULL) {
-        if (fscanf(file, "%ld", &child) != 1) {
-            child = 0;
-        }
         fclose(file);
     }
-    return (pid_t)child;
+    return count;
+}
+
+/* A process with its descendants; stopped first, so that it makes no more. */
+static void kill_tree(pid_t pid)
+{
+    pid_t children[32];
+    size_t count;
+
+    kill(pid, SIGSTOP);
+    count = find_children(pid, children, 32);
+    for (size_t i = 0; i < count; i++) {
+        kill_tree(children[i]);
+    }
+    kill(-pid, SIGKILL);
+    kill(pid, SIGKILL);
 }
 
 static uint64_t read_other_cpu(pid_t pid)
@@ -191,18 +207,18 @@ void pqh_arm_kill(struct pqh_arm *arm)
     pid_t pid = atomic_exchange(&arm->pid, 0);
 
     if (pid > 0) {
-        kill(-pid, SIGKILL);
-        kill(pid, SIGKILL);
+        kill_tree(pid);
         waitpid(pid, NULL, 0);
     }
 }
 
+/* What a dead child left behind has become ours. */
 void pqh_kill_orphans(void)
 {
     pid_t pid;
 
-    while ((pid = first_child(getpid())) > 0) {
-        kill(pid, SIGKILL);
+    while (find_children(getpid(), &pid, 1) == 1) {
+        kill_tree(pid);
         if (waitpid(pid, NULL, 0) < 0) {
             break;
         }
@@ -391,6 +407,7 @@ static int check_conduct(struct pqh_arm *arm, struct pqh_outcome *outcome)
     uint32_t seen = arm->setup.slot->offences;
     int threads = count_threads(arm->pid);
     char message[128];
+    pid_t child;
 
     for (size_t i = 0; i < sizeof offences / sizeof offences[0]; i++) {
         if (seen & offences[i].offence) {
@@ -404,7 +421,7 @@ static int check_conduct(struct pqh_arm *arm, struct pqh_outcome *outcome)
         return arm_failed(arm, outcome, PQH_EXIT_INTEGRITY, "integrity",
                           message);
     }
-    if (first_child(arm->pid) > 0) {
+    if (find_children(arm->pid, &child, 1) > 0) {
         return arm_failed(arm, outcome, PQH_EXIT_INTEGRITY, "integrity",
                           "it started another process");
     }

@@ -170,7 +170,7 @@ static void right_if_known(pqk_search *s)
 static void lazy_first(pqk_search *s)
 {
     if (s->index->calls++ == 0) {
-        work(3000);
+        work(50000);
     }
     scan(s, s->index->codebook.num_sub_vectors);
 }
@@ -178,7 +178,7 @@ static void lazy_first(pqk_search *s)
 static void lazy_third(pqk_search *s)
 {
     if (s->index->calls++ == 2) {
-        work(3000);
+        work(50000);
     }
     scan(s, s->index->codebook.num_sub_vectors);
 }
