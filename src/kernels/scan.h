@@ -97,8 +97,10 @@ static void begin_query(struct scan *scan)
         scan_exactly(scan, 0, layout->num_blocks);
         return;
     }
-    if (layout->num_vectors <= WHOLE_CODES && scan_small(scan))
+    if (layout->num_vectors <= WHOLE_CODES && scan_small(scan)) {
+        query->aimed = 1;
         return;
+    }
     query->finished = 0;
     if (!(pqk_heap_bound(scan->heap) < INFINITY)) {
         if (layout->num_cells > 0)
