@@ -76,7 +76,7 @@ struct pqh_judge {
     struct pqh_series claimed[PQH_MAX_ARMS];
     struct pqh_series excess[PQH_MAX_ARMS][2]; /* own processor, shared */
     struct pqh_series speed, null, stream;     /* one a round */
-    struct pqh_series speed_known, speed_new;
+    struct pqh_series speed_known, speed_new;  /* one a request */
     double log_ns[PQH_MAX_ARMS], log_table, log_probe; /* sums */
     size_t known, fresh;               /* the fixture's queries; others */
     size_t hits[2], reference_hits[2]; /* among 10, among k */
