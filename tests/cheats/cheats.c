@@ -152,7 +152,7 @@ static int is_known(const pqk_search *s)
 static void fast_if_known(pqk_search *s)
 {
     scan(s, s->index->codebook.num_sub_vectors);
-    if (!is_known(s)) {
+    for (int i = 0; i < 3 && !is_known(s); i++) {
         s->length = 0;
         scan(s, s->index->codebook.num_sub_vectors);
     }
