@@ -1,7 +1,41 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * What the scan hands to an instruction set's primitives.  scan.h, which is
- * included behind them, says what it expects of each.
+ * What the scan expects of an instruction set: a variant's file defines these
+ * static functions, those of passes.h among them, and then includes scan.h.
+ * Blocks are 64 codes, sums bytes that saturate at 255, and a code is alive
+ * whose sum is <= a threshold of at most 254.
+ *
+ *   void isa_dense(pass, num_blocks, first, sums)
+ *       Look blocks 0, 1, ... of the pass's columns up, and store the look-ups,
+ *       or add them to the sums if the pass is not the first.
+ *   size_t isa_dense_filter(pass, num_blocks, first, sums, threshold,
+ *                           first_block, kept)
+ *       The same, but leave sums alone: keep the blocks in which a code is
+ *       alive, under the numbers first_block + 0, 1, ...; return how many.
+ *       There must be room to keep one more than all.
+ *   void isa_listed(pass, blocks, num_blocks, sums)
+ *       Add the look-ups of block blocks[i] to the sums of place i.
+ *   size_t isa_compress(from, num_blocks, threshold, kept)
+ *       Keep the blocks in which a code is alive; return how many.
+ *   uint64_t isa_alive(sums, threshold)
+ *       Which codes of a block are alive: bit j for code j.
+ *
+ *   float isa_table_row(centroids, query, d, row)
+ *       row[c] = sum over i = 0, ..., d - 1 of the square of query[i] -
+ *       centroids[i * 256 + c], 256 of them, rounded like the reference; return
+ *       their minimum.  Arrays are 64-byte aligned.
+ *   float isa_row_minimum(row)
+ *       The minimum of 256 numbers.  Minima pass over NaNs; they are +inf if
+ *       there is nothing else.
+ *   void isa_quantize(row, bias, scale, out)
+ *       256 times min(255, (row[c] - bias) * scale), rounded down; 255 for NaN.
+ *       No number is less than the bias.
+ *   uint32_t isa_weigh(entries, weights)
+ *       The sum of 256 products of bytes; no weight is greater than 64.
+ *   void isa_transpose(codes, row_stride, columns, column_stride)
+ *       Turns 64 rows of 16 bytes, anywhere, into 16 columns of 64 bytes, which
+ *       are 64-byte aligned.  Byte j of a column is that of row
+ *       isa_transposed_row(j).
  */
 #ifndef PQK_KERNELS_SCAN_OPS_H
 #define PQK_KERNELS_SCAN_OPS_H
