@@ -71,18 +71,22 @@ static inline uint64_t isa_alive(const uint8_t *sums, uint8_t threshold)
            (uint64_t)ymm_alive(ymm_load(sums + 32), threshold) << 32;
 }
 
-/* 16 entries in a register, or where 64 or 256 of them are. */
+/*
+ * 16 entries in the first register; or 64: the first 16, and in each register
+ * behind it 16 more, each as what it differs in from the one 16 before it; or
+ * just where 256 of them are.  In registers they are there twice: shuffles look
+ * no further than their 128-bit lane.
+ */
 struct isa_table {
-    __m256i entries;
+    __m256i part[4];
     const uint8_t *from;
 };
 
 SCAN_INLINE unsigned isa_columns_at_once(enum scan_table kind)
 {
-    return kind == TABLE_256 ? 1 : kind == TABLE_64 ? 2 : 4;
+    return kind == TABLE_256 ? 1 : 4;
 }
 
-/* 16 entries, twice: shuffles look no further than their 128-bit lane. */
 SCAN_INLINE __m256i ymm_twice(const uint8_t *entries)
 {
     return _mm256_broadcastsi128_si256(
@@ -92,10 +96,17 @@ SCAN_INLINE __m256i ymm_twice(const uint8_t *entries)
 SCAN_INLINE struct isa_table isa_load_table(enum scan_table kind,
                                             const uint8_t *from)
 {
-    struct isa_table table = {_mm256_setzero_si256(), from};
+    struct isa_table table = {.from = from};
 
-    if (kind == TABLE_16)
-        table.entries = ymm_twice(from);
+    if (kind == TABLE_256)
+        return table;
+    table.part[0] = ymm_twice(from);
+    if (kind == TABLE_64) {
+        SCAN_UNROLL
+        for (int j = 1; j < 4; j++)
+            table.part[j] = _mm256_xor_si256(ymm_twice(from + 16 * j - 16),
+                                             ymm_twice(from + 16 * j));
+    }
     return table;
 }
 
@@ -105,8 +116,30 @@ SCAN_INLINE __m256i ymm_low_bits(__m256i labels)
     return _mm256_and_si256(labels, _mm256_set1_epi8(15));
 }
 
-/* Entries 0 to 63 or 64 to 127 and so on: bits 4 and 5 choose among 4. */
-SCAN_INLINE __m256i ymm_look_up_64(__m256i labels, const uint8_t *table)
+/*
+ * A shuffle gives 0 for an index with bit 7, else what the low 4 bits choose.
+ * Labels 0 to 63, less 16 j, have bit 7 if they belong to entries before number
+ * 16 j.  So an exclusive or of the four shuffles takes in the differences up to
+ * the label's own 16 entries and no further.  That is one instruction more than
+ * with blends, but a blend takes many processors two or three steps.
+ */
+SCAN_INLINE __m256i ymm_look_up_64(__m256i labels,
+                                   const struct isa_table *table)
+{
+    __m256i indices = _mm256_and_si256(labels, _mm256_set1_epi8(63));
+    __m256i entries = _mm256_shuffle_epi8(table->part[0], indices);
+
+    SCAN_UNROLL
+    for (int j = 1; j < 4; j++) {
+        indices = _mm256_subs_epi8(indices, _mm256_set1_epi8(16));
+        entries = _mm256_xor_si256(
+            entries, _mm256_shuffle_epi8(table->part[j], indices));
+    }
+    return entries;
+}
+
+/* The same for 64 of 256 entries, by blends: bits 4 and 5 choose among 4. */
+SCAN_INLINE __m256i ymm_look_up_quarter(__m256i labels, const uint8_t *table)
 {
     const __m256i low = ymm_low_bits(labels);
     const __m256i bit_4 = _mm256_slli_epi16(labels, 3);
@@ -121,15 +154,16 @@ SCAN_INLINE __m256i ymm_look_up_64(__m256i labels, const uint8_t *table)
     return _mm256_blendv_epi8(if_0, if_1, bit_5);
 }
 
+/* Blends look at bit 7 of a byte only: labels are shifted to bring theirs up. */
 SCAN_INLINE __m256i ymm_look_up_256(__m256i labels, const uint8_t *table)
 {
     const __m256i bit_6 = _mm256_add_epi8(labels, labels);
     const __m256i if_0 =
-        _mm256_blendv_epi8(ymm_look_up_64(labels, table),
-                           ymm_look_up_64(labels, table + 64), bit_6);
+        _mm256_blendv_epi8(ymm_look_up_quarter(labels, table),
+                           ymm_look_up_quarter(labels, table + 64), bit_6);
     const __m256i if_1 =
-        _mm256_blendv_epi8(ymm_look_up_64(labels, table + 128),
-                           ymm_look_up_64(labels, table + 192), bit_6);
+        _mm256_blendv_epi8(ymm_look_up_quarter(labels, table + 128),
+                           ymm_look_up_quarter(labels, table + 192), bit_6);
 
     return _mm256_blendv_epi8(if_0, if_1, labels);
 }
@@ -140,8 +174,8 @@ SCAN_INLINE __m256i ymm_look_up(enum scan_table kind, __m256i labels,
     if (kind == TABLE_256)
         return ymm_look_up_256(labels, table->from);
     if (kind == TABLE_64)
-        return ymm_look_up_64(labels, table->from);
-    return _mm256_shuffle_epi8(table->entries, ymm_low_bits(labels));
+        return ymm_look_up_64(labels, table);
+    return _mm256_shuffle_epi8(table->part[0], ymm_low_bits(labels));
 }
 
 SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
