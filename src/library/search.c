@@ -29,8 +29,9 @@ static pqk_status allocate(pqk_search *search)
     const size_t storage = pqk_top_k_heap_storage(search->max_k);
     const size_t table = index->kernel->tables_bytes(&index->codebook, 1);
 
-    if (storage < search->max_k ||
-        !pqk_product_fits(search->max_queries, storage) ||
+    if (storage > SIZE_MAX / 2 / sizeof *search->storage ||
+        !pqk_product_fits(search->max_queries,
+                          2 * storage * sizeof *search->storage) ||
         !pqk_product_fits(search->max_queries, 2 * table))
         return PQK_OUT_OF_MEMORY;
     search->heaps = calloc(search->max_queries, sizeof *search->heaps);
