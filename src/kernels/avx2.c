@@ -154,7 +154,7 @@ SCAN_INLINE __m256i ymm_look_up_quarter(__m256i labels, const uint8_t *table)
     return _mm256_blendv_epi8(if_0, if_1, bit_5);
 }
 
-/* Blends look at bit 7 of a byte only: labels are shifted to bring theirs up. */
+/* Blends look at bit 7 of a byte: labels are shifted to bring others there. */
 SCAN_INLINE __m256i ymm_look_up_256(__m256i labels, const uint8_t *table)
 {
     const __m256i bit_6 = _mm256_add_epi8(labels, labels);

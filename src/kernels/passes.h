@@ -30,7 +30,7 @@ struct isa_pass {
 SCAN_INLINE struct isa_pass isa_begin(const struct scan_pass *pass,
                                       enum scan_table kind, unsigned n)
 {
-    struct isa_pass begun;
+    struct isa_pass begun = {0};
 
     SCAN_UNROLL
     for (unsigned j = 0; j < n; j++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * The primitives that the AVX-512 variants share, with and without VBMI:
- * everything but the look-ups of more than 16 entries.  scan.h says what each of
- * those that begin with isa_ must do, passes.h what the small ones are for.
+ * everything but the look-ups of more than 16 entries.  scan_ops.h and passes.h
+ * say what those that begin with isa_ must do.
  */
 #ifndef PQK_KERNELS_ZMM_H
 #define PQK_KERNELS_ZMM_H
