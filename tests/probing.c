@@ -409,7 +409,7 @@ const char *probing_prepared(const struct door *door,
         fault = restore_codes(door, probe, prepared_codes);
     if (!fault && probe->num_vectors > 0)
         fault = run_passes(door, probe, prepared_codes);
-    if (!fault &&
+    if (!fault && prepared_codes && copy &&
         memcmp(prepared_codes, copy, prepared_codes_arena.block_bytes) != 0)
         fault = test_fault("the prepared codes were written to");
     if (!fault && memcmp(door->prepared_codebook, door->copy,

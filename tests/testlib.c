@@ -296,7 +296,7 @@ unsigned char *test_read_file(const char *path, size_t *num_bytes)
 {
     FILE *file = fopen(path, "rb");
     unsigned char *bytes;
-    long size;
+    long size = -1;
 
     if (!file)
         return NULL;
@@ -749,7 +749,7 @@ const char *test_compare(const pqk_neighbor *expected, size_t expected_count,
                 "%.9g (%08lx)",
                 i, (unsigned long)found[i].id, (double)found[i].distance,
                 (unsigned long)test_bits(found[i].distance),
-                (unsigned long)(expected[i].id + first_id),
+                (unsigned long)expected[i].id + first_id,
                 (double)expected[i].distance,
                 (unsigned long)test_bits(expected[i].distance));
     return NULL;

@@ -300,7 +300,7 @@ static void search_index(struct runner *r, struct call *call)
     const struct pqh_module *library = &r->library;
     size_t group = group_of(r);
     uint64_t start = pqh_clock();
-    uint64_t from = start;
+    uint64_t from;
 
     call->table_ns = 0;
     need(r, library->pqk_search_begin(r->search, group, r->candidate->k),

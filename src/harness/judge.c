@@ -227,9 +227,10 @@ static void refill_tasks(struct pqh_judge *judge, int first)
     size_t count =
         first ? count_first_tasks(judge) : whole_requests(judge, queries);
 
-    for (size_t i = 0; i < count; i++) {
-        judge->tasks[i].query = (uint32_t)(i % queries);
+    for (size_t i = 0, query = 0; i < count; i++) {
+        judge->tasks[i].query = (uint32_t)query;
         judge->tasks[i].known = first && i < queries;
+        query = query + 1 < queries ? query + 1 : 0;
     }
     shuffle(judge, judge->tasks, queries, 1);
     shuffle(judge, judge->tasks + queries, count - queries, 1);
@@ -285,6 +286,7 @@ static struct pqh_reply *need_replies(struct pqh_outcome *outcome, size_t count,
     for (size_t i = 0; i < count; i++) {
         replies[i].results = results + i * k;
     }
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): replies[0] holds results */
     return replies;
 }
 

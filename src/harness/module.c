@@ -164,13 +164,17 @@ static pqk_status reference_index_add(pqk_index *index, const uint8_t *codes,
     size_t more = num_vectors * index->codebook.num_sub_vectors;
     size_t *ends =
         realloc(index->ends, (index->partitions + 1) * sizeof *index->ends);
-    uint8_t *all = realloc(index->codes, before + more);
+    uint8_t *all;
 
-    index->ends = ends != NULL ? ends : index->ends;
-    index->codes = all != NULL ? all : index->codes;
-    if (ends == NULL || all == NULL) {
+    if (ends == NULL) {
         return PQK_OUT_OF_MEMORY;
     }
+    index->ends = ends;
+    all = realloc(index->codes, before + more);
+    if (all == NULL) {
+        return PQK_OUT_OF_MEMORY;
+    }
+    index->codes = all;
     memcpy(all + before, codes, more);
     ends[index->partitions] =
         size_up_to(index, index->partitions) + num_vectors;

@@ -17,10 +17,12 @@
 
 #define MAX_ENTRIES 48
 
+enum entry_kind { TEXT, NUMBER, PAIR /* of numbers, with a blank */ };
+
 /* One line of the block, and one member of the JSON object. */
 struct entry {
     const char *key;
-    enum { TEXT, NUMBER, PAIR } kind; /* a pair is two numbers and a blank */
+    enum entry_kind kind;
     char value[1200];
 };
 
@@ -51,8 +53,10 @@ void pqh_report_init(struct pqh_report *report)
     report->scan = "single";
 }
 
-static __attribute__((format(printf, 4, 5))) void
-add(struct entries *entries, int kind, const char *key, const char *format, ...)
+static __attribute__((format(printf, 4, 5))) void add(struct entries *entries,
+                                                      enum entry_kind kind,
+                                                      const char *key,
+                                                      const char *format, ...)
 {
     struct entry *entry = &entries->items[entries->count++];
     va_list arguments;

@@ -107,13 +107,13 @@ static int scan_whole(struct scan *scan, float guess)
 
 static int scan_small(struct scan *scan)
 {
-    const float bound = pqk_heap_bound(scan->heap);
     float guess;
 
     /* Minima of groups would not do: the threshold comes from sums that lack
      * less than 1 per column. */
-    if (ISA_SINGLE_BOUND != BOUND_256 || bound < INFINITY ||
-        scan->heap->k == 0 || scan->heap->k > scan->layout.num_vectors / 4)
+    if (ISA_SINGLE_BOUND != BOUND_256 ||
+        pqk_heap_bound(scan->heap) < INFINITY || scan->heap->k == 0 ||
+        scan->heap->k > scan->layout.num_vectors / 4)
         return 0;
     guess = nearest_of_first(scan);
     for (int attempt = 0; attempt < 3 && guess < FLT_MAX / 4; attempt++) {

@@ -132,7 +132,7 @@ static size_t good_file(struct test_random *random, uint8_t *data)
     const size_t d = 1 + test_below(random, 4), P = test_below(random, 4);
     size_t at = 0, rows = 0, sizes[4];
 
-    memcpy(data, "pqkern\0\1", 8);
+    memcpy(data, (const uint8_t[]){'p', 'q', 'k', 'e', 'r', 'n', 0, 1}, 8);
     at = put(data, 8, M, 4);
     at = put(data, at, K, 4);
     at = put(data, at, d, 4);
