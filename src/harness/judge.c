@@ -875,7 +875,7 @@ static int check_clock(struct pqh_judge *judge, struct pqh_outcome *outcome)
               judge->excess[PQH_BASELINE][0].count < OWN_TIMINGS;
     double claimed = median_of(&judge->claimed[PQH_CANDIDATE]);
     double more = excess_quantile(judge, PQH_CANDIDATE, all, 0.02);
-    double usual = excess_quantile(judge, PQH_BASELINE, all, 0.25);
+    double usual = excess_quantile(judge, PQH_BASELINE, all, 0.1);
 
     if (more > 2.0 * usual + 0.05 * claimed + (all ? 3e4 : 2e3)) {
         return pqh_end(outcome, PQH_EXIT_INTEGRITY, "integrity",
