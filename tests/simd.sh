@@ -23,7 +23,7 @@ variants() {
       x86_64-*)
         echo 'avx2 vpshufb.*%ymm 1.3'
         echo 'avx512 vpermi2w.*%zmm 2'
-        echo 'avx512vbmi vpermi2b.*%zmm 2.5' ;;
+        echo 'avx512vbmi vperm[it]2b.*%zmm 2.5' ;;
       aarch64*-*)
         echo 'neon tbl[[:space:]]+v[0-9]+\.16b 1.2' ;;
       arm*-*)
