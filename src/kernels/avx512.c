@@ -101,6 +101,8 @@ SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
     return zmm_look_up_16(labels, table->part[0]);
 }
 
+#define ISA_USES_128 0
+
 #include "kernels/passes.h"
 
 /*
@@ -109,9 +111,11 @@ SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
  */
 #define ISA_USES_GROUPS  0
 #define ISA_SINGLE_BOUND BOUND_256
-#define ISA_ROW_BOUND    BOUND_256
+#define ISA_ROW_TABLE    TABLE_256
 
 #include "kernels/plans_256.h"
+
+#define isa_batch_plans isa_plans
 
 #include "kernels/row_major.h"
 

@@ -66,7 +66,7 @@ static void sum_representatives(struct scan *scan)
     const struct pqk_layout *layout = &scan->layout;
 
     natural_order(scan);
-    for (size_t m = 0; m < scan->num_sub_vectors; m += 4) {
+    for (size_t m = 0; m < scan->num_sub_vectors; m += PASS_COLUMNS) {
         struct scan_pass pass =
             make_pass(scan, ISA_SINGLE_BOUND, m, scan->num_sub_vectors,
                       scan->codes + layout->representatives,

@@ -473,6 +473,8 @@ static inline unsigned isa_transposed_row(unsigned lane)
     return lane;
 }
 
+#define ISA_USES_128 0
+
 #include "kernels/passes.h"
 
 /*
@@ -488,7 +490,7 @@ static inline unsigned isa_transposed_row(unsigned lane)
  */
 #define ISA_USES_GROUPS  1
 #define ISA_SINGLE_BOUND BOUND_64
-#define ISA_ROW_BOUND    BOUND_64
+#define ISA_ROW_TABLE    TABLE_64
 
 #include "kernels/plans.h"
 
@@ -526,6 +528,8 @@ static const struct scan_plan isa_plans[] = {
      3,
      {{BOUND_64, 0, 16}, {BOUND_64_UP, 0, 1}, {BOUND_64_UP, 1, 2}}},
 };
+
+#define isa_batch_plans isa_plans
 
 #include "kernels/row_major.h"
 

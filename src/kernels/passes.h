@@ -10,7 +10,8 @@
  *   struct isa_table                   a table, in registers if it fits
  *   isa_load_table(kind, from)
  *   isa_look_up(kind, labels, table)
- *   isa_columns_at_once(kind)          1, 2 or 4: tables that stay in registers
+ *   isa_columns_at_once(kind)          1, 2, 4 or 8: tables that stay in registers
+ *   ISA_USES_128                       1 if it looks 128 entries up, else 0
  *
  * Every loop below is compiled for each kind of table, number of columns and so
  * on as constants.  Saturating adds of numbers that are not negative give
@@ -23,8 +24,8 @@
 
 /* A pass that has begun: its tables are loaded. */
 struct isa_pass {
-    struct isa_table tables[4];
-    const uint8_t *columns[4];
+    struct isa_table tables[PASS_COLUMNS];
+    const uint8_t *columns[PASS_COLUMNS];
 };
 
 SCAN_INLINE struct isa_pass isa_begin(const struct scan_pass *pass,
@@ -137,6 +138,10 @@ SCAN_INLINE void isa_listed_loop(const struct scan_pass *pass,
             result loop(pass, kind, 2, __VA_ARGS__);                           \
         else if (isa_columns_at_once(kind) >= 4 && (pass)->num_columns == 3)   \
             result loop(pass, kind, 3, __VA_ARGS__);                           \
+        else if (isa_columns_at_once(kind) >= 8 && (pass)->num_columns == 6)   \
+            result loop(pass, kind, 6, __VA_ARGS__);                           \
+        else if (isa_columns_at_once(kind) >= 8 && (pass)->num_columns == 8)   \
+            result loop(pass, kind, 8, __VA_ARGS__);                           \
         else if (isa_columns_at_once(kind) >= 4)                               \
             result loop(pass, kind, 4, __VA_ARGS__);                           \
     } while (0)
@@ -145,6 +150,8 @@ SCAN_INLINE void isa_listed_loop(const struct scan_pass *pass,
     do {                                                                       \
         if ((pass)->table == TABLE_256)                                        \
             ISA_CALL_COLUMNS(result, loop, pass, TABLE_256, __VA_ARGS__);      \
+        else if (ISA_USES_128 && (pass)->table == TABLE_128)                   \
+            ISA_CALL_COLUMNS(result, loop, pass, TABLE_128, __VA_ARGS__);      \
         else if ((pass)->table == TABLE_64)                                    \
             ISA_CALL_COLUMNS(result, loop, pass, TABLE_64, __VA_ARGS__);       \
         else                                                                   \
@@ -161,6 +168,10 @@ static inline struct scan_pass isa_part(const struct scan_pass *pass,
 
     if (part.num_columns > most)
         part.num_columns = most;
+    if (part.num_columns > 4) /* there are loops for 6 and 8 only */
+        part.num_columns = part.num_columns < 6   ? 4
+                           : part.num_columns < 8 ? 6
+                                                  : 8;
     for (unsigned j = 0; j < part.num_columns; j++) {
         part.tables[j] = pass->tables[begin + j];
         part.columns[j] = pass->columns[begin + j];

@@ -14,6 +14,7 @@
 /* What a stage adds up per column. */
 enum scan_bound {
     BOUND_256,   /* the entry itself */
+    BOUND_128,   /* the minimum of the centroids with the same 7 low bits */
     BOUND_64,    /* the minimum of the centroids with the same 6 low bits */
     BOUND_16,    /* the minimum of those with the same 4 low bits */
     BOUND_64_UP, /* what BOUND_64 lacks of the entry */
@@ -33,7 +34,7 @@ struct scan_stage {
  * Stages from the first, which sums all blocks, to the last, whose survivors
  * are summed in float32.  The plan is left for the next one if more than `most`
  * of the blocks are alive after the first stage, for the one before if fewer
- * than `least`.
+ * than `least`.  The last plan's `most` is above 1.
  */
 struct scan_plan {
     float least;

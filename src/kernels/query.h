@@ -33,6 +33,12 @@ struct scan_work {
     uint32_t cells[MAX_PROBED_CELLS];
 };
 
+/* A plan's stages that have columns for this M. */
+struct scan_stages {
+    size_t count;
+    struct scan_stage stage[MAX_STAGES];
+};
+
 /* One query: this, then the arrays that point behind it while it is used. */
 struct scan_query {
     struct byte_bound bound;
@@ -42,20 +48,26 @@ struct scan_query {
     uint32_t done_blocks;  /* so many leading blocks need no scan */
     int aimed;             /* byte tables are made for the heap's bound */
     int finished;
+    /* The run of chunks that is under way. */
+    int filters;
+    struct scan_stages stages;
+    uint64_t alive; /* blocks after the first stage */
+    uint64_t survivors;
     uint8_t done_cells[MAX_CELLS / 8];
 };
 
 /* The arrays behind a scan_query, rows of 64 bytes or more 64-byte aligned. */
 struct scan_arrays {
-    float *table;      /* [M][256], by label */
-    uint8_t *bytes;    /* [M][256] */
-    uint8_t *up_16;    /* [M][256] */
-    uint8_t *up_64;    /* [M][256] */
-    uint8_t *group_64; /* [M][64] */
-    uint8_t *group_16; /* [M][16] */
-    float *minima;     /* [M] */
-    uint32_t *weight;  /* [M], how much columns separate, in their order */
-    uint16_t *order;   /* [M], columns, those that separate most first */
+    float *table;       /* [M][256], by label */
+    uint8_t *bytes;     /* [M][256] */
+    uint8_t *up_16;     /* [M][256] */
+    uint8_t *up_64;     /* [M][256] */
+    uint8_t *group_128; /* [M][128] */
+    uint8_t *group_64;  /* [M][64] */
+    uint8_t *group_16;  /* [M][16] */
+    float *minima;      /* [M] */
+    uint32_t *weight;   /* [M], how much columns separate, in their order */
+    uint16_t *order;    /* [M], columns, those that separate most first */
 };
 
 static size_t aligned_size(size_t bytes)
@@ -79,6 +91,8 @@ static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
     at += entries;
     arrays->up_64 = (void *)at;
     at += entries;
+    arrays->group_128 = (void *)at;
+    at += num_sub_vectors * 128;
     arrays->group_64 = (void *)at;
     at += num_sub_vectors * 64;
     arrays->group_16 = (void *)at;
@@ -99,6 +113,7 @@ struct scan {
     const uint8_t *codes; /* prepared */
     uint32_t first_id;
     struct scan_work *work;
+    const struct scan_plan *plans;
     struct scan_query *query;
     struct scan_arrays arrays;
     pqk_top_k_heap *heap;
@@ -112,6 +127,13 @@ static const uint8_t *column(const struct scan *scan, size_t m)
 
 /* ------------------------------------------------------------------------ */
 /* Thresholds and byte tables                                               */
+
+/* The minima of entries whose numbers share the 7 low bits. */
+static void group_by_128(const uint8_t *bytes, uint8_t *group_128)
+{
+    for (size_t i = 0; i < 128; i++)
+        group_128[i] = bytes[i] < bytes[i + 128] ? bytes[i] : bytes[i + 128];
+}
 
 /* The minima of entries whose numbers share the 6 low bits. */
 static void group_by_64(const uint8_t *bytes, uint8_t *group_64)
@@ -158,6 +180,9 @@ static void set_scale(struct scan *scan, float distance)
     for (size_t m = 0; m < scan->num_sub_vectors; m++)
         isa_quantize(arrays->table + m * 256, arrays->minima[m],
                      scan->query->bound.scale, arrays->bytes + m * 256);
+    if (ISA_USES_128)
+        for (size_t m = 0; m < scan->num_sub_vectors; m++)
+            group_by_128(arrays->bytes + m * 256, arrays->group_128 + m * 128);
     if (ISA_USES_GROUPS)
         for (size_t m = 0; m < scan->num_sub_vectors; m++)
             derive_groups(arrays, m);
@@ -233,6 +258,7 @@ static void verify(struct scan *scan, size_t position)
     float distance = exact_sum(scan, position);
 
     scan->stats->survivors++;
+    scan->query->survivors++;
     if (distance > pqk_heap_bound(scan->heap))
         return;
     offer(scan, position, distance);
@@ -282,43 +308,48 @@ static void verify_block(struct scan *scan, size_t block, const uint8_t *sums)
 /* ------------------------------------------------------------------------ */
 /* Passes over columns                                                      */
 
-static const uint8_t *bound_table(const struct scan_arrays *arrays,
-                                  enum scan_bound bound, size_t m)
+/* The tables of a bound, one after the other. */
+struct bound_tables {
+    enum scan_table kind;
+    const uint8_t *first;
+    size_t stride;
+};
+
+static struct bound_tables tables_of(const struct scan_arrays *arrays,
+                                     enum scan_bound bound)
 {
     switch (bound) {
+    case BOUND_128:
+        return (struct bound_tables){TABLE_128, arrays->group_128, 128};
     case BOUND_64:
-        return arrays->group_64 + m * 64;
+        return (struct bound_tables){TABLE_64, arrays->group_64, 64};
     case BOUND_16:
-        return arrays->group_16 + m * 16;
+        return (struct bound_tables){TABLE_16, arrays->group_16, 16};
     case BOUND_64_UP:
-        return arrays->up_64 + m * 256;
+        return (struct bound_tables){TABLE_256, arrays->up_64, 256};
     case BOUND_16_UP:
-        return arrays->up_16 + m * 256;
+        return (struct bound_tables){TABLE_256, arrays->up_16, 256};
     case BOUND_256:
         break;
     }
-    return arrays->bytes + m * 256;
+    return (struct bound_tables){TABLE_256, arrays->bytes, 256};
 }
 
-static enum scan_table table_of(enum scan_bound bound)
-{
-    return bound == BOUND_64   ? TABLE_64
-           : bound == BOUND_16 ? TABLE_16
-                               : TABLE_256;
-}
-
-/* Up to four columns of the query's order, of the blocks from first_block. */
+/* Columns of the query's order, as many as a pass can have. */
 static struct scan_pass make_pass(const struct scan *scan,
                                   enum scan_bound bound, size_t from, size_t to,
                                   const uint8_t *columns, size_t stride)
 {
-    struct scan_pass pass = {.table = table_of(bound)};
+    const struct bound_tables tables = tables_of(&scan->arrays, bound);
+    struct scan_pass pass;
 
-    pass.num_columns = to - from > 4 ? 4 : (unsigned)(to - from);
+    pass.table = tables.kind;
+    pass.num_columns =
+        to - from > PASS_COLUMNS ? PASS_COLUMNS : (unsigned)(to - from);
     for (size_t i = 0; i < pass.num_columns; i++) {
         size_t m = scan->arrays.order[from + i];
 
-        pass.tables[i] = bound_table(&scan->arrays, bound, m);
+        pass.tables[i] = tables.first + m * tables.stride;
         pass.columns[i] = columns + m * stride;
     }
     return pass;
@@ -342,7 +373,7 @@ static size_t filter_blocks(struct scan *scan, const struct scan_stage *stage,
     int first = 1;
 
     scan->stats->bytes_read += (to - from) * num_blocks * PQK_BLOCK;
-    for (; from + 4 < to; from += 4, first = 0) {
+    for (; from + PASS_COLUMNS < to; from += PASS_COLUMNS, first = 0) {
         struct scan_pass pass = make_pass(scan, stage->bound, from, to, columns,
                                           scan->layout.column_stride);
         isa_dense(&pass, num_blocks, first, sums);
@@ -361,7 +392,8 @@ static void add_to_listed(struct scan *scan, const struct scan_stage *stage,
 {
     const size_t to = stage_column(scan, stage->to);
 
-    for (size_t from = stage_column(scan, stage->from); from < to; from += 4) {
+    for (size_t from = stage_column(scan, stage->from); from < to;
+         from += PASS_COLUMNS) {
         struct scan_pass pass =
             make_pass(scan, stage->bound, from, to, column(scan, 0),
                       scan->layout.column_stride);

@@ -189,7 +189,7 @@ static void scan_row_major(const float *entries, size_t num_sub_vectors,
     scan.num_sub_vectors = num_sub_vectors;
     scan.codes = codes;
     scan.heap = heap;
-    scan.table = table_of(ISA_ROW_BOUND);
+    scan.table = ISA_ROW_TABLE;
     if (num_sub_vectors % BATCH_COLUMNS != 0 || num_vectors / 2 < row ||
         heap->k == 0 || !find_row_minima(&scan)) {
         pqk_scalar_scan(entries, num_sub_vectors, codes, num_vectors, 0, heap);

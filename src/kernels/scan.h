@@ -111,27 +111,71 @@ static void begin_query(struct scan *scan)
     query->aimed = aim(scan);
 }
 
-static uint32_t bound_groups(const struct scan_query *query)
+static uint32_t bound_groups(const struct scan *scan)
 {
+    const struct scan_query *query = scan->query;
+
     if (!query->aimed || query->exact_chunks > 0)
         return 0;
-    switch (isa_plans[query->plan].stages[0].bound) {
+    switch (scan->plans[query->plan].stages[0].bound) {
     case BOUND_16:
         return 16;
     case BOUND_64:
         return 64;
+    case BOUND_128:
+        return 128;
     default:
         return 256;
     }
 }
 
-/* What a run of so many chunks reads stays in the second-level cache for the
- * other queries of a batch. */
+/* A run's columns stay in the second-level cache while the queries of a batch
+ * take turns on its chunks. */
 #define BATCH_CHUNKS 4
 
 /* A single query's runs begin short, since the threshold falls and the plan
  * settles early, and grow up to this. */
 #define MOST_CHUNKS 16
+
+/*
+ * One query waits for memory: its stages are pipelined, each chunk's later
+ * columns being fetched while the next chunk is looked at.  Of several, the first
+ * one fetches a chunk for all; the look-ups are what takes the time then.
+ */
+static void probe_alone(struct scan *scan, size_t num_chunks)
+{
+    size_t step = num_chunks / 64 + 1;
+
+    for (size_t first = 0, end; first < num_chunks; first = end) {
+        end = num_chunks - first < step ? num_chunks : first + step;
+        run_alone(scan, first, end);
+        if (step < MOST_CHUNKS)
+            step *= 2;
+    }
+}
+
+static void probe_together(struct scan *scan, size_t num_chunks, void *tables,
+                           size_t num_queries, pqk_top_k_heap *heaps)
+{
+    for (size_t first = 0, end; first < num_chunks; first = end) {
+        end = num_chunks - first < BATCH_CHUNKS ? num_chunks
+                                                : first + BATCH_CHUNKS;
+        for (size_t q = 0; q < num_queries; q++) {
+            take_query(scan, tables, heaps, q);
+            begin_run(scan, first, end);
+        }
+        for (size_t chunk = first; chunk < end; chunk++)
+            for (size_t q = 0; q < num_queries; q++) {
+                take_query(scan, tables, heaps, q);
+                if (scan->query->filters)
+                    run_chunk(scan, chunk);
+            }
+        for (size_t q = 0; q < num_queries; q++) {
+            take_query(scan, tables, heaps, q);
+            end_run(scan, first, end);
+        }
+    }
+}
 
 static void scan_probe(const void *prepared_codebook, const void *codes,
                        size_t num_vectors, uint32_t first_id, void *tables,
@@ -145,26 +189,20 @@ static void scan_probe(const void *prepared_codebook, const void *codes,
         .codes = codes,
         .first_id = first_id,
         .work = tables,
+        .plans = num_queries > 1 ? isa_batch_plans : isa_plans,
         .stats = stats};
     const size_t num_chunks = (scan.layout.num_blocks + CHUNK - 1) / CHUNK;
-    size_t step = num_queries > 1 ? BATCH_CHUNKS : num_chunks / 64 + 1;
 
     for (size_t q = 0; q < num_queries; q++) {
         take_query(&scan, tables, heaps, q);
         begin_query(&scan);
     }
-    for (size_t first = 0, end; first < num_chunks; first = end) {
-        end = num_chunks - first < step ? num_chunks : first + step;
-        for (size_t q = 0; q < num_queries; q++) {
-            take_query(&scan, tables, heaps, q);
-            if (!scan.query->finished)
-                advance(&scan, first, end);
-        }
-        if (num_queries == 1 && step < MOST_CHUNKS)
-            step *= 2;
-    }
+    if (num_queries == 1)
+        probe_alone(&scan, num_chunks);
+    else
+        probe_together(&scan, num_chunks, tables, num_queries, heaps);
     stats->codes += (uint64_t)num_vectors * num_queries;
-    stats->bound_groups = bound_groups(scan.query);
+    stats->bound_groups = bound_groups(&scan);
 }
 
 #endif

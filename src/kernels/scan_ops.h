@@ -43,15 +43,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Entries per sub-vector: looked up by the low 8, 6 or 4 bits of a label. */
-enum scan_table { TABLE_256, TABLE_64, TABLE_16 };
+/* Entries per sub-vector: looked up by the low 8, 7, 6 or 4 bits of a label. */
+enum scan_table { TABLE_256, TABLE_128, TABLE_64, TABLE_16 };
 
-/* Up to 4 columns that are looked up together. */
+/* The most columns that any instruction set looks up together. */
+#define PASS_COLUMNS 8
+
 struct scan_pass {
     enum scan_table table;
-    unsigned num_columns;      /* 1 to 4 */
-    const uint8_t *tables[4];  /* 16-byte aligned, TABLE_256 and _64 to 64 */
-    const uint8_t *columns[4]; /* 64-byte aligned */
+    unsigned num_columns;                 /* 1 to PASS_COLUMNS */
+    const uint8_t *tables[PASS_COLUMNS];  /* 64-byte aligned, TABLE_16 to 16 */
+    const uint8_t *columns[PASS_COLUMNS]; /* 64-byte aligned */
 };
 
 /* Blocks that are still alive, with their sums so far. */

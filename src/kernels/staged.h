@@ -7,12 +7,6 @@
 
 #include "kernels/nearest.h"
 
-/* A plan's stages that have columns for this M. */
-struct scan_stages {
-    size_t count;
-    struct scan_stage stage[MAX_STAGES];
-};
-
 static struct scan_stages stages_of(const struct scan *scan,
                                     const struct scan_plan *plan)
 {
@@ -57,23 +51,22 @@ static size_t work_off(struct scan *scan, const struct scan_stages *stages,
     return left;
 }
 
-struct scan_counts {
-    uint64_t alive; /* blocks after the first stage */
-    uint64_t survivors;
-};
+static size_t blocks_of_chunk(const struct scan *scan, size_t chunk)
+{
+    const size_t left = scan->layout.num_blocks - chunk * CHUNK;
+
+    return left < CHUNK ? left : CHUNK;
+}
 
 /*
  * Chunks first, ..., end - 1 as a software pipeline: in every step the first
  * stage makes a list of a chunk's blocks, and each later stage, the last one
  * first, works off the list that the stage before it made one step earlier.
  */
-static struct scan_counts run_chunks(struct scan *scan,
-                                     const struct scan_stages *stages,
-                                     size_t first, size_t end)
+static void run_chunks(struct scan *scan, const struct scan_stages *stages,
+                       size_t first, size_t end)
 {
-    const uint64_t survivors = scan->stats->survivors;
     size_t listed[MAX_STAGES] = {0};
-    struct scan_counts counts = {0, 0};
 
     for (size_t chunk = first; chunk + 1 < end + stages->count; chunk++) {
         const size_t buffer = chunk & 1;
@@ -82,15 +75,12 @@ static struct scan_counts run_chunks(struct scan *scan,
         if (scan->query->bound.threshold < 0)
             break;
         if (chunk < end) {
-            const size_t block = chunk * CHUNK;
-            const size_t left = scan->layout.num_blocks - block;
-
-            fresh = filter_blocks(scan, &stages->stage[0], block,
-                                  left < CHUNK ? left : CHUNK,
+            fresh = filter_blocks(scan, &stages->stage[0], chunk * CHUNK,
+                                  blocks_of_chunk(scan, chunk),
                                   stage_list(scan, 1, buffer));
             prefetch_listed(scan, &stages->stage[1],
                             stage_list(scan, 1, buffer).blocks, fresh);
-            counts.alive += fresh;
+            scan->query->alive += fresh;
         }
         for (size_t s = stages->count - 1; s >= 1; s--) {
             size_t left = 0;
@@ -104,65 +94,30 @@ static struct scan_counts run_chunks(struct scan *scan,
         }
         listed[1] = fresh;
     }
-    counts.survivors = scan->stats->survivors - survivors;
-    return counts;
 }
 
-/* With a column or two there is nothing to stage. */
-static struct scan_counts run_chunks_at_once(struct scan *scan,
-                                             const struct scan_stages *stages,
-                                             size_t first, size_t end)
+/* A chunk through all stages, one after the other.  What is kept of a list moves
+ * to places that have been read. */
+static void run_chunk(struct scan *scan, size_t chunk)
 {
-    const uint64_t survivors = scan->stats->survivors;
-    struct scan_counts counts = {0, 0};
+    const struct scan_stages *stages = &scan->query->stages;
+    const struct scan_blocks list = stage_list(scan, 0, 0);
+    size_t left;
 
-    for (size_t chunk = first; chunk < end; chunk++) {
-        const size_t block = chunk * CHUNK;
-        const size_t left = scan->layout.num_blocks - block;
-        struct scan_blocks kept = stage_list(scan, 0, 0);
-        size_t alive;
-
-        if (scan->query->bound.threshold < 0)
-            break;
-        alive = filter_blocks(scan, &stages->stage[0], block,
-                              left < CHUNK ? left : CHUNK, kept);
-        for (size_t i = 0; i < alive; i++)
-            if (!block_is_done(scan, kept.blocks[i]))
-                verify_block(scan, kept.blocks[i], kept.sums + i * PQK_BLOCK);
-        counts.alive += alive;
+    if (scan->query->bound.threshold < 0)
+        return;
+    left = filter_blocks(scan, &stages->stage[0], chunk * CHUNK,
+                         blocks_of_chunk(scan, chunk), list);
+    scan->query->alive += left;
+    for (size_t s = 1; s < stages->count; s++) {
+        if (s > 1)
+            left = isa_compress(list, left,
+                                (uint8_t)scan->query->bound.threshold, list);
+        add_to_listed(scan, &stages->stage[s], list, left);
     }
-    counts.survivors = scan->stats->survivors - survivors;
-    return counts;
-}
-
-/* Filters cost more than they save when they let a quarter through. */
-#define HOPELESS_SHARE 4
-
-/* One run of chunks by the query's plan, and the choice of the next plan from
- * what was alive. */
-static void run(struct scan *scan, size_t first, size_t end)
-{
-    struct scan_query *query = scan->query;
-    const struct scan_plan *plan = &isa_plans[query->plan];
-    const struct scan_stages stages = stages_of(scan, plan);
-    const uint64_t blocks = (end - first) * CHUNK;
-    const size_t num_plans = sizeof isa_plans / sizeof isa_plans[0];
-    struct scan_counts counts;
-    double share;
-
-    counts = stages.count > 1 ? run_chunks(scan, &stages, first, end)
-                              : run_chunks_at_once(scan, &stages, first, end);
-    share = (double)counts.alive / (double)blocks;
-    if (share > (double)plan->most && query->plan + 1 < num_plans) {
-        query->plan++;
-        query->moves++;
-    } else if (share < (double)plan->least && query->plan > 0 &&
-               query->moves < 6) {
-        query->plan--;
-        query->moves++;
-    }
-    if (counts.survivors * HOPELESS_SHARE > blocks * PQK_BLOCK)
-        query->exact_chunks = 64;
+    for (size_t i = 0; i < left; i++)
+        if (!block_is_done(scan, list.blocks[i]))
+            verify_block(scan, list.blocks[i], list.sums + i * PQK_BLOCK);
 }
 
 static void run_exactly(struct scan *scan, size_t first, size_t end)
@@ -208,24 +163,75 @@ static int aim(struct scan *scan)
     return 1;
 }
 
-/* Some chunks of one query. */
-static void advance(struct scan *scan, size_t first, size_t end)
+/* Chunks without a filter; afterwards there may be a bound to filter by. */
+static void skip_filter(struct scan *scan, size_t first, size_t end)
 {
     struct scan_query *query = scan->query;
 
+    run_exactly(scan, first, end);
+    pqk_heap_tighten(scan->heap);
+    if (query->aimed)
+        query->exact_chunks -= (uint32_t)(end - first);
+    else
+        query->aimed = aim(scan);
+}
+
+/* A run is some chunks of one query by one plan. */
+static void begin_run(struct scan *scan, size_t first, size_t end)
+{
+    struct scan_query *query = scan->query;
+
+    query->filters = 0;
+    if (query->finished)
+        return;
     if (!query->aimed || query->exact_chunks >= end - first) {
-        run_exactly(scan, first, end);
-        pqk_heap_tighten(scan->heap);
-        if (query->aimed)
-            query->exact_chunks -= (uint32_t)(end - first);
-        else
-            query->aimed = aim(scan);
+        skip_filter(scan, first, end);
         return;
     }
+    query->filters = 1;
     query->exact_chunks = 0;
-    run(scan, first, end);
+    query->stages = stages_of(scan, &scan->plans[query->plan]);
+    query->alive = 0;
+    query->survivors = 0;
+}
+
+/* Filters cost more than they save when they let a quarter through. */
+#define HOPELESS_SHARE 4
+
+/* Chooses the next run's plan by what was alive in this one. */
+static void end_run(struct scan *scan, size_t first, size_t end)
+{
+    struct scan_query *query = scan->query;
+    const struct scan_plan *plan = &scan->plans[query->plan];
+    const uint64_t blocks = (end - first) * CHUNK;
+    const double share = (double)query->alive / (double)blocks;
+
+    if (!query->filters)
+        return;
+    if (share > (double)plan->most) {
+        query->plan++;
+        query->moves++;
+    } else if (share < (double)plan->least && query->plan > 0 &&
+               query->moves < 6) {
+        query->plan--;
+        query->moves++;
+    }
+    if (query->survivors * HOPELESS_SHARE > blocks * PQK_BLOCK)
+        query->exact_chunks = 64;
     refresh_tables(scan);
     query->finished = query->bound.threshold < 0;
+}
+
+/* With a column or two there is nothing to stage. */
+static void run_alone(struct scan *scan, size_t first, size_t end)
+{
+    begin_run(scan, first, end);
+    if (scan->query->filters && scan->query->stages.count > 1)
+        run_chunks(scan, &scan->query->stages, first, end);
+    else if (scan->query->filters)
+        for (size_t chunk = first; chunk < end; chunk++)
+            run_chunk(scan, chunk);
+    end_run(scan, first, end);
 }
 
 #endif

@@ -57,7 +57,7 @@ static void sum_all(struct scan *scan)
     const size_t tail = layout->num_vectors % PQK_BLOCK;
 
     natural_order(scan);
-    for (size_t m = 0; m < scan->num_sub_vectors; m += 4) {
+    for (size_t m = 0; m < scan->num_sub_vectors; m += PASS_COLUMNS) {
         struct scan_pass pass =
             make_pass(scan, BOUND_256, m, scan->num_sub_vectors,
                       column(scan, 0), layout->column_stride);
