@@ -180,11 +180,21 @@ PQK_CHEAT_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 check_LTLIBRARIES += \
 	tests/cheats/cheats.la \
 	tests/cheats/empty.la
-tests_cheats_cheats_la_SOURCES = tests/cheats/cheats.c tests/cheats/honest.h
+tests_cheats_cheats_la_SOURCES = \
+	tests/cheats/broken.c \
+	tests/cheats/cheats.c \
+	tests/cheats/cheats.h \
+	tests/cheats/dying.c \
+	tests/cheats/elsewhere.c \
+	tests/cheats/honest.c \
+	tests/cheats/honest.h \
+	tests/cheats/reaching.c \
+	tests/cheats/remembering.c
 # One cheat looks for a volatile pointer in memory.
-tests_cheats_cheats_la_CFLAGS = $(AM_CFLAGS) -Wno-cast-qual $(PQK_PTHREAD)
+tests_cheats_cheats_la_CFLAGS = $(AM_CFLAGS) $(PQK_LIB_CFLAGS) \
+	-Wno-cast-qual $(PQK_PTHREAD)
 tests_cheats_cheats_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS)
-tests_cheats_cheats_la_LIBADD = $(PQK_LIBM)
+tests_cheats_cheats_la_LIBADD = $(PQK_LIBDL) $(PQK_LIBM)
 tests_cheats_empty_la_SOURCES = tests/cheats/empty.c
 tests_cheats_empty_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 tests_cheats_empty_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS)
