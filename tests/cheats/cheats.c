@@ -10,6 +10,7 @@
 #endif
 
 #include "cheats.h"
+#include "spin.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -63,15 +64,9 @@ void *idle(void *unused)
 
 static unsigned long steps;
 
-/* Each needs the one before: so many cycles, whatever the frequency. */
 static void spins(pqk_search *s)
 {
-    uint32_t state = 1;
-
-    for (unsigned long i = 0; i < steps; i++) {
-        state = state * 1664525u + 1013904223u;
-        __asm__ volatile("" : "+r"(state));
-    }
+    spin(steps);
     scan_all(s);
 }
 
@@ -105,7 +100,6 @@ static const struct hooks *find(const char *name, size_t length)
 static __attribute__((constructor)) void choose(void)
 {
     const char *name = getenv("PQK_CHEAT");
-    const char *digits;
     Dl_info info;
     size_t length;
 
@@ -116,12 +110,8 @@ static __attribute__((constructor)) void choose(void)
         name = strcmp(slash, "cheats.so") == 0 ? name : slash;
     }
     name = name != NULL ? name : "";
-    length = strcspn(name, ".");
-    digits = strpbrk(name, "0123456789");
-    if (digits != NULL && digits > name) {
-        steps = strtoul(digits, NULL, 10);
-        length = (size_t)(digits - name) - 1;
-    }
+    steps = steps_of(name);
+    length = steps > 0 ? strlen("spin") : strcspn(name, ".");
     hooks = find(name, length);
     if (hooks == NULL) {
         fprintf(stderr, "neither the file nor PQK_CHEAT names a cheat\n");
