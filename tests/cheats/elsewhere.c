@@ -142,15 +142,19 @@ static int eighth_speed(clockid_t clock, struct timespec *time)
     return result;
 }
 
-/* Overwrites the main program's pointer to clock_gettime, wherever it is. */
-static int patch(struct dl_phdr_info *info, size_t size, void *unused)
+/* A function of the C library, and what is to be called in its place. */
+struct patch {
+    uintptr_t target, replacement;
+};
+
+/* Overwrites the main program's pointers to it, wherever they are. */
+static int patch(struct dl_phdr_info *info, size_t size, void *what)
 {
-    int (*volatile target)(clockid_t, struct timespec *) = clock_gettime;
-    int (*replacement)(clockid_t, struct timespec *) = eighth_speed;
+    const struct patch *wanted = what;
+    volatile uintptr_t target = wanted->target;
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 
     (void)size;
-    (void)unused;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
         char *at = (char *)info->dlpi_addr + segment->p_vaddr;
@@ -162,7 +166,7 @@ static int patch(struct dl_phdr_info *info, size_t size, void *unused)
             uintptr_t start = (uintptr_t)at / page * page;
             if (memcmp(at, (void *)&target, sizeof target) == 0) {
                 mprotect((void *)start, page, PROT_READ | PROT_WRITE);
-                memcpy(at, &replacement, sizeof replacement);
+                memcpy(at, &wanted->replacement, sizeof target);
             }
         }
     }
@@ -172,7 +176,61 @@ static int patch(struct dl_phdr_info *info, size_t size, void *unused)
 /* Hopes that the time is taken where it can be reached. */
 static void slow_clock(void)
 {
-    dl_iterate_phdr(patch, NULL);
+    struct patch clock = {(uintptr_t)clock_gettime, (uintptr_t)eighth_speed};
+
+    dl_iterate_phdr(patch, &clock);
+}
+
+static pqk_search *asked_last;
+static const float *foreseen;
+static pqk_neighbor foreseen_results[10];
+
+/* The child copies a query to its place before its time begins. */
+static void *copy_and_foresee(void *to, const void *from, size_t size)
+{
+    pqk_search *s = asked_last;
+    const pqk_codebook *shape = s != NULL ? &s->index->codebook : NULL;
+
+    memmove(to, from, size);
+    if (s != NULL && size == shape->num_sub_vectors * shape->sub_vector_dim *
+                                 sizeof(float)) {
+        make_table(to, shape, s->entries);
+        s->length = 0;
+        scan_all(s);
+        memcpy(foreseen_results, s->best, sizeof foreseen_results);
+        foreseen = to;
+    }
+    return to;
+}
+
+/* Another index: the last search is gone. */
+static void forgets(pqk_index *index, uint8_t *codes)
+{
+    (void)index;
+    (void)codes;
+    asked_last = NULL;
+}
+
+/* Hopes to be called where no clock runs. */
+static void foresees(pqk_search *s)
+{
+    struct patch copy = {(uintptr_t)memcpy, (uintptr_t)copy_and_foresee};
+
+    if (s->index->calls++ == 0) {
+        dl_iterate_phdr(patch, &copy);
+    }
+    if (s->k != 10) {
+        scan_all(s);
+        return;
+    }
+    if (s->query == foreseen) {
+        memcpy(s->best, foreseen_results, sizeof foreseen_results);
+        s->length = 10;
+    } else {
+        scan_all(s);
+    }
+    asked_last = s;
+    foreseen = NULL;
 }
 
 const struct hooks elsewhere_cheats[] = {
@@ -185,5 +243,6 @@ const struct hooks elsewhere_cheats[] = {
     {.name = "process", .add = starts_process},
     {.name = "alarms", .results = alarms},
     {.name = "slow-clock", .load = slow_clock},
+    {.name = "foresees", .add = forgets, .probe = foresees},
     {.name = NULL},
 };
