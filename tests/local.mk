@@ -210,7 +210,7 @@ tests_cheats_slowed_la_LIBADD = libpqkern.la $(PQK_LIBDL)
 endif
 
 TESTS = $(PQK_SHELL_TESTS) $(check_PROGRAMS)
-EXTRA_DIST += $(PQK_SHELL_TESTS) tests/no-emulator
+EXTRA_DIST += $(PQK_SHELL_TESTS) tests/check_statistics.py tests/no-emulator
 
 clean-local:
-	-rm -rf tests/cache tests/*.tmp
+	-rm -rf tests/cache tests/*.tmp check-statistics.tmp
