@@ -131,6 +131,135 @@ START_TEST(test_verdicts)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------ */
+/* Whole comparisons, with noise that is made up                            */
+/* ------------------------------------------------------------------------ */
+
+#define SITTINGS 20
+#define ROUNDS   12
+
+/* Standard deviations of logarithms: of a round; of a process, for as long as it
+ * lives; of a step in a random walk that all arms make together, so that a round
+ * in which they take turns sees a small part of it. */
+struct noise {
+    const char *name;
+    double round, process, drift;
+    double alike;  /* 0 to 1: how much of a round's noise the next one keeps */
+    int heavy;     /* one-sided, as interrupts are; now and then ten times */
+    double chance; /* of one that hits a whole sitting of one arm, by 3 % */
+    int found;     /* 2 % has to be, so many times of 100 */
+};
+
+static const struct noise noises[] = {
+    {"quiet", 0.004, 0.004, 0.0, 0.0, 0, 0.0, 95},
+    {"heavy-tailed", 0.004, 0.004, 0.0, 0.0, 1, 0.0, 95},
+    {"drifting", 0.004, 0.004, 0.02, 0.0, 0, 0.0, 95},
+    {"autocorrelated", 0.004, 0.004, 0.0, 0.9, 0, 0.0, 95},
+    {"bimodal", 0.004, 0.004, 0.0, 0.0, 0, 0.2, 30},
+    {"unlike processes", 0.01, 0.03, 0.0, 0.0, 0, 0.0, 5},
+    {"all of it", 0.006, 0.006, 0.01, 0.7, 1, 0.1, 40},
+};
+
+static double normal_deviate(struct test_random *random)
+{
+    double sum = -6.0;
+
+    for (int i = 0; i < 12; i++) {
+        sum += (double)test_uniform(random);
+    }
+    return sum;
+}
+
+static double round_noise(const struct noise *noise, struct test_random *random,
+                          double before)
+{
+    double fresh = noise->round * normal_deviate(random);
+
+    if (noise->heavy) {
+        fresh = fabs(fresh);
+        fresh *= (double)test_uniform(random) < 0.05 ? 10.0 : 1.0;
+    }
+    return noise->alike * before +
+           sqrt(1.0 - noise->alike * noise->alike) * fresh;
+}
+
+/* Log times of the arms: A, the same again, B, which is slower by `effect`. */
+static enum pqh_verdict simulate(const struct noise *noise, double effect,
+                                 struct test_random *random)
+{
+    double speed[SITTINGS], null[SITTINGS], shared = 0.0;
+
+    for (size_t s = 0; s < SITTINGS; s++) {
+        double process[3], last[3] = {0.0}, ratios[ROUNDS], nulls[ROUNDS];
+        for (size_t a = 0; a < 3; a++) {
+            process[a] = noise->process * normal_deviate(random);
+            process[a] +=
+                (double)test_uniform(random) < noise->chance ? 0.03 : 0.0;
+        }
+        for (size_t r = 0; r < ROUNDS; r++) {
+            size_t turn = (size_t)(3.0 * (double)test_uniform(random));
+            double at[3];
+            for (size_t t = 0; t < 3; t++, turn++) {
+                size_t a = turn % 3;
+                shared += noise->drift / 3.0 * normal_deviate(random) / 3.0;
+                last[a] = round_noise(noise, random, last[a]);
+                at[a] = process[a] + last[a] + shared;
+            }
+            ratios[r] = at[0] - at[2] - effect;
+            nulls[r] = at[0] - at[1];
+        }
+        pqh_sort(ratios, ROUNDS);
+        pqh_sort(nulls, ROUNDS);
+        speed[s] = pqh_quantile(ratios, ROUNDS, 0.5);
+        null[s] = pqh_quantile(nulls, ROUNDS, 0.5);
+    }
+    pqh_sort(speed, SITTINGS);
+    pqh_sort(null, SITTINGS);
+    return pqh_judge_speed(pqh_shift_interval(speed, SITTINGS, 0.05),
+                           pqh_shift_interval(null, SITTINGS, 0.05), 0.01);
+}
+
+/* Of equal arms fewer than one in a hundred is called faster, by the primary
+ * cell alone. */
+START_TEST(test_false_positives)
+{
+    const struct noise *noise = &noises[_i];
+    struct test_random random = {(uint64_t)_i + 7};
+    int count = (int)test_scaled(2000), faster = 0, slower = 0;
+
+    test_case("%s", noise->name);
+    for (int i = 0; i < count; i++) {
+        enum pqh_verdict verdict = simulate(noise, 0.0, &random);
+        faster += verdict == PQH_FASTER;
+        slower += verdict == PQH_SLOWER;
+    }
+    CHECK_THAT(faster * 100 < count && slower * 100 < count,
+               "of %d equal ones %d are faster, %d slower", count, faster,
+               slower);
+}
+END_TEST
+
+/* 2 % is found, and is never called the opposite. */
+START_TEST(test_detection)
+{
+    const struct noise *noise = &noises[_i];
+    struct test_random random = {(uint64_t)_i + 77};
+    int count = (int)test_scaled(500), found = 0, wrong = 0;
+
+    test_case("%s", noise->name);
+    for (int i = 0; i < count; i++) {
+        int faster = i % 2 == 0;
+        enum pqh_verdict verdict =
+            simulate(noise, log(1.02) * (faster ? -1.0 : 1.0), &random);
+        found += verdict == (faster ? PQH_FASTER : PQH_SLOWER);
+        wrong += verdict == (faster ? PQH_SLOWER : PQH_FASTER);
+    }
+    CHECK_THAT(wrong == 0, "%d of %d the wrong way round", wrong, count);
+    CHECK_THAT(found * 100 >= count * noise->found, "%d of %d found", found,
+               count);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("statistics");
@@ -139,5 +268,8 @@ int main(void)
     add_case(suite, "ranks", test_ranks, 4, 0, 1);
     add_case(suite, "coverage", test_coverage, 10, 0, 1);
     add_case(suite, "verdicts", test_verdicts, 4, 0, 1);
+    add_case(suite, "false positives", test_false_positives, 60, 0,
+             TEST_COUNT(noises));
+    add_case(suite, "detection", test_detection, 60, 0, TEST_COUNT(noises));
     return run_suite(suite);
 }
