@@ -349,9 +349,13 @@ static int run_round(struct pqh_cell *cell, const struct pqh_task *tasks,
 {
     double ratios[PQH_CELL_ROUND], nulls[PQH_CELL_ROUND];
     size_t warm_up = cell->warm_up, exact = cell->exact;
+    int failed;
 
-    if (ask_arms(cell, tasks, count, outcome) != 0 ||
-        time_stream(cell, outcome) != 0) {
+    pqh_processors_enter(&cell->processors);
+    failed = ask_arms(cell, tasks, count, outcome) != 0 ||
+             time_stream(cell, outcome) != 0;
+    pqh_processors_leave(&cell->processors);
+    if (failed) {
         return -1;
     }
     pqh_cell_expect(cell, cell->queries + warm_up * cell->fixture->dim, count);
