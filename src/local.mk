@@ -131,6 +131,8 @@ libharness_la_SOURCES = \
 	src/harness/module.h \
 	src/harness/parallel.c \
 	src/harness/parallel.h \
+	src/harness/processors.c \
+	src/harness/processors.h \
 	src/harness/progress.c \
 	src/harness/progress.h \
 	src/harness/random.c \

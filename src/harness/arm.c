@@ -203,6 +203,7 @@ int pqh_arm_start(struct pqh_arm *arm, const char *name,
                        "cannot set up a child process: %s", strerror(errno));
     }
     arm->setup.slot = slot;
+    arm->setup.slot->patience = PQH_IMPATIENT;
     arm->setup.commands = ends[0];
     arm->commands = ends[1];
     pid = fork();
@@ -393,7 +394,7 @@ static int await(struct pqh_arm *arm, const _Atomic uint32_t *word,
     while (atomic_load_explicit(word, memory_order_acquire) != value) {
         uint64_t now;
         if (spin) {
-            pqh_relax(&spins);
+            pqh_relax(&spins, arm->setup.slot->patience);
         } else {
             nanosleep(&nap, NULL);
         }

@@ -94,9 +94,9 @@ uint64_t pqh_clock(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-void pqh_relax(unsigned *spins)
+void pqh_relax(unsigned *spins, unsigned patience)
 {
-    if (++*spins > 200) {
+    if (++*spins > patience) {
         sched_yield();
         return;
     }
@@ -552,12 +552,13 @@ static void answer(struct runner *r, struct call *call, uint32_t number)
     }
 }
 
-static void await(const _Atomic uint32_t *word, uint32_t number)
+static void await(const _Atomic uint32_t *word, uint32_t number,
+                  unsigned patience)
 {
     unsigned spins = 0;
 
     while (atomic_load_explicit(word, memory_order_acquire) != number) {
-        pqh_relax(&spins);
+        pqh_relax(&spins, patience);
     }
 }
 
@@ -570,10 +571,10 @@ static void turn(struct runner *r, uint32_t count)
     memset(r->calls, 0, sizeof r->calls);
     for (uint32_t i = 0; i < count; i++, number++) {
         struct call *call;
-        await(&slot->offer, number);
+        await(&slot->offer, number, slot->patience);
         call = place_call(r, number);
         atomic_store_explicit(&slot->taken, number, memory_order_release);
-        await(&slot->request, number);
+        await(&slot->request, number, slot->patience);
         answer(r, call, number);
     }
     for (size_t i = 0; i < r->kept; i++) {

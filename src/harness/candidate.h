@@ -77,7 +77,8 @@ struct pqh_slot {
     /* The judge writes. */
     _Alignas(64) _Atomic uint32_t request;
     _Atomic uint32_t offer; /* the queries of a request to come */
-    uint32_t place; /* random; where the child puts queries and results */
+    uint32_t patience; /* of either side, in spins */
+    uint32_t place;    /* random; where the child puts queries and results */
 
     /* The child writes; a line of its own, so that spinning on one does not
      * slow writing the other. */
@@ -117,8 +118,13 @@ struct pqh_candidate {
 /* The whole life of a child, from right after fork. */
 _Noreturn void pqh_candidate_run(const struct pqh_candidate *candidate);
 
-/* Let a spinning loop breathe; gives up the processor when it lasts. */
-void pqh_relax(unsigned *spins);
+/* Let a spinning loop breathe; gives up the processor after so many spins. */
+void pqh_relax(unsigned *spins, unsigned patience);
+
+/* Where both sides have a processor each, giving it up would only give it to
+ * somebody else, for milliseconds. */
+#define PQH_PATIENT   100000
+#define PQH_IMPATIENT 200
 
 /* Nanoseconds of the monotonic clock. */
 uint64_t pqh_clock(void);

@@ -465,6 +465,18 @@ static void report_preparation(struct pqh_cell *cell)
     pthread_mutex_unlock(&report->lock);
 }
 
+/* All arms on the same processor, not always the same one. */
+static void take_places(struct pqh_cell *cell)
+{
+    pqh_processors_draw(&cell->processors, &cell->random);
+    for (size_t a = 0; a < cell->num_arms; a++) {
+        pqh_processors_give(&cell->processors, cell->arms[a].pid);
+        if (cell->processors.child >= 0) {
+            cell->arms[a].setup.slot->patience = PQH_PATIENT;
+        }
+    }
+}
+
 /* As many sittings as half of the time lets us prepare. */
 static void count_sittings(struct pqh_cell *cell, uint64_t took)
 {
@@ -497,6 +509,7 @@ static int prepare(struct pqh_cell *cell, struct pqh_outcome *outcome)
                      outcome) != 0) {
         return -1;
     }
+    take_places(cell);
     set_round(cell, fastest);
     count_sittings(cell, pqh_clock() - start);
     /* What the candidate says, within reason. */
@@ -543,7 +556,11 @@ int pqh_cell_next_sitting(struct pqh_cell *cell, struct pqh_outcome *outcome)
     if (pqh_cell_load(cell, outcome) != 0) {
         return -1;
     }
-    return prepare_once(cell, PQH_CANDIDATE, &fastest, outcome);
+    if (prepare_once(cell, PQH_CANDIDATE, &fastest, outcome) != 0) {
+        return -1;
+    }
+    take_places(cell);
+    return 0;
 }
 
 double pqh_cell_median(struct pqh_series *series)

@@ -17,6 +17,7 @@
 #include "arm.h"
 #include "fixture.h"
 #include "inputs.h"
+#include "processors.h"
 #include "report.h"
 
 enum { PQH_CANDIDATE, PQH_BASELINE, PQH_NULL, PQH_MAX_ARMS };
@@ -64,6 +65,7 @@ struct pqh_cell {
     struct pqh_arm sittings[PQH_MAX_SITTINGS][PQH_MAX_ARMS];
     struct pqh_arm *arms; /* of this sitting */
     int loaded;           /* they are */
+    struct pqh_processors processors; /* of this sitting */
     uint64_t random;
     uint64_t call_limit, long_limit; /* nanoseconds */
     size_t group;                    /* queries of one request */

@@ -21,6 +21,9 @@
 #define SURE_SITTINGS 3
 #define SURE_MARGIN   0.05
 
+/* Where sittings take longer than they should, so many are enough. */
+#define ENOUGH_SITTINGS 6
+
 /* ------------------------------------------------------------------------ */
 /* What to ask                                                              */
 /* ------------------------------------------------------------------------ */
@@ -349,9 +352,13 @@ static int run_round(struct pqh_cell *cell, const struct pqh_task *tasks,
 {
     double ratios[PQH_CELL_ROUND], nulls[PQH_CELL_ROUND];
     size_t warm_up = cell->warm_up, exact = cell->exact;
+    int failed;
 
-    if (ask_arms(cell, tasks, count, outcome) != 0 ||
-        time_stream(cell, outcome) != 0) {
+    pqh_processors_enter(&cell->processors);
+    failed = ask_arms(cell, tasks, count, outcome) != 0 ||
+             time_stream(cell, outcome) != 0;
+    pqh_processors_leave(&cell->processors);
+    if (failed) {
         return -1;
     }
     pqh_cell_expect(cell, cell->queries + warm_up * cell->fixture->dim, count);
@@ -435,10 +442,19 @@ static size_t known_queries(const struct pqh_cell *cell)
     return cell->fixture->truth != NULL ? cell->fixture->num_queries : 0;
 }
 
+/* Whether half as much time again is over, and enough is known. */
+static int is_late(const struct pqh_cell *cell, uint64_t start, size_t first)
+{
+    return cell->sat_speed.count >= ENOUGH_SITTINGS &&
+           cell->claimed.count >= first &&
+           pqh_clock() - start > cell->plan.measure_ns / 2 * 3;
+}
+
 int pqh_cell_measure(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
     size_t first = pqh_cell_count_first_tasks(cell), most = first + PQH_CELL_MORE;
     double *scratch = calloc(most + PQH_CELL_ROUND, sizeof *scratch);
+    uint64_t start = pqh_clock();
     int failed = 0;
 
     if (scratch == NULL) {
@@ -456,7 +472,8 @@ int pqh_cell_measure(struct pqh_cell *cell, struct pqh_outcome *outcome)
         push(&cell->sat_null, median_from(&cell->null, rounds, scratch));
         cell->stopped_early =
             cell->known >= known_queries(cell) && surely_slower(cell, scratch);
-        if (cell->stopped_early || cell->sitting + 1 == cell->num_sittings) {
+        if (cell->stopped_early || cell->sitting + 1 == cell->num_sittings ||
+            is_late(cell, start, first)) {
             break;
         }
         failed = pqh_cell_next_sitting(cell, outcome);
