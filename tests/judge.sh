@@ -237,6 +237,7 @@ lazy-first     |4|integrity  |preparation is left to the queries
 lazy-third     |4|integrity  |preparation is left   |--scan batch
 brief-threads  |4|integrity  |threads that were gone!system call that the
 slow-clock     |4|integrity  |the clock lies        |--source photos
+foresees       |4|integrity  |before its time begins
 slow-clock     |4|integrity  |the clock lies        |--source photos --scan batch
 fast-if-known  |4|integrity  |times as fast         |--source photos
 fast-if-known  |4|integrity  |times as fast         |--source photos --scan batch

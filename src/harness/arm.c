@@ -487,8 +487,8 @@ static int check_conduct(struct pqh_arm *arm, struct pqh_outcome *outcome)
 }
 
 /* Each query's share of what a request came to. */
-static void share_out(const struct pqh_arm *arm, uint64_t observed_ns,
-                      struct pqh_reply *replies)
+static void share_out(const struct pqh_arm *arm, uint64_t placing_ns,
+                      uint64_t observed_ns, struct pqh_reply *replies)
 {
     const struct pqh_slot *slot = arm->setup.slot;
     size_t group = pqh_way_group(arm->setup.way);
@@ -500,6 +500,7 @@ static void share_out(const struct pqh_arm *arm, uint64_t observed_ns,
     stats.bytes_read /= group;
     for (size_t q = 0; q < group; q++) {
         uint64_t count = slot->counts[q];
+        replies[q].placing_ns = placing_ns / group;
         replies[q].observed_ns = observed_ns / group;
         replies[q].table_ns = slot->table_ns / group;
         replies[q].probe_ns = slot->probe_ns / group;
@@ -510,17 +511,19 @@ static void share_out(const struct pqh_arm *arm, uint64_t observed_ns,
     }
 }
 
-/* One request.  What the child does before it is not timed; see candidate.h. */
+/* One request.  What the child does before it is not a part of its time, but
+ * watched: a library that patches the child can be called there, too. */
 static int ask(struct pqh_arm *arm, const float *queries, size_t dim,
                uint64_t limit, uint32_t place, struct pqh_reply *replies,
                struct pqh_outcome *outcome)
 {
     struct pqh_slot *slot = arm->setup.slot;
-    uint64_t start;
+    uint64_t offered, start;
 
     memcpy(slot->queries, queries,
            pqh_way_group(arm->setup.way) * dim * sizeof *queries);
     slot->place = place;
+    offered = pqh_clock();
     atomic_store_explicit(&slot->offer, ++arm->asked, memory_order_release);
     if (await(arm, &slot->taken, arm->asked, 1, limit, "taking a query",
               outcome) != 0) {
@@ -532,7 +535,7 @@ static int ask(struct pqh_arm *arm, const float *queries, size_t dim,
               outcome) != 0) {
         return -1;
     }
-    share_out(arm, pqh_clock() - start, replies);
+    share_out(arm, start - offered, pqh_clock() - start, replies);
     return 0;
 }
 

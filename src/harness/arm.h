@@ -30,6 +30,7 @@ struct pqh_arm {
 struct pqh_reply {
     uint64_t
         observed_ns; /* between question and answer, by the judge's clock */
+    uint64_t placing_ns;         /* before it, from the offer on */
     uint64_t table_ns, probe_ns; /* by the child's */
     int shared;                  /* the processor, with the judge */
     size_t count;                /* of results, at most k */

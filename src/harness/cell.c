@@ -242,7 +242,8 @@ static int allocate_series(struct pqh_cell *cell, struct pqh_outcome *outcome)
         }
     }
     for (size_t a = 0; a < cell->num_arms; a++) {
-        if (need_series(&cell->excess[a][0], most, outcome) != 0 ||
+        if (need_series(&cell->placing[a], most, outcome) != 0 ||
+            need_series(&cell->excess[a][0], most, outcome) != 0 ||
             need_series(&cell->excess[a][1], most, outcome) != 0) {
             return -1;
         }
@@ -302,6 +303,7 @@ void pqh_cell_free(struct pqh_cell *cell)
         free(all[i]->values);
     }
     for (size_t a = 0; a < cell->num_arms; a++) {
+        free(cell->placing[a].values);
         free(cell->excess[a][0].values);
         free(cell->excess[a][1].values);
         free_replies(cell->replies[a]);

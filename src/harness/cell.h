@@ -98,6 +98,7 @@ struct pqh_cell {
     uint64_t stream_bytes;
     size_t exact;
     struct pqh_series observed[PQH_MAX_ARMS], claimed;
+    struct pqh_series placing[PQH_MAX_ARMS];
     struct pqh_series excess[PQH_MAX_ARMS][2]; /* own processor, shared */
     struct pqh_series speed, null, stream;     /* one a round */
     struct pqh_series sat_speed, sat_null;     /* one a sitting */
@@ -164,6 +165,10 @@ int pqh_cell_measure(struct pqh_cell *cell, struct pqh_outcome *outcome);
 /* At the end of a sitting; at the end of all. */
 int pqh_cell_check_sitting(struct pqh_cell *cell, struct pqh_outcome *outcome);
 int pqh_cell_check(struct pqh_cell *cell, struct pqh_outcome *outcome);
+
+/* Nanoseconds by which the candidate takes longer than the baselines before its
+ * time begins. */
+double pqh_cell_hidden(struct pqh_cell *cell);
 
 /* Recall against the floor and against the reference. */
 int pqh_cell_check_recall(struct pqh_cell *cell, double floor,

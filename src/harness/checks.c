@@ -113,6 +113,32 @@ static int check_clock(struct pqh_cell *cell, struct pqh_outcome *outcome)
     return 0;
 }
 
+double pqh_cell_hidden(struct pqh_cell *cell)
+{
+    double usual = pqh_cell_median(&cell->placing[PQH_BASELINE]);
+
+    if (cell->num_arms > PQH_NULL) {
+        usual = fmax(usual, pqh_cell_median(&cell->placing[PQH_NULL]));
+    }
+    return pqh_cell_median(&cell->placing[PQH_CANDIDATE]) - usual;
+}
+
+/* Placing a query is the child's own work, and takes every arm as long. */
+static int check_placing(struct pqh_cell *cell, struct pqh_outcome *outcome)
+{
+    double usual = pqh_cell_median(&cell->placing[PQH_BASELINE]);
+    double query = pqh_cell_median(&cell->observed[PQH_BASELINE]);
+    double hidden = pqh_cell_hidden(cell);
+
+    if (hidden > usual + 0.05 * query) {
+        return pqh_end(outcome, PQH_EXIT_INTEGRITY, "integrity",
+                       "%.1f us a query pass before its time begins, %.1f us "
+                       "more than with the baseline: work is done there",
+                       (hidden + usual) / 1e3, hidden / 1e3);
+    }
+    return 0;
+}
+
 static struct pqh_interval interval_of(struct pqh_series *series)
 {
     pqh_sort(series->values, series->count);
@@ -191,6 +217,7 @@ static int check_floor(struct pqh_cell *cell, struct pqh_outcome *outcome)
 int pqh_cell_check(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
     if (check_helpers(cell, outcome) != 0 || check_clock(cell, outcome) != 0 ||
+        check_placing(cell, outcome) != 0 ||
         check_deferral(cell, outcome) != 0 ||
         check_memorized(cell, outcome) != 0) {
         return -1;

@@ -273,11 +273,23 @@ static int run_guards(struct pqh_judge *judge, struct pqh_outcome *outcome)
     return lost;
 }
 
-static enum pqh_verdict verdict_of(const struct pqh_judge *judge,
-                                   const struct pqh_cell *cell)
+/* Whether what it takes longer before its time begins could be the effect. */
+static int hides_effect(const struct pqh_judge *judge, struct pqh_cell *cell)
 {
-    return pqh_judge_speed(pqh_cell_speed(cell), pqh_cell_null(cell),
-                           judge->settings.min_effect);
+    return pqh_cell_hidden(cell) >
+           judge->settings.min_effect *
+               pqh_cell_median(&cell->observed[PQH_BASELINE]);
+}
+
+static enum pqh_verdict verdict_of(const struct pqh_judge *judge,
+                                   struct pqh_cell *cell)
+{
+    enum pqh_verdict verdict =
+        pqh_judge_speed(pqh_cell_speed(cell), pqh_cell_null(cell),
+                        judge->settings.min_effect);
+
+    return verdict == PQH_FASTER && hides_effect(judge, cell) ? PQH_UNRESOLVED
+                                                              : verdict;
 }
 
 /* 1 if the second run agrees. */
@@ -366,7 +378,11 @@ static int compare(struct pqh_judge *judge, struct pqh_outcome *outcome)
         return conclude(judge, "slower", outcome);
     }
     if (verdict == PQH_UNRESOLVED) {
-        return leave_open(judge, "the noise is above the effect asked for",
+        return leave_open(judge,
+                          hides_effect(judge, &judge->primary)
+                              ? "it takes longer before its time begins, by "
+                                "more than the effect asked for"
+                              : "the noise is above the effect asked for",
                           outcome);
     }
     lost = run_guards(judge, outcome);

@@ -222,6 +222,7 @@ static double enter_timings(struct pqh_cell *cell, const struct pqh_task *task,
         const struct pqh_reply *timed = &cell->replies[a][i];
         double ns = fmax((double)timed->observed_ns, 1.0);
         push(&cell->observed[a], ns);
+        push(&cell->placing[a], (double)timed->placing_ns);
         push(&cell->excess[a][timed->shared], ns - claimed_ns(timed));
         logs[a] = log(ns);
     }
