@@ -77,8 +77,8 @@ struct pqh_slot {
     /* The judge writes. */
     _Alignas(64) _Atomic uint32_t request;
     _Atomic uint32_t offer; /* the queries of a request to come */
-    uint32_t patience; /* of either side, in spins */
-    uint32_t place;    /* random; where the child puts queries and results */
+    uint32_t patience;      /* of either side, in spins */
+    uint32_t place; /* random; where the child puts queries and results */
 
     /* The child writes; a line of its own, so that spinning on one does not
      * slow writing the other. */
@@ -87,8 +87,8 @@ struct pqh_slot {
     _Atomic uint32_t done;  /* commands completed */
     _Atomic uint32_t failure;
     uint32_t offences;
-    uint32_t missing;       /* of the sandbox */
-    int32_t forbidden_call; /* the call's number */
+    uint32_t missing;               /* of the sandbox */
+    int32_t forbidden_call;         /* the call's number */
     uint64_t counts[PQH_MAX_GROUP]; /* of results */
     uint64_t table_ns, probe_ns;
     pqk_search_stats stats; /* kernel is not looked at */

@@ -46,7 +46,7 @@ static int start_sitting(struct pqh_cell *cell, struct pqh_candidate setup,
                                         "second baseline"};
 
     /* The candidate first: it then inherits nothing of the others. */
-    for (size_t a = 0; a < cell->num_arms; a++) {
+    for (size_t a = 0; a < cell->num_arms && a < PQH_MAX_ARMS; a++) {
         if (a == PQH_BASELINE) {
             setup.library = cell->plan.against;
             setup.built_in = cell->plan.against == NULL;
@@ -158,8 +158,9 @@ void pqh_cell_make_query(struct pqh_cell *cell, size_t from, float *query)
 
 void pqh_cell_make_any_query(struct pqh_cell *cell, float *query)
 {
-    pqh_cell_make_query(cell, pqh_random_below(&cell->random, cell->fixture->num_queries),
-               query);
+    pqh_cell_make_query(
+        cell, pqh_random_below(&cell->random, cell->fixture->num_queries),
+        query);
 }
 
 /* As many queries, or a few more, that whole requests come out. */
@@ -171,7 +172,8 @@ size_t pqh_cell_whole_requests(const struct pqh_cell *cell, size_t queries)
 /* Without a truth, the fixture's queries are only there to be changed. */
 size_t pqh_cell_count_first_tasks(const struct pqh_cell *cell)
 {
-    size_t queries = cell->fixture->truth != NULL ? cell->fixture->num_queries : 0;
+    size_t queries =
+        cell->fixture->truth != NULL ? cell->fixture->num_queries : 0;
     size_t count = queries + queries / 4;
 
     return pqh_cell_whole_requests(
@@ -231,9 +233,9 @@ static int allocate_series(struct pqh_cell *cell, struct pqh_outcome *outcome)
     size_t most =
         pqh_cell_count_first_tasks(cell) + PQH_CELL_MORE + cell->round_size;
     struct pqh_series *const all[] = {
-        &cell->claimed,    &cell->speed,       &cell->null,
-        &cell->stream,     &cell->speed_known, &cell->speed_new,
-        &cell->sat_speed,  &cell->sat_null,    &cell->observed[0],
+        &cell->claimed,     &cell->speed,       &cell->null,
+        &cell->stream,      &cell->speed_known, &cell->speed_new,
+        &cell->sat_speed,   &cell->sat_null,    &cell->observed[0],
         &cell->observed[1], &cell->observed[2]};
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
@@ -269,10 +271,10 @@ static int allocate(struct pqh_cell *cell, struct pqh_outcome *outcome)
             pqh_cell_whole_requests(cell, fixture->num_queries);
     cell->tasks = need(outcome, tasks, sizeof *cell->tasks);
     cell->queries = need(outcome, turn * dim, sizeof(float));
-    cell->entries = need(
-        outcome,
-        PQH_CELL_HELPERS * fixture->codebook.num_sub_vectors * PQK_TABLE_STRIDE,
-        sizeof(float));
+    cell->entries = need(outcome,
+                         PQH_CELL_HELPERS * fixture->codebook.num_sub_vectors *
+                             PQK_TABLE_STRIDE,
+                         sizeof(float));
     cell->expected = need_replies(outcome, round, k);
     cell->marks = need(outcome, fixture->num_base, sizeof *cell->marks);
     cell->replay_queries = need(outcome, REPLAYS * dim, sizeof(float));
@@ -294,9 +296,9 @@ static int allocate(struct pqh_cell *cell, struct pqh_outcome *outcome)
 void pqh_cell_free(struct pqh_cell *cell)
 {
     struct pqh_series *const all[] = {
-        &cell->claimed,    &cell->speed,       &cell->null,
-        &cell->stream,     &cell->speed_known, &cell->speed_new,
-        &cell->sat_speed,  &cell->sat_null,    &cell->observed[0],
+        &cell->claimed,     &cell->speed,       &cell->null,
+        &cell->stream,      &cell->speed_known, &cell->speed_new,
+        &cell->sat_speed,   &cell->sat_null,    &cell->observed[0],
         &cell->observed[1], &cell->observed[2]};
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
@@ -354,9 +356,9 @@ static int ask_first(struct pqh_cell *cell, size_t a, double *least,
         return -1;
     }
     for (size_t j = 0; j < FIRST_REQUESTS; j++) {
-        least[j] =
-            fmin(least[j], (double)cell->replies[a][j * cell->group].observed_ns *
-                               (double)cell->group);
+        least[j] = fmin(least[j],
+                        (double)cell->replies[a][j * cell->group].observed_ns *
+                            (double)cell->group);
     }
     return 0;
 }

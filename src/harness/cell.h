@@ -63,8 +63,8 @@ struct pqh_cell {
     int inputs;
     size_t num_arms, num_sittings, sitting;
     struct pqh_arm sittings[PQH_MAX_SITTINGS][PQH_MAX_ARMS];
-    struct pqh_arm *arms; /* of this sitting */
-    int loaded;           /* they are */
+    struct pqh_arm *arms;             /* of this sitting */
+    int loaded;                       /* they are */
     struct pqh_processors processors; /* of this sitting */
     uint64_t random;
     uint64_t call_limit, long_limit; /* nanoseconds */

@@ -35,8 +35,8 @@ int pqh_cell_check_sitting(struct pqh_cell *cell, struct pqh_outcome *outcome)
         }
         memcpy(cell->queries + others * dim, cell->replay_queries + i * dim,
                dim * sizeof(float));
-        if (pqh_arm_turn(&cell->arms[PQH_CANDIDATE], cell->queries, dim,
-                         count, cell->call_limit, &cell->random, replies,
+        if (pqh_arm_turn(&cell->arms[PQH_CANDIDATE], cell->queries, dim, count,
+                         cell->call_limit, &cell->random, replies,
                          outcome) != 0) {
             return -1;
         }
@@ -58,7 +58,8 @@ static int check_deferral(struct pqh_cell *cell, struct pqh_outcome *outcome)
     double first = cell->first_ns;
 
     warm *= (double)cell->group;
-    if (cell->plan.creations > 1 && first > 8.0 * warm + 2e5 && first - warm > 0.25 * cell->prepare_ns) {
+    if (cell->plan.creations > 1 && first > 8.0 * warm + 2e5 &&
+        first - warm > 0.25 * cell->prepare_ns) {
         return pqh_end(
             outcome, PQH_EXIT_INTEGRITY, "integrity",
             "a request right after preparing takes at least %.3f "
@@ -236,8 +237,7 @@ int pqh_cell_check_recall(struct pqh_cell *cell, double floor,
         size_t hits = cell->hits[j];
         size_t wanted = cell->reference_hits[j];
 
-        if (j == 0 &&
-            (double)hits < floor * (double)all - 1e-6) {
+        if (j == 0 && (double)hits < floor * (double)all - 1e-6) {
             return pqh_end(outcome, PQH_EXIT_RECALL, "recall",
                            "%zu hits of %zu are below the floor of %g; the "
                            "reference has %zu",

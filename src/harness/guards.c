@@ -15,9 +15,9 @@
 
 /* The working set of `large`: so much of the last-level cache, whose size some
  * systems do not tell and some overstate. */
-#define CACHES       1.5
-#define USUAL_CACHE  ((size_t)32 << 20)
-#define MOST_BYTES   ((size_t)64 << 20)
+#define CACHES      1.5
+#define USUAL_CACHE ((size_t)32 << 20)
+#define MOST_BYTES  ((size_t)64 << 20)
 
 /* Preparing an arm's index may take so long. */
 #define PREPARE_NS 2e9
@@ -91,8 +91,7 @@ static int make_partition(const struct pqh_fixture *primary, uint64_t seed,
     size_t first = pqh_random_below(&seed, most - rows + 1);
 
     fixture->num_base = rows;
-    fixture->codes =
-        primary->codes + first * primary->codebook.num_sub_vectors;
+    fixture->codes = primary->codes + first * primary->codebook.num_sub_vectors;
     return 0;
 }
 
@@ -112,11 +111,9 @@ static int make_large(const struct pqh_fixture *primary, double ns_per_code,
     for (size_t i = 0; i < fixture->num_base; i++) {
         uint8_t *code = fixture->codes + i * width;
         const uint8_t *one =
-            primary->codes +
-            pqh_random_below(&seed, primary->num_base) * width;
+            primary->codes + pqh_random_below(&seed, primary->num_base) * width;
         const uint8_t *other =
-            primary->codes +
-            pqh_random_below(&seed, primary->num_base) * width;
+            primary->codes + pqh_random_below(&seed, primary->num_base) * width;
         size_t cut = pqh_random_below(&seed, width);
         memcpy(code, one, cut);
         memcpy(code + cut, other + cut, width - cut);
@@ -186,8 +183,8 @@ int pqh_guard_make(enum pqh_guard guard, const struct pqh_fixture *primary,
 void pqh_guard_free(const struct pqh_fixture *primary,
                     struct pqh_fixture *fixture)
 {
-    const uint8_t *end = primary->codes + primary->num_base *
-                                              primary->codebook.num_sub_vectors;
+    const uint8_t *end =
+        primary->codes + primary->num_base * primary->codebook.num_sub_vectors;
 
     if (fixture->codes < primary->codes || fixture->codes >= end) {
         free(fixture->codes);

@@ -21,7 +21,7 @@
 /* So many times as slow as the baseline is too slow, whatever else it wins. */
 #define GROSS 1.3
 
-#define SPEED_NS  SECOND
+#define SPEED_NS   SECOND
 #define SPEED_ROWS 60000
 
 enum values { NORMAL, CLUSTERED, TIES, SPREAD };
@@ -105,15 +105,15 @@ static int make_data(const struct shape *shape, uint64_t seed,
     fixture->dim = dim;
     fixture->num_queries = QUERIES;
     fixture->num_base =
-        shape->least +
-        pqh_random_below(&seed, shape->most - shape->least + 1);
+        shape->least + pqh_random_below(&seed, shape->most - shape->least + 1);
     fixture->codes = malloc(fixture->num_base * shape->num_sub_vectors);
     fixture->queries = malloc(QUERIES * dim * sizeof(float));
     fixture->centroids = malloc(num_centroids * sizeof(float));
     if (fixture->codes == NULL || fixture->queries == NULL ||
         fixture->centroids == NULL) {
         free_data(fixture);
-        return pqh_end(outcome, PQH_EXIT_ERROR, "error", "out of memory");
+        pqh_end(outcome, PQH_EXIT_ERROR, "error", "out of memory");
+        return -1;
     }
     fixture->codebook =
         (pqk_codebook){shape->num_sub_vectors, shape->num_centroids,
@@ -149,9 +149,8 @@ static int compare(const struct pqh_fixture *fixture, size_t k,
         size_t count;
         pqh_reference_table(fixture->queries + i * fixture->dim,
                             &fixture->codebook, answers->entries);
-        count =
-            pqh_reference_probe(answers->entries, width, fixture->codes,
-                                fixture->num_base, k, answers->expected);
+        count = pqh_reference_probe(answers->entries, width, fixture->codes,
+                                    fixture->num_base, k, answers->expected);
         if (reply->count != count ||
             memcmp(reply->results, answers->expected,
                    count * sizeof *answers->expected) != 0) {
@@ -203,9 +202,9 @@ static int is_exact(struct pqh_holdout *holdout, size_t i,
         for (size_t q = 0; q < QUERIES; q++) {
             answers.replies[q].results = answers.results + q * k;
         }
-        exact = ask_all(&holdout->arms[i], fixture, random, &answers, &own) ==
-                    0 &&
-                compare(fixture, k, &answers);
+        exact =
+            ask_all(&holdout->arms[i], fixture, random, &answers, &own) == 0 &&
+            compare(fixture, k, &answers);
     }
     free(answers.results);
     free(answers.expected);

@@ -37,18 +37,18 @@ static struct pqh_plan primary_plan(const struct pqh_settings *settings)
 {
     int compares = settings->against != NULL;
 
-    return (struct pqh_plan){
-        .library = settings->library,
-        .against = settings->against,
-        .kernel = settings->kernel,
-        .way = settings->way,
-        .k = settings->k,
-        .num_sittings = compares ? PQH_MAX_SITTINGS : 1,
-        .least = MIN_TIMINGS,
-        .measure_ns = compares ? COMPARE_NS : MEASURE_NS,
-        .min_round = MIN_ROUND,
-        .creations = CREATIONS,
-        .stop_effect = compares ? settings->min_effect : 0.0};
+    return (struct pqh_plan){.library = settings->library,
+                             .against = settings->against,
+                             .kernel = settings->kernel,
+                             .way = settings->way,
+                             .k = settings->k,
+                             .num_sittings = compares ? PQH_MAX_SITTINGS : 1,
+                             .least = MIN_TIMINGS,
+                             .measure_ns = compares ? COMPARE_NS : MEASURE_NS,
+                             .min_round = MIN_ROUND,
+                             .creations = CREATIONS,
+                             .stop_effect =
+                                 compares ? settings->min_effect : 0.0};
 }
 
 static struct pqh_plan guard_plan(const struct pqh_settings *settings,

@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 struct pqh_processors {
-    cpu_set_t all; /* that the judge may use */
+    cpu_set_t all;    /* that the judge may use */
     int judge, child; /* -1: there are not two */
 };
 

@@ -29,8 +29,8 @@
 /* ------------------------------------------------------------------------ */
 
 /* Puts runs of `length` tasks into any order. */
-static void shuffle(struct pqh_cell *cell, struct pqh_task *tasks,
-                    size_t count, size_t length)
+static void shuffle(struct pqh_cell *cell, struct pqh_task *tasks, size_t count,
+                    size_t length)
 {
     for (size_t i = count / length; i > 1; i--) {
         size_t j = pqh_random_below(&cell->random, i);
@@ -82,16 +82,15 @@ static void expect_range(void *context, size_t part, size_t begin, size_t end)
     struct pqh_cell *cell = task->cell;
     const struct pqh_fixture *fixture = cell->fixture;
     size_t num_sub_vectors = fixture->codebook.num_sub_vectors;
-    float *entries =
-        cell->entries + part * num_sub_vectors * PQK_TABLE_STRIDE;
+    float *entries = cell->entries + part * num_sub_vectors * PQK_TABLE_STRIDE;
 
     for (size_t i = begin; i < end; i++) {
         struct pqh_reply *expected = &cell->expected[i];
         pqh_reference_table(task->queries + i * fixture->dim,
                             &fixture->codebook, entries);
-        expected->count = pqh_reference_probe(
-            entries, num_sub_vectors, fixture->codes, fixture->num_base,
-            cell->plan.k, expected->results);
+        expected->count = pqh_reference_probe(entries, num_sub_vectors,
+                                              fixture->codes, fixture->num_base,
+                                              cell->plan.k, expected->results);
     }
 }
 
@@ -100,7 +99,8 @@ void pqh_cell_expect(struct pqh_cell *cell, const float *queries, size_t count)
     struct expecting task = {cell, queries};
     size_t threads = pqh_threads();
 
-    pqh_parallel_for(count, threads < PQH_CELL_HELPERS ? threads : PQH_CELL_HELPERS,
+    pqh_parallel_for(count,
+                     threads < PQH_CELL_HELPERS ? threads : PQH_CELL_HELPERS,
                      expect_range, &task);
 }
 
@@ -178,9 +178,8 @@ static void check_answer(struct pqh_cell *cell, const struct pqh_task *task,
     for (size_t j = 0; j < 2; j++) {
         cell->hits[j] += count_true(cell, task->query, reply->results,
                                     reply->count, limits[j]);
-        cell->reference_hits[j] +=
-            count_true(cell, task->query, expected->results, expected->count,
-                       limits[j]);
+        cell->reference_hits[j] += count_true(
+            cell, task->query, expected->results, expected->count, limits[j]);
     }
 }
 
@@ -320,8 +319,8 @@ static int ask_arms(struct pqh_cell *cell, const struct pqh_task *tasks,
         size_t a = order[j];
         order[j] = order[i - 1];
         if (pqh_arm_turn(&cell->arms[a], cell->queries, fixture->dim,
-                         cell->warm_up + count, cell->call_limit,
-                         &cell->random, cell->replies[a], outcome) != 0) {
+                         cell->warm_up + count, cell->call_limit, &cell->random,
+                         cell->replies[a], outcome) != 0) {
             return -1;
         }
     }
@@ -399,8 +398,7 @@ static int run_sitting(struct pqh_cell *cell, size_t first, size_t most,
         }
         count = cell->num_tasks - cell->next_task;
         count = count < cell->round_size ? count : cell->round_size;
-        failed =
-            run_round(cell, cell->tasks + cell->next_task, count, outcome);
+        failed = run_round(cell, cell->tasks + cell->next_task, count, outcome);
         cell->next_task += count;
         begun = 1;
         pqh_progress_add(count);
@@ -432,8 +430,7 @@ static int surely_slower(const struct pqh_cell *cell, double *scratch)
     sittings = pqh_shift_interval(scratch, count, SURE_OUTSIDE);
     memcpy(scratch, cell->speed.values, cell->speed.count * sizeof *scratch);
     pqh_sort(scratch, cell->speed.count);
-    rounds =
-        pqh_median_interval_at(scratch, cell->speed.count, SURE_OUTSIDE);
+    rounds = pqh_median_interval_at(scratch, cell->speed.count, SURE_OUTSIDE);
     return sittings.high < -least || rounds.high < -least - SURE_MARGIN;
 }
 
@@ -453,7 +450,8 @@ static int is_late(const struct pqh_cell *cell, uint64_t start, size_t first)
 
 int pqh_cell_measure(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
-    size_t first = pqh_cell_count_first_tasks(cell), most = first + PQH_CELL_MORE;
+    size_t first = pqh_cell_count_first_tasks(cell),
+           most = first + PQH_CELL_MORE;
     double *scratch = calloc(most + PQH_CELL_ROUND, sizeof *scratch);
     uint64_t start = pqh_clock();
     int failed = 0;

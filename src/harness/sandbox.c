@@ -82,8 +82,8 @@ void pqh_sandbox_describe(uint32_t missing, char *text, size_t size)
         {PQH_NO_MEMORY_LIMIT, "no memory limit"},
         {PQH_NO_PROCESS_LIMIT, "no process limit"},
     };
-    size_t used = (size_t)snprintf(text, size, "%s",
-                                   missing == 0 ? "full" : "partial: ");
+    size_t used =
+        (size_t)snprintf(text, size, "%s", missing == 0 ? "full" : "partial: ");
     const char *between = "";
 
     for (size_t i = 0; i < sizeof names / sizeof names[0] && used < size; i++) {

@@ -140,7 +140,7 @@ static size_t trimmed_sums(size_t count, double each)
 struct pqh_interval pqh_shift_interval(const double *sorted, size_t count,
                                        double outside)
 {
-    double means[PQH_MAX_SHIFT * (PQH_MAX_SHIFT + 1) / 2];
+    double means[PQH_MAX_SHIFT * (PQH_MAX_SHIFT + 1) / 2] = {0.0};
     struct pqh_interval interval = {0.0, -INFINITY, INFINITY};
     size_t used = 0, trimmed;
 
