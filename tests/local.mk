@@ -166,6 +166,7 @@ tests_fuzz_fuzz_probe_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 # that they do not end alone.
 PQK_SHELL_TESTS = \
 	tests/judge.sh \
+	tests/calibrated.sh \
 	tests/nehalem.sh \
 	tests/installed.sh \
 	tests/exported-symbols.sh \
@@ -182,20 +183,37 @@ PQK_CHEAT_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 	-rpath /nowhere
 check_LTLIBRARIES += \
 	tests/cheats/cheats.la \
-	tests/cheats/empty.la
-tests_cheats_cheats_la_SOURCES = tests/cheats/cheats.c tests/cheats/honest.h
+	tests/cheats/empty.la \
+	tests/cheats/slowed.la
+tests_cheats_cheats_la_SOURCES = \
+	tests/cheats/broken.c \
+	tests/cheats/cheats.c \
+	tests/cheats/cheats.h \
+	tests/cheats/dying.c \
+	tests/cheats/elsewhere.c \
+	tests/cheats/honest.c \
+	tests/cheats/honest.h \
+	tests/cheats/reaching.c \
+	tests/cheats/remembering.c \
+	tests/cheats/spin.h
 # One cheat looks for a volatile pointer in memory.
-tests_cheats_cheats_la_CFLAGS = $(AM_CFLAGS) -Wno-cast-qual $(PQK_PTHREAD)
+tests_cheats_cheats_la_CFLAGS = $(AM_CFLAGS) $(PQK_LIB_CFLAGS) \
+	-Wno-cast-qual $(PQK_PTHREAD)
 tests_cheats_cheats_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS)
-tests_cheats_cheats_la_LIBADD = $(PQK_LIBM)
+tests_cheats_cheats_la_LIBADD = $(PQK_LIBDL) $(PQK_LIBM)
 tests_cheats_empty_la_SOURCES = tests/cheats/empty.c
 tests_cheats_empty_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 tests_cheats_empty_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS)
 tests_cheats_empty_la_LIBADD = $(PQK_LIBM)
+tests_cheats_slowed_la_SOURCES = tests/cheats/slowed.c tests/cheats/spin.h
+tests_cheats_slowed_la_CFLAGS = $(AM_CFLAGS) $(PQK_LIB_CFLAGS)
+tests_cheats_slowed_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS) \
+	-Wl,-rpath,$(abs_top_builddir)/.libs
+tests_cheats_slowed_la_LIBADD = libpqkern.la $(PQK_LIBDL)
 endif
 
 TESTS = $(PQK_SHELL_TESTS) $(check_PROGRAMS)
-EXTRA_DIST += $(PQK_SHELL_TESTS) tests/no-emulator
+EXTRA_DIST += $(PQK_SHELL_TESTS) tests/check_statistics.py tests/no-emulator
 
 clean-local:
-	-rm -rf tests/cache tests/*.tmp
+	-rm -rf tests/cache tests/*.tmp check-statistics.tmp
