@@ -32,6 +32,32 @@ AS_IF([test "x$enable_werror" = xyes],
 AC_SUBST([PQK_WARN_CFLAGS])
 ])
 
+# PQK_PREFIX_MAP
+# Debug information names files relative to the source tree, so that builds in
+# different folders give the same objects.  Sets PQK_MAP_CFLAGS.
+AC_DEFUN([PQK_PREFIX_MAP], [
+pqk_map=
+PQK_APPEND_FLAG([pqk_map], [-ffile-prefix-map=pqk_a=pqk_b])
+PQK_MAP_CFLAGS=
+AS_IF([test -n "$pqk_map"],
+    [PQK_MAP_CFLAGS="-ffile-prefix-map='\$(abs_top_builddir)'=."
+     PQK_MAP_CFLAGS="$PQK_MAP_CFLAGS -ffile-prefix-map='\$(top_srcdir)/'="])
+AC_SUBST([PQK_MAP_CFLAGS])
+])
+
+# PQK_AR_FLAGS
+# Archives without times and owners, where ar does not leave them out by itself;
+# before LT_INIT, which takes AR_FLAGS as given.
+AC_DEFUN([PQK_AR_FLAGS], [
+AC_CACHE_CHECK([whether $AR takes crD], [pqk_cv_ar_deterministic], [
+    pqk_cv_ar_deterministic=no
+    AC_COMPILE_IFELSE([AC_LANG_SOURCE([[int pqk_probe;]])],
+        [AS_IF([$AR crD conftest.a conftest.$ac_objext \
+                >&AS_MESSAGE_LOG_FD 2>&1], [pqk_cv_ar_deterministic=yes])
+         rm -f conftest.a])])
+AS_IF([test $pqk_cv_ar_deterministic = yes], [: "${AR_FLAGS=crD}"])
+])
+
 # PQK_EXACT_FLOAT
 # Every build must give the same float32 bits: no fused multiply-add, no
 # excess precision, no value-changing optimisation.  Sets PQK_FLOAT_CFLAGS.

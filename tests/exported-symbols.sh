@@ -31,6 +31,14 @@ if ! diff $work/header $work/map >$work/diff; then
     cat $work/diff
     status=1
 fi
+sed -n 's/^ \(pqk_[a-z0-9_]*\)@.*/\1/p' \
+    "$abs_top_srcdir/packaging/debian/libpqkern0.symbols" | sort >$work/debian
+if ! diff $work/map $work/debian >$work/diff; then
+    echo "FAIL: src/libpqkern.map (<) and packaging/debian/libpqkern0.symbols" \
+        "(>) differ:"
+    cat $work/diff
+    status=1
+fi
 grep -q '^PQKERN_[0-9]* {' "$abs_top_srcdir/src/libpqkern.map" || {
     echo "FAIL: src/libpqkern.map has no version node"
     status=1
@@ -48,7 +56,7 @@ if test "$PQK_STATIC" = yes; then
         status=1
     fi
 fi
-ran="header, map"
+ran="header, map, Debian's symbols"
 test "$PQK_STATIC" != yes || ran="$ran, libpqkern.a"
 
 if test "$PQK_SHARED" = yes; then

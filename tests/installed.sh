@@ -16,6 +16,14 @@ cd "$abs_top_builddir"
 work=$abs_top_builddir/tests/installed.tmp
 rm -rf "$work"
 mkdir -p "$work"
+# Libtool installs into no path with a space: go there by another name.
+case $work in
+  *[[:space:]]*)
+    alias=$(mktemp -d)
+    trap 'rm -rf "$alias"' EXIT
+    ln -s "$work" "$alias/work"
+    work=$alias/work ;;
+esac
 root=$work/root
 # The make that runs this test must not share its job server and flags.
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR || :
@@ -34,7 +42,7 @@ var() {
     sed -n "s|^$1 = ||p" Makefile | head -n 1
 }
 prefix=$(var prefix)
-file=$(find "$root" -name libpqkern.pc)
+file=$(find "$root/" -name libpqkern.pc)
 test -n "$file" || { echo "FAIL: no libpqkern.pc installed"; exit 1; }
 pkg() {
     PKG_CONFIG_LIBDIR=$(dirname "$file") PKG_CONFIG_PATH='' \
@@ -111,6 +119,6 @@ $MAKE -s uninstall DESTDIR="$root" >"$work/uninstall.log" 2>&1 ||
 left=$(find "$root" ! -type d)
 test -z "$left" || fail "uninstall left: $left"
 test -z "$(find "$root" -type d -name pqkern)" || fail "uninstall left a folder"
-test $status = 0 && rm -rf "$work"
+test $status = 0 && rm -rf "$abs_top_builddir/tests/installed.tmp"
 test $status = 0 && echo "installed, linked ($ran ), ran, uninstalled"
 exit $status

@@ -85,7 +85,9 @@ tests_check_api_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_api_SOURCES = \
 	tests/check_api.c \
 	tests/checked.h
-tests_check_api_LDFLAGS = $(AM_LDFLAGS) -no-install
+# Libtool cuts a run path at spaces, and make check-bundle moves the program.
+tests_check_api_LDFLAGS = $(AM_LDFLAGS) -no-install \
+	-Wl,-rpath,'$$ORIGIN/../.libs'
 tests_check_api_LDADD = tests/libtestlib.la libpqkern.la libharness.la $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_contract_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)

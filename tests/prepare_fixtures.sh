@@ -208,7 +208,7 @@ run 1 "holds no sift/" --tarball served/other.tar.gz
 
 case="training the codebook"
 PQKERN_SIFT_SIZE=$(wc -c <served/whole.tar.gz | tr -d ' ')
-printf '#!/bin/sh\nexec %s %s/run_experiment "$@"\n' "$EMULATOR" "$build" >tool
+printf '#!/bin/sh\nexec %s "%s/run_experiment" "$@"\n' "$EMULATOR" "$build" >tool
 chmod +x tool
 if test -x "$build/run_experiment"; then
     sh "$script" --tarball served/whole.tar.gz --tool ./tool >log 2>&1 ||
