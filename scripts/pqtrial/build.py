@@ -58,7 +58,7 @@ class Build:
                 raise Refused(f"{name} of commit {commit[:12]} failed: "
                               f"{first_errors(result.output)} "
                               f"({os.path.join(places.outputs, name)})")
-        self._make(900)
+        files.replace(self.clean, b"")
         os.makedirs(os.path.join(places.judge, "data"))
         files.copy(os.path.join(places.build, "run_experiment"),
                    places.run_experiment, 0o755)
@@ -118,7 +118,9 @@ class Build:
         """Build the candidate; returns the hash of its code and library."""
         if not os.path.exists(self.clean):
             # A compiler that was killed may have left half an object.
-            for path in self.objects():
+            for path in glob.glob(os.path.join(
+                    self.places.build, "src", "**", "libpqk_*.lo"),
+                    recursive=True):
                 files.remove(path)
         files.remove(self.clean)
         tree.lay_out(content, self.places.tree)
