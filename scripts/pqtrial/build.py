@@ -104,8 +104,7 @@ class Build:
     def programs(self):
         with open(os.path.join(self.places.build, "Makefile"),
                   encoding="utf-8") as file:
-            has_check = bool(re.search(r"^HAVE_CHECK_TRUE = *$", file.read(),
-                                       re.M))
+            has_check = re.search(r"^CHECK_LIBS = *\S", file.read(), re.M)
         names = PROGRAMS if has_check else (PLAIN,)
         return [*names, FUZZER]
 

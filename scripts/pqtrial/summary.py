@@ -85,6 +85,8 @@ def show(row, block, best, rows, said):
 
 
 def _next(row):
+    if row["trial"] == "0":
+        return 'scripts/trial "hypothesis, with the predicted effect"'
     return {
         "build": "a typing error: mend it and try again; a broken idea: another",
         "lint": "mend what lint found and try again",
