@@ -61,6 +61,8 @@ class Trial:
         self.began = time.monotonic()
         self.block = {}
         self.snapshot = None
+        self.absent = set()
+        self.known_status = "error"
         self.parent = self.tree.head()
         self.trial = int(series["trials"]) + 1
         self.row = blank_row(series, self.trial, description)
@@ -123,9 +125,15 @@ class Trial:
         except Refused as why:
             raise Ended("error", str(why)) from why
         self.row.update(object_hash=code, library_sha256=library)
-        if not self._seen_before(code):
-            Checks(self.places, self.build, self.left()).run()
-            self._measure(library)
+        if self._seen_before(code):
+            return
+        checks = Checks(self.places, self.build, self.left())
+        checks.run()
+        self._measure(library)
+        if self.row["keep"] == "keep":
+            checks.until = self.left()
+            checks.thorough()
+        self.absent = checks.absent
 
     def _check_integrity(self):
         try:
@@ -239,6 +247,9 @@ class Trial:
                 "is not logged, and the tree is as it was; make room, and the "
                 "next scripts/trial logs it and goes on") from why
         summary.show(sealed, self.block, best, self.rows, said)
+        if self.absent:
+            print("not linted with: " + " ".join(sorted(self.absent)) +
+                  " (not installed)")
         return code
 
 

@@ -91,9 +91,12 @@ def _next(row):
         "build": "a typing error: mend it and try again; a broken idea: another",
         "lint": "mend what lint found and try again",
         "integrity": "undo what it names",
+        "time_budget": "a hang, far too slow, or a busy host: scripts/trial "
+                       "doctor",
+        "error": "read the reason; .trial/logs has what was printed",
         "interrupted": "git apply the patch, and try again",
         "unresolved": "the noise is above the effect: a quieter host "
                       "(scripts/trial doctor), or a larger effect",
         "null": "the compiler made the same code of it",
     }.get(row["status"], "" if ends.EXIT_OF.get(row["status"]) == 0 else
-          "revert is done; think why")
+          "a defect: find out why before the next idea")
