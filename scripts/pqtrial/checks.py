@@ -12,6 +12,7 @@ from .ends import Ended
 FAILED = re.compile(r":(\d+):([FE]):([^:]*):([^:]*):(\d+): (.*)$")
 # Two at a time; the longest first.
 TEST_SECONDS = 60.0
+QUICK_SCALE = "0.5"
 QUICK_TOOLS = ("style", "gcc", "clang", "cppcheck")
 SLOW_TOOLS = ("clang-tidy",)
 
@@ -60,11 +61,12 @@ class Checks:
         return process.Running(command, output, min(self.until, TEST_SECONDS),
                                env, self.places.build)
 
-    def _test(self, name):
+    def _test(self, name, scale="1"):
         return self._start(name, [os.path.join("tests", name)], {
             "abs_top_builddir": self.places.build,
             "abs_top_srcdir": self.places.tree,
-            "srcdir": self.places.tree, "CK_VERBOSITY": "normal"})
+            "srcdir": self.places.tree, "CK_VERBOSITY": "normal",
+            "PQK_TEST_SCALE": scale})
 
     def _lint(self, tools):
         return self._start("lint-" + tools[-1], [
@@ -73,16 +75,26 @@ class Checks:
 
     def thorough(self):
         """What takes too long for a candidate that may lose anyway."""
-        self._finish_lint(self._lint(SLOW_TOOLS))
+        name = self.build.programs()[0]
+        test = self._test(name)
+        try:
+            lint = self._lint(SLOW_TOOLS)
+            try:
+                self._finish_test(name, test)
+                self._finish_lint(lint)
+            finally:
+                lint.end()
+        finally:
+            test.end()
 
     def run(self):
         """Raises Ended at the first that fails."""
         names = self.build.programs()
-        first = self._test(names[0])
+        first = self._test(names[0], QUICK_SCALE)
         try:
             self._finish_lint(self._lint(QUICK_TOOLS))
             for name in names[1:]:
-                self._finish_test(name, self._test(name))
+                self._finish_test(name, self._test(name, QUICK_SCALE))
             self._finish_test(names[0], first)
         finally:
             first.end()

@@ -16,6 +16,8 @@ from .journal import Journal, recover
 from .tree import Tree, code_lines
 
 LIMIT_SECONDS = 90.0
+# Kept of that for the thorough checks of a would-be keep.
+THOROUGH_SECONDS = 22.0
 
 
 def now():
@@ -62,6 +64,7 @@ class Trial:
         self.block = {}
         self.snapshot = None
         self.absent = set()
+        self.stages = []
         self.known_status = "error"
         self.parent = self.tree.head()
         self.trial = int(series["trials"]) + 1
@@ -75,6 +78,13 @@ class Trial:
 
     def left(self):
         return max(1.0, self.series["limit"] - (time.monotonic() - self.began))
+
+    def _timed(self, what, call, *arguments):
+        began = time.monotonic()
+        try:
+            return call(*arguments)
+        finally:
+            self.stages.append(f"{what} {time.monotonic() - began:.0f}")
 
     def run(self):
         """Returns the exit code."""
@@ -120,20 +130,20 @@ class Trial:
         self.row["code_lines"] = code_lines(content)
         self.journal.save(tree=snapshot)
         try:
-            code, library = self.build.make(self.tree, content,
-                                            min(self.left(), 60.0))
+            code, library = self._timed("build", self.build.make, self.tree,
+                                        content, min(self.left(), 60.0))
         except Refused as why:
             raise Ended("error", str(why)) from why
         self.row.update(object_hash=code, library_sha256=library)
         if self._seen_before(code):
             return
         checks = Checks(self.places, self.build, self.left())
-        checks.run()
-        self._measure(library)
+        self._timed("checks", checks.run)
+        self.absent = checks.absent
+        self._timed("judge", self._measure, library)
         if self.row["keep"] == "keep":
             checks.until = self.left()
-            checks.thorough()
-        self.absent = checks.absent
+            self._timed("thorough checks", checks.thorough)
 
     def _check_integrity(self):
         try:
@@ -182,7 +192,9 @@ class Trial:
         self.row.update(status="null", verdict="same",
                         reason="the same object code as the best")
         if self.simpler and self._fewer_lines():
-            Checks(self.places, self.build, self.left()).run()
+            checks = Checks(self.places, self.build, self.left())
+            checks.run()
+            checks.thorough()
             self.row.update(keep="keep", reason="the same object code from "
                             f"{self._lines_saved()} lines less")
 
@@ -190,13 +202,14 @@ class Trial:
         return int(self.series["best_lines"]) - int(self.row["code_lines"])
 
     def _measure(self, library):
-        if self.left() < 15.0:
+        left = self.left() - THOROUGH_SECONDS
+        if left < 10.0:
             raise Ended("time_budget", "building and checking left no time of "
                         f"the {self.series['limit']:.0f} s to measure in: is the "
                         "host busy?  scripts/trial doctor says")
         self.block = measure.compare(
             self.places, self.series, self.mark, self.places.library,
-            self.places.best, self.left())
+            self.places.best, left)
         block = self.block
         measure.check_measured(block, library)
         if files.sha256(self.places.library) != library:
@@ -246,7 +259,8 @@ class Trial:
                 f"{why.filename or self.places.log}: {why.strerror}: the trial "
                 "is not logged, and the tree is as it was; make room, and the "
                 "next scripts/trial logs it and goes on") from why
-        summary.show(sealed, self.block, best, self.rows, said)
+        summary.show(sealed, self.block, best, self.rows, said,
+                     ", ".join(self.stages))
         if self.absent:
             print("not linted with: " + " ".join(sorted(self.absent)) +
                   " (not installed)")

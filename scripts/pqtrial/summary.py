@@ -59,7 +59,7 @@ def _line(key, value):
         print(f"{key + ':':21} {value}")
 
 
-def show(row, block, best, rows, said):
+def show(row, block, best, rows, said, stages=""):
     """The block on standard output."""
     print("---")
     _line("trial", row["trial"])
@@ -79,7 +79,7 @@ def show(row, block, best, rows, said):
         if block.get(name):
             before = f" (best: {best[name]})" if best.get(name) else ""
             _line(name, f"{block[name]}{before}")
-    _line("seconds", row["seconds"])
+    _line("seconds", row["seconds"] + (f" ({stages})" if stages else ""))
     _line("tree", said)
     _line("next", advice(rows + [row]) or _next(row))
 
