@@ -99,20 +99,34 @@ def _draw_best(axes, points):
 def _draw_unmeasured(axes, points):
     mine = [p for p in points if p.ns <= 0]
     if mine:
-        axes.scatter([p.trial for p in mine], [0.03] * len(mine), marker="x",
+        axes.scatter([p.trial for p in mine], [0.75] * len(mine), marker="x",
                      s=30, color="#cf222e", label="not measured to the end",
-                     transform=axes.get_xaxis_transform(), zorder=4,
-                     clip_on=False)
+                     transform=axes.get_xaxis_transform(), zorder=4)
 
 
 def _label_kept(axes, points):
     for point in points:
         if point.kept and point.trial > 0 and point.ns > 0:
-            words = point.row["description"].split(": ", 1)[-1]
-            text = words if len(words) <= 34 else words[:33] + "\u2026"
-            axes.annotate(text, (point.trial, point.ns), rotation=28,
-                          fontsize=7.5, xytext=(5, 8), zorder=5,
+            words = point.row["description"]
+            text = words if len(words) <= 40 else words[:39] + "\u2026"
+            axes.annotate(text, (point.trial, point.ns), rotation=-32,
+                          fontsize=8, xytext=(2, -6), zorder=5, va="top",
+                          rotation_mode="anchor",
                           textcoords="offset points", color="#1f2328")
+
+
+def _scale(upper, lower, points, limit):
+    """The trials fill the upper part; the limit, far below, has the lower."""
+    seen = [v for p in points for v in (p.ns, p.low, p.high) if v > 0]
+    span = max(max(seen) - min(seen), 0.02 * max(seen))
+    upper.set_ylim(min(seen) - 0.6 * span, max(seen) + 0.1 * span)
+    lower.set_ylim(0.9 * limit if limit else 0, 1.15 * limit if limit else 1)
+    lower.set_yticks([round(limit)] if limit else [])
+    lower.set_xlim(-0.7, points[-1].trial + 1 + 0.16 * len(points))
+    lower.xaxis.get_major_locator().set_params(integer=True)
+    upper.spines["bottom"].set_visible(False)
+    upper.tick_params(bottom=False)
+    lower.spines["top"].set_linestyle((0, (2, 3)))
 
 
 def draw(points, folder):
@@ -122,30 +136,31 @@ def draw(points, folder):
     matplotlib.rcParams["svg.fonttype"] = "path"
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(11, 6))
-    _draw_best(axes, points)
-    _draw_points(axes, points)
-    _draw_unmeasured(axes, points)
-    _label_kept(axes, points)
+    figure, (upper, lower) = pyplot.subplots(
+        2, 1, sharex=True, figsize=(11, 6.6),
+        gridspec_kw={"height_ratios": [8, 1], "hspace": 0.04})
+    _draw_best(upper, points)
+    _draw_points(upper, points)
+    _label_kept(upper, points)
+    _draw_unmeasured(lower, points)
     limit = stream_limit(points)
     if limit > 0:
-        axes.axhline(limit, color="#0969da", linestyle="--", linewidth=1.2,
-                     label=f"reading the codes once: {limit:.0f} ns")
-    seen = [v for p in points for v in (p.ns, p.low, p.high) if v > 0]
-    seen.append(limit or seen[0])
-    axes.set_ylim(min(seen) - 0.12 * (max(seen) - min(seen)),
-                  max(seen) + 0.16 * (max(seen) - min(seen)))
-    axes.set_xlim(-0.7, points[-1].trial + 1.2)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+        lower.axhline(limit, color="#0969da", linestyle="--", linewidth=1.2,
+                      label="reading the codes once")
+    _scale(upper, lower, points, limit)
     first = points[0].row
-    axes.set_xlabel("trial")
-    axes.set_ylabel("ns per query, from paired ratios (lower is better)")
     kept = sum(p.kept for p in points) - 1
-    axes.set_title(f"{first['source']}, {first['kernel']}, {first['cpu']}: "
-                   f"{len(points) - 1} trials, {kept} kept", fontsize=11)
-    axes.grid(True, alpha=0.25)
-    axes.legend(fontsize=8, loc="best", framealpha=0.9)
-    figure.tight_layout()
+    upper.set_title(f"{first['source']}, {first['kernel']}, {first['cpu']}: "
+                    f"{len(points) - 1} trials, {kept} kept", fontsize=11)
+    upper.set_ylabel("ns per query, from paired ratios")
+    lower.set_xlabel("trial")
+    for axes in (upper, lower):
+        axes.grid(True, alpha=0.25)
+    handles = [h for axes in (upper, lower)
+               for h in zip(*axes.get_legend_handles_labels())]
+    figure.legend(*zip(*handles), fontsize=8.5, loc="lower center",
+                  ncol=len(handles), frameon=False)
+    figure.subplots_adjust(left=0.08, right=0.98, top=0.94, bottom=0.13)
     figure.savefig(os.path.join(folder, "trials.svg"),
                    metadata={"Date": None, "Creator": None})
     figure.savefig(os.path.join(folder, "trials.png"), dpi=120,
