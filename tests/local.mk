@@ -163,6 +163,7 @@ tests_fuzz_fuzz_probe_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 # that they do not end alone.
 PQK_SHELL_TESTS = \
 	tests/judge.sh \
+	tests/trial.sh \
 	tests/nehalem.sh \
 	tests/installed.sh \
 	tests/exported-symbols.sh \
@@ -192,7 +193,8 @@ tests_cheats_empty_la_LIBADD = $(PQK_LIBM)
 endif
 
 TESTS = $(PQK_SHELL_TESTS) $(check_PROGRAMS)
-EXTRA_DIST += $(PQK_SHELL_TESTS) tests/no-emulator
+EXTRA_DIST += $(PQK_SHELL_TESTS) tests/no-emulator tests/trial.py \
+	tests/trial_dies.py
 
 clean-local:
 	-rm -rf tests/cache tests/*.tmp

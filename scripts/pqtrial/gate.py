@@ -79,6 +79,7 @@ PREFIX = re.compile(r"^(?:(?:lock|rep[nz]*e?|repz|repnz|data16|addr32|notrack"
                     r"|bnd|cs|ds|es|ss|rex[.A-Z]*)\s+)+")
 TARGET = re.compile(r"^(?:j\w+|call|callq|loop\w*|xbegin)(?:,p[nt])?\s+"
                     r"([0-9a-f]+)\b")
+RELOCATION = re.compile(r"\t[0-9a-f]+: R_")
 SEGMENT = re.compile(r"%[fg]s:(?!0x28\b|0x14\b)")
 
 
@@ -143,7 +144,7 @@ def _instructions(obj, objdump):
         return
     try:
         done = subprocess.run(
-            [objdump, "-d", "-w", "--no-show-raw-insn", obj.path],
+            [objdump, "-d", "-r", "-w", "--no-show-raw-insn", obj.path],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
             env=dict(os.environ, LC_ALL="C"), universal_newlines=True,
             errors="replace")
@@ -188,8 +189,8 @@ def _listing(machine, forbidden, text):
             if SEGMENT.search(code):
                 yield f"{section}+{where}: {shown}: the thread's own memory"
             jump = TARGET.match(code)
-            # A relocated call reads as one to the byte behind it.
-            if jump and not code.startswith("call"):
+            # What the linker fills in reads as the byte behind it.
+            if jump and not RELOCATION.search(match.group(2)):
                 targets.append((int(jump.group(1), 16), where, shown))
 
 
