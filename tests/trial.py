@@ -254,7 +254,7 @@ class Outcomes(TrialTest):
 
     def test_what_fails(self):
         for text, code, status, why in (
-                ("TESTFAIL", 2, "tests", "selftest: test_tails: row 3 differs"),
+                ("TESTFAIL", 2, "tests", "test_tails: row 3 differs"),
                 ("TESTCRASH", 5, "crash", "signal 11"),
                 ("STATUS recall", 2, "recall", None),
                 ("STATUS impossible", 4, "impossible", None),
