@@ -110,25 +110,40 @@ libharness_la_SOURCES = \
 	src/harness/cache.h \
 	src/harness/candidate.c \
 	src/harness/candidate.h \
+	src/harness/cell.c \
+	src/harness/cell.h \
+	src/harness/checks.c \
 	src/harness/error.c \
 	src/harness/error.h \
 	src/harness/fixture.c \
 	src/harness/fixture.h \
 	src/harness/folder.c \
 	src/harness/folder.h \
+	src/harness/guards.c \
+	src/harness/guards.h \
+	src/harness/holdout.c \
+	src/harness/holdout.h \
+	src/harness/inputs.c \
+	src/harness/inputs.h \
 	src/harness/judge.c \
 	src/harness/judge.h \
 	src/harness/module.c \
 	src/harness/module.h \
 	src/harness/parallel.c \
 	src/harness/parallel.h \
+	src/harness/processors.c \
+	src/harness/processors.h \
 	src/harness/progress.c \
 	src/harness/progress.h \
+	src/harness/random.c \
 	src/harness/random.h \
 	src/harness/reference.c \
 	src/harness/reference.h \
 	src/harness/report.c \
 	src/harness/report.h \
+	src/harness/rounds.c \
+	src/harness/sandbox.c \
+	src/harness/sandbox.h \
 	src/harness/seeded.c \
 	src/harness/seeded.h \
 	src/harness/sha256.c \

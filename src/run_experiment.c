@@ -9,6 +9,7 @@
 
 #include "harness/fixture.h"
 #include "harness/judge.h"
+#include "harness/random.h"
 #include "harness/report.h"
 
 #include <errno.h>
@@ -222,6 +223,7 @@ static int take_option(struct options *options, int code, const char *name,
         break;
     case OPT_SEED:
         bad = parse_count(name, value, 0, UINT64_MAX, &settings->seed, outcome);
+        settings->seeded = 1;
         break;
     case OPT_JSON:
         options->json = value;
@@ -241,21 +243,6 @@ static int take_option(struct options *options, int code, const char *name,
     return bad;
 }
 
-/* Nobody can know this seed before the run. */
-static uint64_t fresh_seed(void)
-{
-    uint64_t seed = pqh_clock();
-    FILE *file = fopen("/dev/urandom", "re");
-
-    if (file != NULL) {
-        if (fread(&seed, sizeof seed, 1, file) != 1) {
-            seed = pqh_clock();
-        }
-        fclose(file);
-    }
-    return seed >> 11; /* a JSON number keeps 53 bits */
-}
-
 static int take_options(struct options *options, int argc, char **argv,
                         struct pqh_outcome *outcome)
 {
@@ -267,7 +254,6 @@ static int take_options(struct options *options, int argc, char **argv,
                                              .min_effect = 0.01,
                                              .way = pqh_way_find("single")},
                                 .time_budget = 600.0};
-    options->settings.seed = fresh_seed();
     while ((code = getopt_long(argc, argv, "", long_options, &which)) != -1) {
         const char *name = code == '?' ? "" : long_options[which].name;
         if (take_option(options, code, name, optarg, outcome) != 0) {
@@ -464,6 +450,18 @@ static int load_fixture(struct experiment *e, struct pqh_fixture *fixture,
     return 0;
 }
 
+/* Not before the children are there: they would inherit it. */
+static uint64_t draw_seed(struct experiment *e)
+{
+    const struct pqh_settings *settings = &e->options.settings;
+    uint64_t seed = settings->seeded ? settings->seed : pqh_random_seed();
+
+    pthread_mutex_lock(&e->report.lock);
+    e->report.seed = seed;
+    pthread_mutex_unlock(&e->report.lock);
+    return seed;
+}
+
 static int run(struct experiment *e, int argc, char **argv,
                struct pqh_outcome *outcome)
 {
@@ -475,7 +473,6 @@ static int run(struct experiment *e, int argc, char **argv,
     if (e->options.settings.way != NULL) {
         e->report.scan = pqh_way_name(e->options.settings.way);
     }
-    e->report.seed = e->options.settings.seed;
     snprintf(e->report.source, sizeof e->report.source, "%s",
              e->options.request.source);
     if (bad || find_libraries(e, outcome) != 0 ||
@@ -486,7 +483,7 @@ static int run(struct experiment *e, int argc, char **argv,
         load_fixture(e, &fixture, outcome) != 0) {
         return -1;
     }
-    pqh_judge_run(&e->judge, &fixture, outcome);
+    pqh_judge_run(&e->judge, draw_seed(e), &fixture, outcome);
     /* Weighs more than a gate that was missed, less than a crash. */
     if (outcome->code == PQH_EXIT_OK || outcome->code == PQH_EXIT_RECALL ||
         outcome->code == PQH_EXIT_UNRESOLVED) {

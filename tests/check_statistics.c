@@ -97,6 +97,99 @@ START_TEST(test_coverage)
 }
 END_TEST
 
+/* Critical values of Wilcoxon's signed ranks, two-sided 5 %: tables have 0 for 6,
+ * 8 for 10, 29 for 16, 52 for 20.  Of 1, 2, 3, ... the means are known. */
+START_TEST(test_shifts)
+{
+    static const struct {
+        size_t count, trimmed;
+    } known[] = {{6, 1}, {10, 9}, {16, 30}, {20, 53}};
+    double values[20], means[210];
+
+    for (size_t i = 0; i < TEST_COUNT(values); i++) {
+        values[i] = exp((double)i / 7.0);
+    }
+    for (size_t i = 0; i < TEST_COUNT(known); i++) {
+        struct pqh_interval interval =
+            pqh_shift_interval(values, known[i].count, 0.05);
+        size_t used = 0;
+        test_case("%zu values", known[i].count);
+        for (size_t a = 0; a < known[i].count; a++) {
+            for (size_t b = 0; b <= a; b++) {
+                means[used++] = (values[a] + values[b]) / 2.0;
+            }
+        }
+        pqh_sort(means, used);
+        check_near(interval.estimate, pqh_quantile(means, used, 0.5));
+        check_near(interval.low, means[known[i].trimmed - 1]);
+        check_near(interval.high, means[used - known[i].trimmed]);
+    }
+    CHECK_THAT(isinf(pqh_shift_interval(values, 5, 0.05).high),
+               "five values give an interval");
+    CHECK_THAT(isinf(pqh_shift_interval(values, 10, 0.001).high),
+               "ten values give 99.9 %%");
+    CHECK_THAT(isfinite(pqh_shift_interval(values, 11, 0.001).high),
+               "eleven values give none");
+    CHECK_THAT(isfinite(pqh_median_interval_at(values, 11, 0.001).high) &&
+                   isinf(pqh_median_interval_at(values, 10, 0.001).high),
+               "the sign test's level is another");
+}
+END_TEST
+
+/* It holds the centre of what is symmetric, with outliers as a busy machine has
+ * them. */
+START_TEST(test_shift_coverage)
+{
+    struct test_random random = {2};
+    double values[20];
+    int held = 0;
+
+    test_case("coverage");
+    for (int i = 0; i < 4000; i++) {
+        struct pqh_interval interval;
+        for (size_t j = 0; j < TEST_COUNT(values); j++) {
+            double u = (double)test_uniform(&random) - 0.5;
+            values[j] = 1.0 + u * u * u * 8.0;
+        }
+        pqh_sort(values, TEST_COUNT(values));
+        interval = pqh_shift_interval(values, TEST_COUNT(values), 0.05);
+        held += interval.low <= 1.0 && 1.0 <= interval.high;
+    }
+    CHECK_THAT(held > 3750 && held < 3900, "%d of 4000", held);
+}
+END_TEST
+
+START_TEST(test_guards)
+{
+    static const struct {
+        struct pqh_interval speed, null;
+        int loses;
+    } known[] = {
+        {{-0.03, -0.04, -0.02}, {0.0, -0.005, 0.005}, 1},
+        /* less than was asked for, or than two equal arms differ by */
+        {{-0.008, -0.009, -0.007}, {0.0, -0.005, 0.005}, 0},
+        {{-0.03, -0.04, -0.02}, {0.02, -0.005, 0.05}, 0},
+        /* noisy */
+        {{-0.03, -0.09, 0.001}, {0.0, -0.005, 0.005}, 0},
+        {{-0.03, -INFINITY, INFINITY}, {0.0, -0.005, 0.005}, 0},
+        {{-0.03, -0.04, -0.02}, {0.0, -INFINITY, INFINITY}, 0},
+        {{0.2, 0.1, 0.3}, {0.0, -0.005, 0.005}, 0},
+    };
+    static const double logs[] = {0.02, -0.04, 5.0, -5.0};
+
+    for (size_t i = 0; i < TEST_COUNT(known); i++) {
+        test_case("guard %zu", i);
+        CHECK_THAT(pqh_guard_loses(known[i].speed, known[i].null, 0.01) ==
+                       known[i].loses,
+                   "not %d", known[i].loses);
+    }
+    test_case("composite");
+    check_near(pqh_composite(0.3, logs, 0), 0.3);
+    check_near(pqh_composite(0.3, logs, 2), (0.3 - 0.01) / 2.0);
+    check_near(pqh_composite(0.3, logs, 4), (0.3 - 0.005) / 2.0);
+}
+END_TEST
+
 START_TEST(test_verdicts)
 {
     static const struct {
@@ -111,6 +204,12 @@ START_TEST(test_verdicts)
         /* too wide for either */
         {{0.005, -0.004, 0.014}, {0.0, -0.001, 0.001}, PQH_UNRESOLVED},
         {{0.009, 0.007, 0.011}, {0.0, -0.001, 0.001}, PQH_UNRESOLVED},
+        /* above the effect, but not surely by that much */
+        {{0.012, 0.009, 0.015}, {0.0, -0.001, 0.001}, PQH_UNRESOLVED},
+        {{-0.012, -0.015, -0.009}, {0.0, -0.001, 0.001}, PQH_UNRESOLVED},
+        /* the larger counts, not the sum */
+        {{0.02, 0.015, 0.025}, {0.0, -0.014, 0.012}, PQH_FASTER},
+        {{0.001, -0.002, 0.004}, {0.0, -0.014, 0.012}, PQH_UNRESOLVED},
         /* the null arm is as far off as the candidate */
         {{0.02, 0.015, 0.025}, {0.015, 0.010, 0.020}, PQH_UNRESOLVED},
         {{0.02, 0.015, 0.025}, {-0.015, -0.020, -0.010}, PQH_UNRESOLVED},
@@ -138,6 +237,9 @@ int main(void)
     add_case(suite, "levels", test_levels, 4, 0, 1);
     add_case(suite, "ranks", test_ranks, 4, 0, 1);
     add_case(suite, "coverage", test_coverage, 10, 0, 1);
+    add_case(suite, "shifts", test_shifts, 4, 0, 1);
+    add_case(suite, "shift coverage", test_shift_coverage, 20, 0, 1);
+    add_case(suite, "guards", test_guards, 4, 0, 1);
     add_case(suite, "verdicts", test_verdicts, 4, 0, 1);
     return run_suite(suite);
 }

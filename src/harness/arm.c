@@ -5,6 +5,7 @@
 
 #include "arm.h"
 #include "random.h"
+#include "sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -164,6 +166,21 @@ double pqh_arm_peak_bytes(const struct pqh_arm *arm)
 /* Life and death                                                           */
 /* ------------------------------------------------------------------------ */
 
+/* The slots of all arms so far: a child gives up all but its own. */
+static struct {
+    void *address;
+    size_t size;
+} slots[PQH_MAX_CHILDREN];
+static size_t num_slots;
+
+static _Noreturn void live(const struct pqh_candidate *setup)
+{
+    for (size_t i = 0; i < num_slots; i++) {
+        munmap(slots[i].address, slots[i].size);
+    }
+    pqh_candidate_run(setup);
+}
+
 int pqh_arm_start(struct pqh_arm *arm, const char *name,
                   const struct pqh_candidate *setup,
                   struct pqh_outcome *outcome)
@@ -181,17 +198,21 @@ int pqh_arm_start(struct pqh_arm *arm, const char *name,
                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     arm->setup.log = pqh_anonymous_file("pqkern-log");
     if (slot == MAP_FAILED || arm->setup.log < 0 ||
-        pipe2(ends, O_CLOEXEC) != 0) {
+        num_slots == PQH_MAX_CHILDREN || pipe2(ends, O_CLOEXEC) != 0) {
         return pqh_end(outcome, PQH_EXIT_ERROR, "error",
                        "cannot set up a child process: %s", strerror(errno));
     }
     arm->setup.slot = slot;
+    arm->setup.slot->patience = PQH_IMPATIENT;
     arm->setup.commands = ends[0];
     arm->commands = ends[1];
     pid = fork();
     if (pid == 0) {
-        pqh_candidate_run(&arm->setup);
+        live(&arm->setup);
     }
+    slots[num_slots].address = slot;
+    slots[num_slots].size = arm->slot_size;
+    num_slots++;
     close(ends[0]);
     if (pid < 0) {
         return pqh_end(outcome, PQH_EXIT_ERROR, "error", "cannot fork: %s",
@@ -278,8 +299,26 @@ static int arm_failed(const struct pqh_arm *arm, struct pqh_outcome *outcome,
     return pqh_end(outcome, code, status, "%s: %s", arm->name, message);
 }
 
-static int report_death(struct pqh_arm *arm, int status, const char *doing,
-                        struct pqh_outcome *outcome)
+/* Where the handler did not come through, the signal tells. */
+static int made_forbidden_call(uint32_t failure, int status)
+{
+    return failure == PQH_FORBIDDEN_CALL ||
+           (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+}
+
+static int report_call(struct pqh_arm *arm, struct pqh_outcome *outcome)
+{
+    int number = arm->setup.slot->forbidden_call;
+    char message[128];
+
+    snprintf(message, sizeof message,
+             "a system call that the contract forbids: %s (%d)",
+             pqh_sandbox_call_name(number), number);
+    return arm_failed(arm, outcome, PQH_EXIT_INTEGRITY, "integrity", message);
+}
+
+static int report_death(struct pqh_arm *arm, int status, double bytes,
+                        const char *doing, struct pqh_outcome *outcome)
 {
     uint32_t failure =
         atomic_load_explicit(&arm->setup.slot->failure, memory_order_acquire);
@@ -287,6 +326,9 @@ static int report_death(struct pqh_arm *arm, int status, const char *doing,
 
     memcpy(told, arm->setup.slot->message, sizeof told);
     told[sizeof told - 1] = '\0';
+    if (made_forbidden_call(failure, status)) {
+        return report_call(arm, outcome);
+    }
     switch (failure) {
     case PQH_LOAD_FAILED:
     case PQH_KERNEL_MISSING:
@@ -300,8 +342,10 @@ static int report_death(struct pqh_arm *arm, int status, const char *doing,
         break;
     }
     if (WIFSIGNALED(status)) {
-        snprintf(message, sizeof message, "killed by %s (%d) while %s",
-                 signal_name(WTERMSIG(status)), WTERMSIG(status), doing);
+        snprintf(message, sizeof message,
+                 "killed by %s (%d) while %s; it had used %.0f MiB of memory",
+                 signal_name(WTERMSIG(status)), WTERMSIG(status), doing,
+                 bytes / 1048576.0);
     } else {
         snprintf(message, sizeof message, "exited with status %d while %s",
                  WEXITSTATUS(status), doing);
@@ -318,13 +362,15 @@ static int look(struct pqh_arm *arm, uint64_t waited, uint64_t limit,
                 const char *doing, struct pqh_outcome *outcome)
 {
     pid_t pid = arm->pid;
+    struct rusage used;
     char message[128];
     int status;
 
-    if (pid > 0 && waitpid(pid, &status, WNOHANG) == pid) {
+    if (pid > 0 && wait4(pid, &status, WNOHANG, &used) == pid) {
         kill(-pid, SIGKILL); /* what it may have started */
         arm->pid = 0;
-        return report_death(arm, status, doing, outcome);
+        return report_death(arm, status, (double)used.ru_maxrss * 1024.0, doing,
+                            outcome);
     }
     if (waited > limit) {
         snprintf(message, sizeof message, "no answer after %.0f s while %s",
@@ -348,7 +394,7 @@ static int await(struct pqh_arm *arm, const _Atomic uint32_t *word,
     while (atomic_load_explicit(word, memory_order_acquire) != value) {
         uint64_t now;
         if (spin) {
-            pqh_relax(&spins);
+            pqh_relax(&spins, arm->setup.slot->patience);
         } else {
             nanosleep(&nap, NULL);
         }
@@ -376,19 +422,31 @@ static int send_command(struct pqh_arm *arm, const struct pqh_command *command,
                  "waiting for a command", outcome);
 }
 
-int pqh_arm_command(struct pqh_arm *arm, const struct pqh_command *command,
-                    uint64_t limit, const char *doing,
-                    struct pqh_outcome *outcome)
+int pqh_arm_begin(struct pqh_arm *arm, const struct pqh_command *command,
+                  struct pqh_outcome *outcome)
 {
     if (command->kind == PQH_LOAD) {
         arm->threads = count_threads(arm->pid);
         arm->other_cpu_ns = read_other_cpu(arm->pid);
     }
-    if (send_command(arm, command, outcome) != 0) {
-        return -1;
-    }
+    return send_command(arm, command, outcome);
+}
+
+int pqh_arm_end(struct pqh_arm *arm, uint64_t limit, const char *doing,
+                struct pqh_outcome *outcome)
+{
     return await(arm, &arm->setup.slot->done, arm->sent, 0, limit, doing,
                  outcome);
+}
+
+int pqh_arm_command(struct pqh_arm *arm, const struct pqh_command *command,
+                    uint64_t limit, const char *doing,
+                    struct pqh_outcome *outcome)
+{
+    if (pqh_arm_begin(arm, command, outcome) != 0) {
+        return -1;
+    }
+    return pqh_arm_end(arm, limit, doing, outcome);
 }
 
 /* What the library did besides answering. */
@@ -452,7 +510,7 @@ static void share_out(const struct pqh_arm *arm, uint64_t observed_ns,
     }
 }
 
-/* One request. */
+/* One request.  What the child does before it is not timed; see candidate.h. */
 static int ask(struct pqh_arm *arm, const float *queries, size_t dim,
                uint64_t limit, uint32_t place, struct pqh_reply *replies,
                struct pqh_outcome *outcome)
@@ -463,8 +521,13 @@ static int ask(struct pqh_arm *arm, const float *queries, size_t dim,
     memcpy(slot->queries, queries,
            pqh_way_group(arm->setup.way) * dim * sizeof *queries);
     slot->place = place;
+    atomic_store_explicit(&slot->offer, ++arm->asked, memory_order_release);
+    if (await(arm, &slot->taken, arm->asked, 1, limit, "taking a query",
+              outcome) != 0) {
+        return -1;
+    }
     start = pqh_clock();
-    atomic_store_explicit(&slot->request, ++arm->asked, memory_order_release);
+    atomic_store_explicit(&slot->request, arm->asked, memory_order_release);
     if (await(arm, &slot->reply, arm->asked, 1, limit, "answering a query",
               outcome) != 0) {
         return -1;

@@ -11,6 +11,9 @@
 
 #include <sys/types.h>
 
+/* Children of one run. */
+#define PQH_MAX_CHILDREN 320
+
 struct pqh_arm {
     const char *name; /* "candidate", ... */
     struct pqh_candidate setup;
@@ -47,6 +50,12 @@ int pqh_arm_start(struct pqh_arm *arm, const char *name,
 int pqh_arm_command(struct pqh_arm *arm, const struct pqh_command *command,
                     uint64_t limit, const char *doing,
                     struct pqh_outcome *outcome);
+
+/* The two halves of that, so that several arms can work at the same time. */
+int pqh_arm_begin(struct pqh_arm *arm, const struct pqh_command *command,
+                  struct pqh_outcome *outcome);
+int pqh_arm_end(struct pqh_arm *arm, uint64_t limit, const char *doing,
+                struct pqh_outcome *outcome);
 
 /* Asks `count` queries, each [dim], a multiple of what makes a request, and
  * checks the child's conduct after. */

@@ -5,6 +5,7 @@
 
 #include "candidate.h"
 #include "module.h"
+#include "sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,8 +32,11 @@
 #define MAX_KEPT    64
 #define ARENA_BYTES ((size_t)32 << 20)
 
-/* Rows of a partition, as inverted files have them. */
-#define PARTITION 8192
+/* Memory that a library may map: so much, and so many times its inputs and its
+ * results. */
+#define FREE_BYTES    ((size_t)256 << 20)
+#define TIMES_INPUTS  32
+#define TIMES_RESULTS 64
 
 /* What one request was given and left behind. */
 struct call {
@@ -67,7 +70,7 @@ struct runner {
     struct rows rows;
     size_t dim;
     unsigned char *arena;
-    size_t arena_size, call_size, kept;
+    size_t page, arena_size, call_size, results_at, kept;
     struct call calls[MAX_KEPT];
     unsigned char *stream;
     size_t stream_size;
@@ -91,9 +94,9 @@ uint64_t pqh_clock(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-void pqh_relax(unsigned *spins)
+void pqh_relax(unsigned *spins, unsigned patience)
 {
-    if (++*spins > 200) {
+    if (++*spins > patience) {
         sched_yield();
         return;
     }
@@ -141,7 +144,7 @@ static void *memory(struct runner *r, size_t size, int protection, int flags,
 /* Loading and preparing                                                    */
 /* ------------------------------------------------------------------------ */
 
-static void load(struct runner *r)
+static void load_library(struct runner *r)
 {
     const struct pqh_candidate *c = r->candidate;
     struct pqh_slot *slot = r->slot;
@@ -175,9 +178,16 @@ static void load(struct runner *r)
     }
 }
 
-static size_t rounded(size_t size)
+static void load(struct runner *r)
 {
-    return (size + 63) / 64 * 64;
+    pqh_sandbox_before_loading(r->slot, r->candidate->commands);
+    load_library(r);
+    pqh_sandbox_after_loading(r->slot, r->candidate->commands);
+}
+
+static size_t whole_pages(const struct runner *r, size_t size)
+{
+    return (size + r->page - 1) / r->page * r->page;
 }
 
 static size_t group_of(const struct runner *r)
@@ -200,19 +210,35 @@ static size_t region_size(const struct runner *r)
     return group_of(r) * (GUARD + results_size(r)) + GUARD;
 }
 
-/* Memory for the calls of a turn, faulted in beforehand. */
+static void make_unusable(struct runner *r, unsigned char *page)
+{
+    if (mprotect(page, r->page, PROT_NONE) != 0) {
+        give_up(r->slot, PQH_HARNESS_FAILED, "cannot protect a page: %s",
+                strerror(errno));
+    }
+}
+
+/* Memory for the calls of a turn, faulted in beforehand.  Each has pages for its
+ * queries and pages for its results, with one that kills behind either. */
 static void make_arena(struct runner *r)
 {
     if (r->arena != NULL) {
         munmap(r->arena, r->arena_size);
     }
+    r->page = (size_t)sysconf(_SC_PAGESIZE);
+    r->results_at = whole_pages(r, queries_size(r) + SLACK) + r->page;
     r->call_size =
-        rounded(queries_size(r) + SLACK) + rounded(region_size(r) + SLACK);
+        r->results_at + whole_pages(r, region_size(r) + SLACK) + r->page;
     r->kept = ARENA_BYTES / r->call_size;
     r->kept = r->kept > MAX_KEPT ? MAX_KEPT : r->kept < 1 ? 1 : r->kept;
     r->arena_size = r->kept * r->call_size;
     r->arena = memory(r, r->arena_size, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1);
+    for (size_t i = 0; i < r->kept; i++) {
+        unsigned char *call = r->arena + i * r->call_size;
+        make_unusable(r, call + r->results_at - r->page);
+        make_unusable(r, call + r->call_size - r->page);
+    }
 }
 
 /* What an earlier prepare() made. */
@@ -248,6 +274,9 @@ static void prepare(struct runner *r, const struct pqh_command *command)
 
     clean_up(r);
     r->dim = codebook.num_sub_vectors * codebook.sub_vector_dim;
+    pqh_sandbox_limit_memory(r->slot,
+                             FREE_BYTES + TIMES_INPUTS * size +
+                                 TIMES_RESULTS * group_of(r) * results_size(r));
     make_arena(r);
     inputs = memory(r, size, PROT_READ, MAP_SHARED | MAP_POPULATE,
                     r->candidate->inputs);
@@ -379,7 +408,7 @@ static void search_rows(struct runner *r, struct call *call)
 static const struct pqh_way ways[] = {
     {"single", 1, SIZE_MAX, prepare_index, search_index},
     {"batch", PQH_MAX_GROUP, SIZE_MAX, prepare_index, search_index},
-    {"partitions", 1, PARTITION, prepare_index, search_index},
+    {"partitions", 1, PQH_PARTITION, prepare_index, search_index},
     {"rows", 1, SIZE_MAX, prepare_rows, search_rows},
 };
 
@@ -462,6 +491,7 @@ static struct call *place_call(struct runner *r, uint32_t number)
 {
     struct call *call = &r->calls[number % r->kept];
     unsigned char *base = r->arena + (number % r->kept) * r->call_size;
+    unsigned char *end = base + r->call_size - r->page;
     size_t query_bytes = queries_size(r);
     size_t query_offset = r->slot->place % (SLACK / 4) * 4;
     size_t region_offset = r->slot->place / (SLACK / 4) % (SLACK / 4) * 4;
@@ -469,7 +499,7 @@ static struct call *place_call(struct runner *r, uint32_t number)
     check_call(r, call);
     memset(call, 0, sizeof *call);
     call->queries = (float *)(void *)(base + query_offset);
-    call->region = base + rounded(query_bytes + SLACK) + region_offset;
+    call->region = end - region_size(r) - region_offset;
     memcpy(call->queries, r->slot->queries, query_bytes);
     call->query_mark = mark(call->queries, query_bytes);
     memset(call->region, 0xa5, region_size(r));
@@ -491,21 +521,16 @@ static int guards_broken(const struct runner *r, const struct call *call)
     return 0;
 }
 
-/* One request, timed, and everything there is to see about it. */
-static void answer(struct runner *r, uint32_t number)
+/* One request, by two clocks: the judge's stops when the reply is raised, so
+ * that by then all that the judge takes has to be in the slot. */
+static void answer(struct runner *r, struct call *call, uint32_t number)
 {
     struct pqh_slot *slot = r->slot;
-    struct call *call = place_call(r, number);
     size_t k = r->candidate->k;
 
     r->candidate->way->answer(r, call);
 
-    if (floats_changed()) {
-        slot->offences |= PQH_CHANGED_FLOATS;
-    }
-    if (guards_broken(r, call)) {
-        slot->offences |= PQH_WROTE_OUTSIDE;
-    }
+    call->region_mark = mark(call->region, region_size(r));
     for (size_t q = 0; q < group_of(r); q++) {
         if (call->counts[q] > k) {
             slot->offences |= PQH_TOO_MANY;
@@ -514,10 +539,27 @@ static void answer(struct runner *r, uint32_t number)
         slot->counts[q] = call->counts[q];
         memcpy(slot->results + q * k, results_of(r, call, q), results_size(r));
     }
-    call->region_mark = mark(call->region, region_size(r));
     slot->table_ns = call->table_ns;
     slot->probe_ns = call->probe_ns;
     slot->stats = call->stats;
+    atomic_store_explicit(&slot->reply, number, memory_order_release);
+
+    if (floats_changed()) {
+        slot->offences |= PQH_CHANGED_FLOATS;
+    }
+    if (guards_broken(r, call)) {
+        slot->offences |= PQH_WROTE_OUTSIDE;
+    }
+}
+
+static void await(const _Atomic uint32_t *word, uint32_t number,
+                  unsigned patience)
+{
+    unsigned spins = 0;
+
+    while (atomic_load_explicit(word, memory_order_acquire) != number) {
+        pqh_relax(&spins, patience);
+    }
 }
 
 static void turn(struct runner *r, uint32_t count)
@@ -528,13 +570,12 @@ static void turn(struct runner *r, uint32_t count)
 
     memset(r->calls, 0, sizeof r->calls);
     for (uint32_t i = 0; i < count; i++, number++) {
-        unsigned spins = 0;
-        while (atomic_load_explicit(&slot->request, memory_order_acquire) !=
-               number) {
-            pqh_relax(&spins);
-        }
-        answer(r, number);
-        atomic_store_explicit(&slot->reply, number, memory_order_release);
+        struct call *call;
+        await(&slot->offer, number, slot->patience);
+        call = place_call(r, number);
+        atomic_store_explicit(&slot->taken, number, memory_order_release);
+        await(&slot->request, number, slot->patience);
+        answer(r, call, number);
     }
     for (size_t i = 0; i < r->kept; i++) {
         check_call(r, &r->calls[i]);
@@ -606,8 +647,6 @@ static void stream(struct runner *r, uint64_t bytes)
  */
 static void settle_in(const struct pqh_candidate *c)
 {
-    struct rlimit none = {0, 0};
-    struct rlimit files = {(rlim_t)16 << 20, (rlim_t)16 << 20};
     int null = open("/dev/null", O_RDWR);
     sigset_t all;
 
@@ -621,8 +660,6 @@ static void settle_in(const struct pqh_candidate *c)
             close(i);
         }
     }
-    setrlimit(RLIMIT_CORE, &none);
-    setrlimit(RLIMIT_FSIZE, &files);
     signal(SIGPIPE, SIG_DFL);
     sigfillset(&all);
     sigprocmask(SIG_UNBLOCK, &all, NULL);

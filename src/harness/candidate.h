@@ -5,9 +5,11 @@
  *
  * Commands come through a pipe, on which the child sleeps between turns.  The
  * requests of a turn come one at a time through the slot, a piece of shared
- * memory: the judge raises `request`, the child answers and raises `reply`, and
- * both spin, because waking up costs more than a short query.  What the child
- * writes there is believed no more than a stranger's letter.
+ * memory: the judge raises `offer`, the child puts the queries in their place and
+ * raises `taken`; the judge starts its clock and raises `request`, the child
+ * answers, copies the results out and raises `reply`.  Both spin, because waking
+ * up costs more than a short query.  What the child writes there is believed no
+ * more than a stranger's letter.
  *
  * The library can be used in several ways.  A way says how many queries make one
  * request, what is prepared, and which calls answer.
@@ -22,6 +24,9 @@
 /* The widest query that fits into a slot, and how many there can be. */
 #define PQH_MAX_DIM   65536
 #define PQH_MAX_GROUP 16
+
+/* Rows of a partition, as inverted files have them. */
+#define PQH_PARTITION 8192
 
 struct pqh_way;
 
@@ -55,7 +60,8 @@ enum pqh_failure {
     PQH_KERNEL_UNKNOWN,
     PQH_KERNEL_MISSING,
     PQH_HARNESS_FAILED, /* no memory and the like */
-    PQH_CALL_FAILED     /* a function of the library returned an error */
+    PQH_CALL_FAILED,    /* a function of the library returned an error */
+    PQH_FORBIDDEN_CALL  /* the library called the system; see sandbox.h */
 };
 
 /* What the child saw the library do that the contract forbids. */
@@ -70,14 +76,19 @@ enum pqh_offence {
 struct pqh_slot {
     /* The judge writes. */
     _Alignas(64) _Atomic uint32_t request;
+    _Atomic uint32_t offer; /* the queries of a request to come */
+    uint32_t patience;      /* of either side, in spins */
     uint32_t place; /* random; where the child puts queries and results */
 
     /* The child writes; a line of its own, so that spinning on one does not
      * slow writing the other. */
     _Alignas(64) _Atomic uint32_t reply;
-    _Atomic uint32_t done; /* commands completed */
+    _Atomic uint32_t taken; /* an offer: ready for its request */
+    _Atomic uint32_t done;  /* commands completed */
     _Atomic uint32_t failure;
     uint32_t offences;
+    uint32_t missing;               /* of the sandbox */
+    int32_t forbidden_call;         /* the call's number */
     uint64_t counts[PQH_MAX_GROUP]; /* of results */
     uint64_t table_ns, probe_ns;
     pqk_search_stats stats; /* kernel is not looked at */
@@ -107,8 +118,13 @@ struct pqh_candidate {
 /* The whole life of a child, from right after fork. */
 _Noreturn void pqh_candidate_run(const struct pqh_candidate *candidate);
 
-/* Let a spinning loop breathe; gives up the processor when it lasts. */
-void pqh_relax(unsigned *spins);
+/* Let a spinning loop breathe; gives up the processor after so many spins. */
+void pqh_relax(unsigned *spins, unsigned patience);
+
+/* Where both sides have a processor each, giving it up would only give it to
+ * somebody else, for milliseconds. */
+#define PQH_PATIENT   100000
+#define PQH_IMPATIENT 200
 
 /* Nanoseconds of the monotonic clock. */
 uint64_t pqh_clock(void);

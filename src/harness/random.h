@@ -6,6 +6,7 @@
 #ifndef PQH_RANDOM_H
 #define PQH_RANDOM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 static inline uint64_t pqh_random_mix(uint64_t z)
@@ -20,5 +21,19 @@ static inline uint64_t pqh_random_next(uint64_t *state)
     *state += UINT64_C(0x9E3779B97F4A7C15);
     return pqh_random_mix(*state);
 }
+
+/* From 0 to below 1. */
+static inline double pqh_random_unit(uint64_t *state)
+{
+    return (double)(pqh_random_next(state) >> 11) * 0x1p-53;
+}
+
+static inline size_t pqh_random_below(uint64_t *state, size_t bound)
+{
+    return (size_t)(pqh_random_unit(state) * (double)bound);
+}
+
+/* A seed that nobody can know before; a JSON number keeps its 53 bits. */
+uint64_t pqh_random_seed(void);
 
 #endif

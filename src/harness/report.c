@@ -4,7 +4,7 @@
 #endif
 
 #include "report.h"
-#include "candidate.h"
+#include "sandbox.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,9 +15,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define MAX_ENTRIES 48
+#define MAX_ENTRIES 64
 
-enum entry_kind { TEXT, NUMBER, PAIR /* of numbers, with a blank */ };
+enum entry_kind { TEXT, NUMBER, NUMBERS /* with blanks between them */ };
 
 /* One line of the block, and one member of the JSON object. */
 struct entry {
@@ -50,6 +50,9 @@ void pqh_report_init(struct pqh_report *report)
     pthread_mutex_init(&report->lock, NULL);
     report->start = pqh_clock();
     report->verdict = "none";
+    report->confirmation = "none";
+    report->holdout = "none";
+    strcpy(report->lost, "none");
     report->scan = "single";
 }
 
@@ -83,7 +86,39 @@ static void add_interval(struct entries *entries, const char *key,
     if (!isfinite(interval.low) || !isfinite(interval.high)) {
         interval.low = interval.high = 0.0;
     }
-    add(entries, PAIR, key, "%.4f %.4f", interval.low, interval.high);
+    add(entries, NUMBERS, key, "%.4f %.4f", interval.low, interval.high);
+}
+
+static void add_guards(struct entries *e, const struct pqh_report *r)
+{
+    static const char *const keys[PQH_NUM_GUARDS] = {
+        "guard_partition", "guard_large", "guard_k100", "guard_gaussian",
+        "guard_rows"};
+
+    add(e, TEXT, "guards", "%s", r->lost);
+    for (int g = 0; g < PQH_NUM_GUARDS; g++) {
+        struct pqh_interval ratio = r->guards[g];
+        double band = r->guard_bands[g];
+        if (!isfinite(ratio.low) || !isfinite(ratio.high) || !isfinite(band)) {
+            ratio.low = ratio.high = band = 0.0;
+        }
+        add(e, NUMBERS, keys[g], "%.4f %.4f %.4f %.4f", ratio.estimate,
+            ratio.low, ratio.high, band);
+    }
+    add(e, NUMBER, "composite", "%.4f", r->composite);
+    add(e, TEXT, "confirmation", "%s", r->confirmation);
+    add(e, TEXT, "holdout", "%s", r->holdout);
+    add(e, NUMBER, "stopped_early", "%d", r->stopped_early);
+}
+
+static void add_sandbox(struct entries *e, const struct pqh_report *r)
+{
+    char text[128] = "";
+
+    if (r->sandboxed) {
+        pqh_sandbox_describe(r->missing, text, sizeof text);
+    }
+    add(e, TEXT, "sandbox", "%s", text);
 }
 
 /* The processor's name; the machine's kind where the system gives none. */
@@ -130,7 +165,7 @@ static void list_rest(struct entries *e, const struct pqh_report *r,
 
     add(e, NUMBER, "contract", "%d", PQH_CONTRACT);
     add(e, TEXT, "status", "%s", outcome->status);
-    if (outcome->code != PQH_EXIT_OK) {
+    if (outcome->reason[0] != '\0') {
         add(e, TEXT, "reason", "%s", outcome->reason);
     }
     add(e, TEXT, "verdict", "%s", r->verdict);
@@ -141,7 +176,7 @@ static void list_rest(struct entries *e, const struct pqh_report *r,
     add(e, NUMBER, "k", "%zu", r->k);
     add(e, NUMBER, "seed", "%" PRIu64, r->seed);
     add(e, NUMBER, "timings", "%zu", r->timings);
-    add(e, TEXT, "exact_queries", "%zu/%zu", r->exact, r->timings);
+    add(e, TEXT, "exact_queries", "%zu/%zu", r->exact, r->checked);
     if (r->k != 10) {
         add(e, NUMBER, "recall_at_k", "%.4f", r->recall_at_k);
     }
@@ -150,6 +185,8 @@ static void list_rest(struct entries *e, const struct pqh_report *r,
     add(e, NUMBER, "speedup", "%.4f", r->speedup.estimate);
     add_interval(e, "speedup_ci95", r->speedup);
     add_interval(e, "null_ci95", r->null);
+    add_guards(e, r);
+    add_sandbox(e, r);
     add(e, NUMBER, "stream_ns", "%.0f", r->stream_ns);
     add(e, NUMBER, "table_ns", "%.0f", r->table_ns);
     add(e, NUMBER, "probe_ns", "%.0f", r->probe_ns);
@@ -205,21 +242,31 @@ static void put_string(FILE *file, const char *text)
     putc('"', file);
 }
 
+/* What stands between blanks. */
+static void put_numbers(FILE *file, const char *text)
+{
+    putc('[', file);
+    for (; *text != '\0'; text++) {
+        if (*text == ' ') {
+            putc(',', file);
+        }
+        putc(*text, file);
+    }
+    putc(']', file);
+}
+
 static void put_json(FILE *file, const struct entries *entries)
 {
     fputs("{", file);
     for (size_t i = 0; i < entries->count; i++) {
         const struct entry *entry = &entries->items[i];
-        int first = (int)strcspn(entry->value, " ");
-
         fprintf(file, "%s\n  \"%s\": ", i > 0 ? "," : "", entry->key);
         if (entry->kind == TEXT) {
             put_string(file, entry->value);
         } else if (entry->kind == NUMBER) {
             fputs(entry->value, file);
         } else {
-            fprintf(file, "[%.*s, %s]", first, entry->value,
-                    entry->value + first + 1);
+            put_numbers(file, entry->value);
         }
     }
     fputs("\n}\n", file);

@@ -6,6 +6,7 @@
 #define PQH_REPORT_H
 
 #include "error.h"
+#include "guards.h"
 #include "sha256.h"
 #include "statistics.h"
 
@@ -55,8 +56,17 @@ struct pqh_report {
     const char *verdict;
     const char *scan;
     char kernel[32], available[192];
-    size_t timings, exact;
-    struct pqh_interval speedup, null; /* ratios */
+    size_t timings;                             /* of the primary cell */
+    size_t checked, exact;                      /* answers, of all cells */
+    struct pqh_interval speedup, null;          /* ratios */
+    struct pqh_interval guards[PQH_NUM_GUARDS]; /* ratios */
+    double guard_bands[PQH_NUM_GUARDS];
+    double composite;
+    char lost[64]; /* guards' names; "ok"; "none" */
+    const char *confirmation, *holdout;
+    int stopped_early;
+    int sandboxed;    /* it is known how well: */
+    uint32_t missing; /* see sandbox.h */
     double stream_ns, table_ns, probe_ns;
     double prepare_seconds, bytes_per_code;
     double survivors, bytes_read; /* per code */

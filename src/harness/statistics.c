@@ -69,11 +69,11 @@ double pqh_geometric_mean(const double *values, size_t count)
 
 /*
  * How many values to leave out at either end: the most for which the median
- * lies outside with a probability of at most 2.5 % each side, that is
- * P(Binomial(count, 1/2) <= trimmed - 1) <= 0.025.  Logarithms, since 2^-count
+ * lies outside with a probability of at most `each` on each side, that is
+ * P(Binomial(count, 1/2) <= trimmed - 1) <= each.  Logarithms, since 2^-count
  * underflows.
  */
-static size_t trimmed_each_side(size_t count)
+static size_t trimmed_each_side(size_t count, double each)
 {
     double log_term = -(double)count * log(2.0);
     double tail = 0.0;
@@ -81,7 +81,7 @@ static size_t trimmed_each_side(size_t count)
 
     while (trimmed < count) {
         tail += exp(log_term);
-        if (tail > 0.025) {
+        if (tail > each) {
             break;
         }
         log_term += log((double)(count - trimmed) / (double)(trimmed + 1));
@@ -92,9 +92,15 @@ static size_t trimmed_each_side(size_t count)
 
 struct pqh_interval pqh_median_interval(const double *sorted, size_t count)
 {
+    return pqh_median_interval_at(sorted, count, 0.05);
+}
+
+struct pqh_interval pqh_median_interval_at(const double *sorted, size_t count,
+                                           double outside)
+{
     struct pqh_interval interval = {pqh_quantile(sorted, count, 0.5), -INFINITY,
                                     INFINITY};
-    size_t trimmed = trimmed_each_side(count);
+    size_t trimmed = trimmed_each_side(count, outside / 2.0);
 
     /* trimmed values are below the interval's lowest, so that one is the
      * trimmed-th smallest, counted from 1. */
@@ -105,22 +111,92 @@ struct pqh_interval pqh_median_interval(const double *sorted, size_t count)
     return interval;
 }
 
+/*
+ * The same for the sums of ranks: how many subsets of 1..count have a sum of s,
+ * as a share of all 2^count, gives P(W <= s).
+ */
+static size_t trimmed_sums(size_t count, double each)
+{
+    double shares[PQH_MAX_SHIFT * (PQH_MAX_SHIFT + 1) / 2 + 1] = {1.0};
+    size_t most = count * (count + 1) / 2, trimmed = 0;
+    double tail = 0.0;
+
+    for (size_t rank = 1; rank <= count; rank++) {
+        for (size_t sum = most + 1; sum-- > 0;) {
+            double with = sum >= rank ? shares[sum - rank] : 0.0;
+            shares[sum] = (shares[sum] + with) / 2.0;
+        }
+    }
+    while (trimmed < most) {
+        tail += shares[trimmed];
+        if (tail > each) {
+            break;
+        }
+        trimmed++;
+    }
+    return trimmed;
+}
+
+struct pqh_interval pqh_shift_interval(const double *sorted, size_t count,
+                                       double outside)
+{
+    double means[PQH_MAX_SHIFT * (PQH_MAX_SHIFT + 1) / 2] = {0.0};
+    struct pqh_interval interval = {0.0, -INFINITY, INFINITY};
+    size_t used = 0, trimmed;
+
+    count = count < PQH_MAX_SHIFT ? count : PQH_MAX_SHIFT;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j <= i; j++) {
+            means[used++] = (sorted[i] + sorted[j]) / 2.0;
+        }
+    }
+    pqh_sort(means, used);
+    interval.estimate = pqh_quantile(means, used, 0.5);
+    trimmed = trimmed_sums(count, outside / 2.0);
+    if (trimmed > 0) {
+        interval.low = means[trimmed - 1];
+        interval.high = means[used - trimmed];
+    }
+    return interval;
+}
+
+double pqh_null_band(struct pqh_interval null)
+{
+    return fmax(fabs(null.low), fabs(null.high));
+}
+
 enum pqh_verdict pqh_judge_speed(struct pqh_interval speed,
                                  struct pqh_interval null, double effect)
 {
-    double band = fmax(fabs(null.low), fabs(null.high));
-    double low = speed.low - band;
-    double high = speed.high + band;
+    double band = pqh_null_band(null);
     double least = log1p(effect);
+    double clear = fmax(band, least);
 
-    if (low > 0.0 && speed.estimate >= least) {
+    if (speed.low > clear) {
         return PQH_FASTER;
     }
-    if (high < 0.0 && speed.estimate <= -least) {
+    if (speed.high < -clear) {
         return PQH_SLOWER;
     }
-    if (low >= -least && high <= least) {
+    if (speed.low >= -least && speed.high <= least && band <= least) {
         return PQH_SAME;
     }
     return PQH_UNRESOLVED;
+}
+
+int pqh_guard_loses(struct pqh_interval speed, struct pqh_interval null,
+                    double effect)
+{
+    return speed.high < 0.0 &&
+           speed.estimate < -fmax(pqh_null_band(null), log1p(effect));
+}
+
+double pqh_composite(double primary, const double *guards, size_t count)
+{
+    double cap = log(PQH_GUARD_CAP), sum = 0.0;
+
+    for (size_t i = 0; i < count; i++) {
+        sum += fmax(-cap, fmin(guards[i], cap));
+    }
+    return count > 0 ? (primary + sum / (double)count) / 2.0 : primary;
 }

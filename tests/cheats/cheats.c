@@ -108,7 +108,10 @@ static void by_address(pqk_search *s)
 {
     static pqk_neighbor answers[REMEMBERED][10];
     static const float *queries[REMEMBERED];
-    size_t slot = (uintptr_t)s->query / 4 % REMEMBERED;
+    /* Mixed: the addresses lie whole pages apart. */
+    size_t slot =
+        (size_t)((uintptr_t)s->query / 4 * UINT64_C(0x9E3779B97F4A7C15) >> 32) %
+        REMEMBERED;
 
     if (queries[slot] != s->query) {
         queries[slot] = s->query;
