@@ -144,7 +144,7 @@ class Project:
 
     def trial(self, *arguments, **how):
         process = self.start(*arguments, **how)
-        out, _ = process.communicate(timeout=120)
+        out, _ = process.communicate(timeout=900)
         return process.returncode, out
 
     def edit(self, text, name="src/kernels/a.h"):
@@ -158,6 +158,17 @@ class Project:
 
     def head(self):
         return self.git("rev-parse", "HEAD").strip()
+
+
+class Clone(Project):
+    """Of the project itself."""
+
+    def __init__(self, folder):
+        self.top = os.path.join(folder, "clone")
+        self.lock = folder + ".lock"
+        subprocess.run(["git", "clone", "-q", SOURCE, self.top], check=True)
+        self.git("config", "user.name", "Tester")
+        self.git("config", "user.email", "tester@example.org")
 
 
 class TrialTest(unittest.TestCase):
@@ -569,6 +580,31 @@ class Log(TrialTest):
         code, out = self.p.trial("status")
         self.assertEqual(code, 0, out)
         self.assertIn("loser", out)
+
+
+class Real(unittest.TestCase):
+    """The project itself: a baseline, a candidate that is far too slow."""
+
+    def test_slow_down(self):
+        if not os.path.exists(os.path.join(SOURCE, ".git")) or \
+                not shutil.which("autoreconf"):
+            self.skipTest("needs a clone, and autoconf")
+        with tempfile.TemporaryDirectory(dir=WORK) as folder:
+            project = Clone(folder)
+            code, out = project.trial("--baseline", "--source", "seed",
+                                      "--limit", "400")
+            self.assertEqual(code, 0, out)
+            path = os.path.join(project.top, "src/kernels.c")
+            text = contents(path).decode()
+            where = text.index("{", text.index("void pqk_top_k_heap_init("))
+            project.edit(text[:where + 1] + "\n    for (volatile int i = 0; "
+                         "i < 100000; i++) {\n    }\n" + text[where + 1:],
+                         "src/kernels.c")
+            code, out = project.trial("a pause in each query: slower, 200 %")
+            row = project.rows()[-1]
+            self.assertEqual((code, row["status"], row["verdict"]),
+                             (0, "ok", "slower"), out)
+            self.assertEqual(project.git("status", "--porcelain"), "")
 
 
 class Gate(unittest.TestCase):

@@ -63,7 +63,7 @@ def cells(block):
     found = []
     for name in CELLS:
         value = block.get("guard_" + name)
-        if isinstance(value, list):
+        if isinstance(value, list) and any(value):
             found.append(name + " " + " ".join(f"{x:.4f}" for x in value))
     return "; ".join(found)
 
