@@ -169,6 +169,7 @@ tests_fuzz_fuzz_probe_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 PQK_SHELL_TESTS = \
 	tests/judge.sh \
 	tests/calibrated.sh \
+	tests/trial.sh \
 	tests/nehalem.sh \
 	tests/installed.sh \
 	tests/exported-symbols.sh \
@@ -215,7 +216,9 @@ tests_cheats_slowed_la_LIBADD = libpqkern.la $(PQK_LIBDL)
 endif
 
 TESTS = $(PQK_SHELL_TESTS) $(check_PROGRAMS)
-EXTRA_DIST += $(PQK_SHELL_TESTS) tests/check_statistics.py tests/no-emulator
+EXTRA_DIST += $(PQK_SHELL_TESTS) tests/check_statistics.py \
+	tests/no-emulator tests/trial.py \
+	tests/trial_dies.py
 
 clean-local:
 	-rm -rf tests/cache tests/*.tmp check-statistics.tmp

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""The private build: the pinned commit and the candidate's kernels."""
+
+import glob
+import hashlib
+import os
+import re
+import shutil
+
+from . import files, gate, process
+from .ends import Ended, Refused
+from .tree import is_kernel
+
+PROGRAMS = ("check_kernels", "check_heap", "check_contract")
+PLAIN = "selftest"
+FUZZER = os.path.join("fuzz", "fuzz_probe")
+ERROR = re.compile(r"(error|undefined reference|multiple definition|\*\*\* )"
+                   r"|: not found|cannot ", re.I)
+
+
+def first_errors(output, most=3):
+    lines = [line.strip() for line in output.split("\n") if ERROR.search(line)]
+    lines = lines or [line for line in output.split("\n") if line.strip()][-most:]
+    return "; ".join(lines[:most])[:600]
+
+
+class Build:
+    def __init__(self, places, mark):
+        self.places = places
+        self.mark = mark
+        self.clean = places.at("build.whole")
+
+    def _run(self, what, command, seconds, cwd=None):
+        env = process.environment(self.mark)
+        # The tree is no clone, also not part of the one that it lies in.
+        env["GIT_CEILING_DIRECTORIES"] = self.places.home
+        return process.run(command, os.path.join(self.places.outputs, what),
+                           seconds, env, cwd)
+
+    # Once a series --------------------------------------------------------
+
+    def prepare(self, tree, commit, compiler):
+        """Export, bootstrap, configure, make; refuses if that fails."""
+        places = self.places
+        for path in (places.tree, places.build, places.judge):
+            shutil.rmtree(path, ignore_errors=True)
+        files.remove(self.clean)
+        tree.export(commit, places.tree)
+        os.makedirs(places.build)
+        steps = [("bootstrap", ["./bootstrap"], places.tree),
+                 ("configure", [os.path.join(os.pardir, "tree", "configure"),
+                                "--disable-static", *compiler], places.build),
+                 ("make", ["make", f"-j{os.cpu_count() or 1}", "all"],
+                  places.build)]
+        for name, command, cwd in steps:
+            result = self._run(name, command, 900, cwd)
+            if result.code != 0:
+                raise Refused(f"{name} of commit {commit[:12]} failed: "
+                              f"{first_errors(result.output)} "
+                              f"({os.path.join(places.outputs, name)})")
+        files.replace(self.clean, b"")
+        os.makedirs(os.path.join(places.judge, "data"))
+        files.copy(os.path.join(places.build, "run_experiment"),
+                   places.run_experiment, 0o755)
+        for path in glob.glob(os.path.join(places.tree, "data", "*")):
+            files.copy(path, os.path.join(places.judge, "data",
+                                          os.path.basename(path)))
+
+    def manifest(self):
+        """{name: hash} of all that is not the kernels' and must not change."""
+        found = {}
+        for top in ("tree", "judge"):
+            for folder, below, names in os.walk(self.places.at(top)):
+                below[:] = [n for n in below if n != "autom4te.cache"]
+                for name in names:
+                    path = os.path.join(folder, name)
+                    short = os.path.relpath(path, self.places.home)
+                    if not is_kernel(short.partition("/")[2]) and \
+                            not name.endswith(".pyc"):
+                        found[short] = files.sha256(path)
+        for pattern in ("Makefile", "config.h", "libtool",
+                        "src/library/.libs/*.o"):
+            for path in glob.glob(os.path.join(self.places.build, pattern)):
+                found[os.path.relpath(path, self.places.home)] = \
+                    files.sha256(path)
+        return found
+
+    def check_manifest(self, wanted):
+        found = self.manifest()
+        for name in sorted(set(wanted) | set(found)):
+            if wanted.get(name) != found.get(name):
+                raise Refused(
+                    f".trial/{name} is not as --baseline left it, and nothing "
+                    "that it judges counts any more: start a series with "
+                    "--baseline, which builds it again", 4)
+
+    # Each trial -----------------------------------------------------------
+
+    def objects(self):
+        pattern = os.path.join(self.places.build, "src", "**", ".libs",
+                               "libpqk_*.o")
+        return sorted(glob.glob(pattern, recursive=True))
+
+    def programs(self):
+        with open(os.path.join(self.places.build, "Makefile"),
+                  encoding="utf-8") as file:
+            has_check = re.search(r"^CHECK_LIBS = *\S", file.read(), re.M)
+        names = PROGRAMS if has_check else (PLAIN,)
+        return [*names, FUZZER]
+
+    def _make(self, seconds):
+        # Not "all": it is a make of its own, which would build the same files
+        # at the same time.
+        targets = ["tests/" + name for name in self.programs()]
+        return self._run("make", ["make", f"-j{os.cpu_count() or 1}",
+                                  "libpqkern.la", *targets], seconds,
+                         self.places.build)
+
+    def make(self, tree, content, seconds):
+        """Build the candidate; returns the hash of its code and library."""
+        if not os.path.exists(self.clean):
+            # A compiler that was killed may have left half an object.
+            for path in glob.glob(os.path.join(
+                    self.places.build, "src", "**", "libpqk_*.lo"),
+                    recursive=True):
+                files.remove(path)
+        files.remove(self.clean)
+        tree.lay_out(content, self.places.tree)
+        result = self._make(seconds)
+        if result.late:
+            raise Ended("time_budget", f"building took over {seconds:.0f} s")
+        if result.code != 0:
+            raise Ended("build", first_errors(result.output))
+        files.replace(self.clean, b"")
+        self._check_includes()
+        return self.check_objects()
+
+    def check_objects(self):
+        objects = self.objects()
+        if len(objects) < 2:
+            raise Refused(f"{self.places.build}: found no objects of kernels; "
+                          "start a series with --baseline")
+        found = [text for path in objects for text in gate.violations(path)]
+        if found:
+            raise Ended("integrity", "; ".join(found[:5]) + (
+                f"; {len(found) - 5} more" if len(found) > 5 else ""))
+        return gate.code_hash(objects), files.sha256(self.places.library)
+
+    def _check_includes(self):
+        """The kernels include what git has and what the system has."""
+        inside = (os.path.realpath(self.places.tree) + os.sep,
+                  os.path.realpath(self.places.build) + os.sep, "/usr/",
+                  "/opt/", "/nix/store/", "/gnu/store/")
+        for path in glob.glob(os.path.join(self.places.build, "src", "**",
+                                           ".deps", "libpqk_*.Plo"),
+                              recursive=True):
+            with open(path, encoding="utf-8", errors="replace") as file:
+                text = re.sub(r"(?m)^\S.*?\.lo:|\\\n", " ", file.read())
+            for name in re.findall(r"(?:\\.|[^\s\\])+", text):
+                name = re.sub(r"\\(.)", r"\1", name).rstrip(":")
+                real = os.path.realpath(os.path.join(self.places.build, name))
+                if not real.startswith(inside) and os.path.exists(real):
+                    raise Ended("integrity", f"a kernel includes {name}, which "
+                                             "is no part of the commit")
+
+
+def identity(content):
+    """A hash of the candidate's source, for those that never got an object."""
+    total = hashlib.sha256()
+    for name in sorted(content):
+        total.update(name.encode() + b"\0" + content[name] + b"\0")
+    return total.hexdigest()

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Lint and equality tests of a built candidate, side by side."""
+
+import os
+import re
+import signal
+
+from . import process
+from .build import FUZZER
+from .ends import Ended
+
+FAILED = re.compile(r":(\d+):([FE]):([^:]*):([^:]*):(\d+): (.*)$")
+# Two at a time; the longest first.
+TEST_SECONDS = 60.0
+QUICK_SCALE = "0.5"
+QUICK_TOOLS = ("style", "gcc", "clang", "cppcheck")
+SLOW_TOOLS = ("clang-tidy",)
+
+
+def _failure(name, result):
+    """The status and reason of a test program that did not pass."""
+    if result.late:
+        return "hang", f"tests/{name}: no end after {result.seconds:.0f} s"
+    for line in result.output.split("\n"):
+        match = FAILED.search(line)
+        if match:
+            case = f"tests/{name}: {match.group(4)}: {match.group(6)}"
+            if "timeout" in match.group(6).lower():
+                return "hang", case
+            if match.group(2) == "E" and "signal" in match.group(6).lower():
+                return "crash", case
+            return "tests", case
+    last = [line for line in result.output.split("\n") if line.strip()][-1:]
+    shown = f"tests/{name}: {last[0] if last else 'no output'}"
+    if result.code is not None and result.code < 0 and \
+            not (name == FUZZER and result.code == -signal.SIGABRT):
+        return "crash", f"{shown} (killed by signal {-result.code})"
+    return "tests", shown
+
+
+def _lint_reason(output):
+    lines = [line for line in output.split("\n")
+             if re.search(r"(warning|error):|: (tabs|trailing|more than|no )",
+                          line)]
+    return "; ".join(line.strip() for line in lines[:3])[:600] or \
+        output.strip()[-300:]
+
+
+class Checks:
+    """All of them; .absent has the linters that are not installed."""
+
+    def __init__(self, places, build, seconds):
+        self.places, self.build = places, build
+        self.until = seconds
+        self.absent = set()
+
+    def _start(self, what, command, extra):
+        env = process.environment(self.build.mark, dict(
+            extra, cache=self.places.at("cache")))
+        output = os.path.join(self.places.outputs, what.replace("/", "-"))
+        return process.Running(command, output, min(self.until, TEST_SECONDS),
+                               env, self.places.build)
+
+    def _test(self, name, scale="1"):
+        return self._start(name, [os.path.join("tests", name)], {
+            "abs_top_builddir": self.places.build,
+            "abs_top_srcdir": self.places.tree,
+            "srcdir": self.places.tree, "CK_VERBOSITY": "normal",
+            "PQK_TEST_SCALE": scale})
+
+    def _lint(self, tools):
+        return self._start("lint-" + tools[-1], [
+            "make", "-s", "lint",
+            "LINTFLAGS=--kernels --only " + ",".join(tools)], {})
+
+    def thorough(self):
+        """What takes too long for a candidate that may lose anyway."""
+        name = self.build.programs()[0]
+        test = self._test(name)
+        try:
+            lint = self._lint(SLOW_TOOLS)
+            try:
+                self._finish_test(name, test)
+                self._finish_lint(lint)
+            finally:
+                lint.end()
+        finally:
+            test.end()
+
+    def run(self):
+        """Raises Ended at the first that fails."""
+        names = self.build.programs()
+        first = self._test(names[0], QUICK_SCALE)
+        try:
+            self._finish_lint(self._lint(QUICK_TOOLS))
+            for name in names[1:]:
+                self._finish_test(name, self._test(name, QUICK_SCALE))
+            self._finish_test(names[0], first)
+        finally:
+            first.end()
+
+    def _finish_lint(self, running):
+        result = running.wait()
+        if result.late:
+            raise Ended("time_budget", "lint took over "
+                                       f"{result.seconds:.0f} s")
+        for line in result.output.split("\n"):
+            if line.startswith("lint: not run:"):
+                self.absent |= set(line[15:].split(" (")[0].split())
+        if result.code != 0:
+            raise Ended("lint", _lint_reason(result.output))
+
+    def _finish_test(self, name, running):
+        result = running.wait()
+        if result.code != 0:
+            raise Ended(*_failure(name, result))

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""The command line of scripts/trial."""
+
+import argparse
+import os
+import sys
+
+from . import files, lock, log, series as series_of, step, summary
+from .ends import EXIT_USAGE, Refused
+from .files import Places
+from .tree import top_of
+
+DESCRIPTION = """\
+One step of the research loop: builds the kernels as they lie in the tree, lints
+and tests them, measures them against the last build that was kept, appends a
+row to results.tsv, and commits them or puts the tree back.
+
+  trial "hypothesis, with the predicted effect"    one step
+  trial --baseline ["description"]                 start a series from HEAD
+  trial status                                     where the series stands
+  trial stop [--clear]                             end after the current trial
+  trial report [--output DIR]                      plot and table of the log
+  trial doctor                                     what this host can resolve
+  trial verify-log                                 check the chain of the log
+"""
+EPILOG = """\
+exit status:
+  0   judged: kept, or discarded as slower or the same
+  1   an error; a broken build; lint; nothing to try; the trial cannot be logged
+  2   wrong results: an equality test, recall, the hold-out
+  3   over the time budget
+  4   integrity: the object gate, a change outside the kernels, an edited log,
+      what the contract forbids, less time than is possible
+  5   a crash or a hang
+  6   unresolved: the noise is above the effect (doctor: above 2 %)
+  7   a stop was asked for
+  64  usage
+  128 and more: ended by that signal, logged and restored
+
+A trial that was cut short is finished by the next one.  What was discarded is
+kept in .trial/patches/N.patch; git apply brings it back.  The lock is
+/tmp/pqkern-trial.lock ($PQKERN_TRIAL_LOCK names another file).
+"""
+COMMANDS = ("status", "stop", "report", "doctor", "verify-log")
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.print_usage(sys.stderr)
+        sys.stderr.write(f"trial: {message}\n")
+        sys.exit(EXIT_USAGE)
+
+
+def step_parser():
+    parser = Parser(prog="scripts/trial", description=DESCRIPTION, epilog=EPILOG,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("description", nargs="?", metavar="HYPOTHESIS",
+                        help="what is tried, why, and how much it should give")
+    parser.add_argument("--simpler", action="store_true",
+                        help="the point is less code: `same` with fewer lines "
+                        "of code is a keep")
+    parser.add_argument("--wait", action="store_true",
+                        help="wait for another trial on this host to end")
+    start = parser.add_argument_group("with --baseline")
+    start.add_argument("--baseline", action="store_true",
+                       help="start a series: build HEAD, measure it, pin it")
+    start.add_argument("--source", default="photos",
+                       help="what to measure on (default: %(default)s)")
+    start.add_argument("--kernel", help="the variant to measure")
+    start.add_argument("--limit", type=float, default=step.LIMIT_SECONDS,
+                       metavar="SECONDS", help="what a trial may take "
+                       "(default: %(default)g)")
+    start.add_argument("--configure", action="append", metavar="ARGUMENT",
+                       help="an argument for configure; may be repeated")
+    return parser
+
+
+def run_step(arguments):
+    parser = step_parser()
+    options = parser.parse_args(arguments)
+    if not options.baseline:
+        for name in ("source", "kernel", "limit", "configure"):
+            if getattr(options, name) != parser.get_default(name):
+                parser.error(f"--{name} goes with --baseline: all trials of a "
+                             "series are measured alike")
+        if not (options.description or "").strip():
+            parser.error("a hypothesis is needed, with the predicted effect; "
+                         "see --help")
+    elif options.simpler:
+        parser.error("--simpler is for a trial")
+    if options.limit < 5:
+        parser.error("--limit: at least 5 seconds")
+    places = Places(top_of(os.getcwd()))
+    if options.baseline:
+        return step.baseline(places, options.description, options, options.wait)
+    return step.trial(places, options.description.strip(), options.simpler,
+                      options.wait)
+
+
+def status(arguments):
+    Parser(prog="scripts/trial status").parse_args(arguments)
+    places = Places(top_of(os.getcwd()))
+    series = series_of.load(places)
+    journal = os.path.exists(places.journal)
+    if journal:
+        try:
+            os.close(lock.take(places.top))
+            print("a trial was cut short: the next one finishes it")
+        except Refused as why:
+            print(why)
+            return 0
+    rows = series_of.verified_rows(places, None if journal else series["head"])
+    mine = [row for row in rows if row["series"] == series["id"]]
+    kept = [row for row in mine if row["keep"] == "keep"]
+    print(f"series {series['id']}, pinned to {series['pinned'][:12]}, measured "
+          f"on {series['source']} with {series['kernel']}")
+    print(f"{len(mine) - 1} trials, {len(kept) - 1} kept; the best is trial "
+          f"{series['best_trial']}, {series['best_commit'][:12]}")
+    product = 1.0
+    for row in kept[1:]:
+        product *= float(row["speedup"] or 1) if row["status"] == "ok" else 1.0
+    print(f"product of the kept speed-ups: {product:.4f}")
+    for row in mine[-5:]:
+        print(f"  {row['trial']:>4} {row['status']:11} {row['verdict']:10} "
+              f"{row['keep']:8} {summary.interval(row):28} "
+              f"{row['description'][:60]}")
+    if summary.advice(mine):
+        print(summary.advice(mine))
+    if os.path.exists(places.stop):
+        print("a stop was asked for: scripts/trial stop --clear takes it back")
+    return 0
+
+
+def stop(arguments):
+    parser = Parser(prog="scripts/trial stop", description="Trials after the "
+                    "current one end with exit status 7.")
+    parser.add_argument("--clear", action="store_true", help="take it back")
+    options = parser.parse_args(arguments)
+    places = Places(top_of(os.getcwd()))
+    if options.clear:
+        files.remove(places.stop)
+        print("trials go on")
+        return 0
+    os.makedirs(places.home, exist_ok=True)
+    files.replace(places.stop, b"")
+    print("no trial starts any more; scripts/trial stop --clear takes that back")
+    return 0
+
+
+def verify_log(arguments):
+    Parser(prog="scripts/trial verify-log").parse_args(arguments)
+    places = Places(top_of(os.getcwd()))
+    series = None
+    if os.path.exists(places.series):
+        series = series_of.load(places)
+    journal = os.path.exists(places.journal)
+    head = None if series is None or journal else series["head"]
+    rows = series_of.verified_rows(places, head)
+    if series is not None:
+        _check_commits(places, series, {row["hash"] for row in rows})
+    said = "" if head else "; whether rows are missing at its end is not known"
+    print(f"{places.log}: {len(rows)} rows, the chain holds{said}")
+    return 0
+
+
+def _check_commits(places, series, hashes):
+    from .tree import Tree
+    out = Tree(places).git("log", "--format=%h %(trailers:key=Trial-Row,"
+                           "valueonly,separator=%x20)",
+                           f"{series['pinned']}..HEAD")
+    for line in out.splitlines():
+        commit, _, wanted = line.partition(" ")
+        if wanted and wanted.strip() not in hashes:
+            raise Refused(f"{places.log}: the row of commit {commit} "
+                          f"({wanted.strip()}) is missing", 4)
+
+
+def report(arguments):
+    from . import report as report_of
+    parser = Parser(prog="scripts/trial report", description="Draws the log's "
+                    "last series (trials.svg, trials.png) and writes a table "
+                    "(trials.md), from the log alone.")
+    parser.add_argument("--output", metavar="DIR", help="default: doc/")
+    parser.add_argument("--log", metavar="FILE", help="default: results.tsv")
+    options = parser.parse_args(arguments)
+    top = None if options.log and options.output else top_of(os.getcwd())
+    name = options.log or os.path.join(top, "results.tsv")
+    try:
+        rows = log.read(name)
+    except log.Broken as why:
+        raise Refused(f"{name}: {why}", 4) from why
+    except OSError as why:
+        raise Refused(f"{name}: {why.strerror}") from why
+    return report_of.write(rows, name, options.output or
+                           os.path.join(top, "doc"))
+
+
+def doctor(arguments):
+    from . import doctor as doctor_of
+    Parser(prog="scripts/trial doctor", description="Says what effect this host "
+           "can resolve now, and what stands in the way.  Exit status 0: 2 % or "
+           "less, 6: more.").parse_args(arguments)
+    return doctor_of.run(Places(top_of(os.getcwd())))
+
+
+def main():
+    arguments = sys.argv[1:]
+    try:
+        if arguments and arguments[0] in COMMANDS:
+            return {"status": status, "stop": stop, "verify-log": verify_log,
+                    "report": report, "doctor": doctor}[arguments[0]](
+                        arguments[1:])
+        return run_step(arguments)
+    except Refused as why:
+        sys.stderr.write(f"trial: {why}\n")
+        return why.code

@@ -1,0 +1,407 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""One step of the loop, and the first: a trial, a baseline."""
+
+import os
+import platform
+import secrets
+import signal
+import time
+
+from . import files, lock, log, measure, process, summary
+from . import series as series_of
+from .build import Build
+from .checks import Checks
+from .ends import EXIT_OF, EXIT_STOPPED, ABOUT_CODE, Ended, Refused
+from .journal import Journal, recover
+from .tree import Tree, code_lines
+
+LIMIT_SECONDS = 90.0
+# Kept of that for the thorough checks of a would-be keep.
+THOROUGH_SECONDS = 22.0
+
+
+def now():
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def blank_row(series, trial, description):
+    """A row that says nothing yet."""
+    row = measure.fields({})
+    row.update(timestamp=now(), source=series.get("source", ""),
+               description=description, trial=trial, keep="discard",
+               host=platform.node(), cpu=series.get("cpu", ""),
+               kernel=series.get("kernel", ""), series=series["id"])
+    return row
+
+
+def interrupted_row(state):
+    row = blank_row(state["series"], state["trial"], state["description"])
+    row.update(status="interrupted", commit=state["parent"][:7],
+               reason="ended by a signal or with the machine")
+    return row
+
+
+def ignore_signals():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def check_stop(places):
+    if os.path.exists(places.stop):
+        raise Refused("stopped: somebody asked for it (scripts/trial stop); "
+                      "scripts/trial stop --clear lets trials go on",
+                      EXIT_STOPPED)
+
+
+class Trial:
+    def __init__(self, places, series, description, simpler):
+        self.places, self.series = places, series
+        self.simpler = simpler
+        self.tree = Tree(places)
+        self.mark = secrets.token_hex(16)
+        self.build = Build(places, self.mark)
+        self.began = time.monotonic()
+        self.block = {}
+        self.snapshot = None
+        self.absent = set()
+        self.stages = []
+        self.known_status = "error"
+        self.parent = self.tree.head()
+        self.trial = int(series["trials"]) + 1
+        self.row = blank_row(series, self.trial, description)
+        self.row.update(commit=self.parent[:7])
+        self.journal = Journal(places, {
+            "mark": self.mark, "trial": self.trial, "stage": "running",
+            "description": description, "parent": self.parent, "tree": None,
+            "series": series, "prev": series["head"],
+            "head_before": series["head"]})
+
+    def left(self):
+        return max(1.0, self.series["limit"] - (time.monotonic() - self.began))
+
+    def _timed(self, what, call, *arguments):
+        began = time.monotonic()
+        try:
+            return call(*arguments)
+        finally:
+            self.stages.append(f"{what} {time.monotonic() - began:.0f}")
+
+    def run(self):
+        """Returns the exit code."""
+        process.catch_signals()
+        code = None
+        try:
+            try:
+                self._judge()
+            except Ended as end:
+                self._ended(end)
+            ignore_signals()
+        except process.Interrupted as signal_:
+            process.sweep(self.mark)
+            code = 128 + signal_.number
+            self.row.update(status="interrupted", keep="discard",
+                            reason=str(signal_))
+        if code is None:
+            code = self._code()
+        return self._conclude(code)
+
+    def _ended(self, end):
+        self.block = end.block or self.block
+        self.row.update(measure.fields(self.block) if self.block else {})
+        self.row.update(status=end.status, reason=end.reason, keep="discard")
+        if end.status in ("crash", "hang"):
+            self.row["keep"] = "crash"
+
+    def _code(self):
+        status = self.row["status"]
+        return EXIT_OF[self.known_status if status == "known" else status]
+
+    # What is judged -------------------------------------------------------
+
+    def _judge(self):
+        self._check_integrity()
+        self.tree.check_files()
+        snapshot = self.tree.snapshot()
+        content = self.tree.content(snapshot)
+        if content == self.tree.content("HEAD"):
+            raise Refused("nothing to try: src/kernels.c and src/kernels/ are as "
+                          "in HEAD")
+        self.snapshot = snapshot
+        self.row["code_lines"] = code_lines(content)
+        self.journal.save(tree=snapshot)
+        try:
+            code, library = self._timed("build", self.build.make, self.tree,
+                                        content, min(self.left(), 60.0))
+        except Refused as why:
+            raise Ended("error", str(why)) from why
+        self.row.update(object_hash=code, library_sha256=library)
+        if self._seen_before(code):
+            return
+        checks = Checks(self.places, self.build, self.left())
+        self._timed("checks", checks.run)
+        self.absent = checks.absent
+        self._timed("judge", self._measure, library)
+        if self.row["keep"] == "keep":
+            checks.until = self.left()
+            self._timed("thorough checks", checks.thorough)
+
+    def _check_integrity(self):
+        try:
+            self.build.check_manifest(self.series["manifest"])
+            if files.sha256(self.places.best) != self.series["best_library"]:
+                raise Refused(".trial/best/libpqkern.so is not the build that "
+                              "was kept: start a series with --baseline", 4)
+            self.tree.check_history(self.series)
+        except FileNotFoundError as why:
+            raise Ended("integrity", f"{why.filename}: missing; start a series "
+                                     "with --baseline") from why
+        except Refused as why:
+            raise Ended("integrity", str(why)) from why
+        strays = self.tree.strays(self.series["pinned"])
+        if strays:
+            more = f", {len(strays) - 10} more" if len(strays) > 10 else ""
+            raise Ended("integrity", "changed outside src/kernels.c and "
+                        f"src/kernels/, which no trial may: "
+                        f"{', '.join(strays[:10])}{more}; undo that (a human who "
+                        "means it starts a new series with --baseline)")
+
+    def _seen_before(self, code):
+        """Identical code gets the verdict that it has got."""
+        if code == self.series["best_object"]:
+            self._null()
+            return True
+        for old in reversed(self.rows):
+            if old["series"] == self.series["id"] and \
+                    old["object_hash"] == code and old["status"] in ABOUT_CODE:
+                self.known_status = old["status"]
+                self.row.update({name: old[name] for name in (
+                    "verdict", "speedup", "ci_low", "ci_high", "null_low",
+                    "null_high", "guards", "cells", "composite",
+                    "confirmation", "holdout", "exact")})
+                self.row.update(status="known", reason=(
+                    f"the same object code as trial {old['trial']}: "
+                    f"{old['status']}, verdict {old['verdict']}"
+                    f"{': ' + old['reason'] if old['reason'] else ''}"))
+                return True
+        return False
+
+    def _fewer_lines(self):
+        return int(self.row["code_lines"]) < int(self.series["best_lines"])
+
+    def _null(self):
+        self.row.update(status="null", verdict="same",
+                        reason="the same object code as the best")
+        if self.simpler and self._fewer_lines():
+            checks = Checks(self.places, self.build, self.left())
+            checks.run()
+            checks.thorough()
+            self.row.update(keep="keep", reason="the same object code from "
+                            f"{self._lines_saved()} lines less")
+
+    def _lines_saved(self):
+        return int(self.series["best_lines"]) - int(self.row["code_lines"])
+
+    def _measure(self, library):
+        left = self.left() - THOROUGH_SECONDS
+        if left < 10.0:
+            raise Ended("time_budget", "building and checking left no time of "
+                        f"the {self.series['limit']:.0f} s to measure in: is the "
+                        "host busy?  scripts/trial doctor says")
+        self.block = measure.compare(
+            self.places, self.series, self.mark, self.places.library,
+            self.places.best, left)
+        block = self.block
+        measure.check_measured(block, library)
+        if files.sha256(self.places.library) != library:
+            raise Ended("integrity", "the library was changed while it was "
+                                     "measured", block)
+        if block["status"] != "ok":
+            raise Ended(block["status"], block.get("reason", ""), block)
+        exact, _, all_of_them = str(block.get("exact_queries", "")).partition("/")
+        if exact != all_of_them:
+            raise Ended("recall", f"exact_queries {exact}/{all_of_them}: other "
+                        "results than the reference's", block)
+        self._decide(block)
+
+    def _decide(self, block):
+        self.row.update(measure.fields(block))
+        self.row.update(status="ok", reason=block.get("reason", ""))
+        if block.get("verdict") == "faster":
+            self.row["keep"] = "keep"
+        elif self.simpler and block.get("verdict") == "same" and \
+                self._fewer_lines():
+            self.row.update(keep="keep", reason="as fast, with "
+                            f"{self._lines_saved()} lines less")
+
+    # What follows from it -------------------------------------------------
+
+    def _conclude(self, code):
+        row = self.row
+        row["seconds"] = f"{time.monotonic() - self.began:.1f}"
+        series = self.series
+        try:
+            if row["keep"] == "keep":
+                series = dict(series, best_object=row["object_hash"],
+                              best_library=row["library_sha256"],
+                              best_lines=row["code_lines"],
+                              best_trial=self.trial)
+                files.copy(self.places.library, self.places.at("candidate.so"))
+                self.journal.state["block"] = self.block or files.read_json(
+                    self.places.best_result)
+            row["prev"] = self.series["head"]
+            sealed = log.seal(row, row["prev"])
+            self.journal.state["message"] = summary.commit_message(sealed)
+            sealed = self.journal.decide(row, series)
+            best = files.read_json(self.places.best_result) or {}
+            said = self.journal.finish()
+        except OSError as why:
+            raise Refused(
+                f"{why.filename or self.places.log}: {why.strerror}: the trial "
+                "is not logged, and the tree is as it was; make room, and the "
+                "next scripts/trial logs it and goes on") from why
+        summary.show(sealed, self.block, best, self.rows, said,
+                     ", ".join(self.stages))
+        if self.absent:
+            print("not linted with: " + " ".join(sorted(self.absent)) +
+                  " (not installed)")
+        return code
+
+
+def load_all(places, wait):
+    """Lock, finish what was cut short, check the log."""
+    handle = lock.take(places.top, wait)
+    before = series_of.load(places)
+    try:
+        said = recover(places, interrupted_row)
+    except OSError as why:
+        raise Refused(f"{why.filename or places.log}: {why.strerror}: an earlier "
+                      "trial cannot be logged yet; make room, then try again"
+                      ) from why
+    if said:
+        print(said)
+    series = series_of.load(places)
+    rows = series_of.verified_rows(places, series["head"])
+    del before
+    return handle, series, rows, said
+
+
+def trial(places, description, simpler, wait):
+    check_stop(places)
+    handle, series, rows, said = load_all(places, wait)
+    try:
+        check_stop(places)
+        os.makedirs(places.outputs, exist_ok=True)
+        step = Trial(places, series, description, simpler)
+        step.tree.identity()
+        step.rows = rows
+        try:
+            step.journal.save()
+        except OSError as why:
+            raise Refused(f"{why.filename}: {why.strerror}: no trial without a "
+                          "journal; the tree is as it was") from why
+        try:
+            return step.run()
+        except Refused:
+            if step.journal.state["stage"] == "running":
+                files.remove(places.journal)
+            raise
+    finally:
+        os.close(handle)
+
+
+# The first step ------------------------------------------------------------
+
+def baseline(places, description, options, wait):
+    os.makedirs(places.outputs, exist_ok=True)
+    handle = lock.take(places.top, wait)
+    try:
+        head = None
+        try:
+            old = series_of.load(places)
+        except Refused:
+            old = None
+        if old is not None:
+            said = recover(places, interrupted_row)
+            if said:
+                print(said)
+            head = series_of.load(places)["head"]
+        if not os.path.exists(places.log) and head is not None:
+            head = None  # moved aside, as the remedy for a broken one says
+        rows = series_of.verified_rows(places, head)
+        return _baseline(places, description, options, rows)
+    except OSError as why:
+        raise Refused(f"{why.filename}: {why.strerror}: no series was started"
+                      ) from why
+    finally:
+        os.close(handle)
+
+
+def _baseline(places, description, options, rows):
+    process.catch_signals()
+    tree = Tree(places)
+    tree.identity()
+    head = tree.head()
+    began = time.monotonic()
+    strays = tree.strays(head)
+    if strays or tree.snapshot() != tree.git("rev-parse", "HEAD^{tree}").strip():
+        what = ", ".join(strays[:5]) or "src/kernels.c or src/kernels/"
+        raise Refused("a series starts from a commit, and the tree differs from "
+                      f"HEAD: {what}; commit that or undo it")
+    mark = secrets.token_hex(16)
+    build = Build(places, mark)
+    series = {"id": secrets.token_hex(8), "pinned": head, "best_commit": head,
+              "source_asked": options.source, "kernel_asked": options.kernel,
+              "limit": options.limit, "head": rows[-1]["hash"] if rows else None,
+              "trials": 0, "best_trial": 0}
+    print(f"building {head[:12]} in .trial/build (bootstrap, configure, make)",
+          flush=True)
+    try:
+        build.prepare(tree, head, options.configure or [])
+        content = tree.content(head)
+        try:
+            code, library = build.make(tree, content, 900.0)
+        except Ended as end:
+            raise Refused(f"the pinned commit does not pass: {end.status}: "
+                          f"{end.reason}", EXIT_OF[end.status]) from end
+        files.copy(places.library, places.at("candidate.so"))
+        series["manifest"] = build.manifest()
+        print("measuring it against itself", flush=True)
+        block = measure.compare(places, series, mark, places.at("candidate.so"),
+                                places.at("candidate.so"), 120.0)
+        if block["status"] not in ("ok", "unresolved"):
+            raise Refused(f"the baseline: {block['status']}: "
+                          f"{block.get('reason', '')} ({places.outputs}/run.log)",
+                          EXIT_OF[block["status"]])
+    except process.Interrupted as signal_:
+        process.sweep(mark)
+        raise Refused(f"{signal_}: no series was started",
+                      128 + signal_.number) from signal_
+    ignore_signals()
+    return _begin(places, series, description, rows, block, {
+        "commit": head[:7], "object_hash": code, "library_sha256": library,
+        "code_lines": code_lines(content),
+        "seconds": f"{time.monotonic() - began:.1f}"})
+
+
+def _begin(places, series, description, rows, block, known):
+    series.update(source=block.get("source", ""), cpu=block.get("cpu", ""),
+                  kernel=block.get("kernel", ""),
+                  best_object=known["object_hash"],
+                  best_library=known["library_sha256"],
+                  best_lines=known["code_lines"])
+    row = blank_row(series, 0, description or "baseline")
+    row.update(measure.fields(block))
+    row.update(known, status=block["status"], keep="keep",
+               reason="the build that the series starts with, against itself")
+    os.makedirs(places.at("best"), exist_ok=True)
+    os.replace(places.at("candidate.so"), places.best)
+    files.replace_json(places.best_result, block)
+    prev = rows[-1]["hash"] if rows else log.first_link(series["id"])
+    journal = Journal(places, {
+        "mark": "", "trial": 0, "stage": "running", "tree": None, "prev": prev,
+        "head_before": rows[-1]["hash"] if rows else None})
+    row = journal.decide(row, series)
+    journal.finish()
+    summary.show(row, block, {}, rows, f"series {series['id']} begins, pinned to "
+                 f"{series['pinned'][:12]}")
+    return 0
