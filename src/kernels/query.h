@@ -128,15 +128,18 @@ static const uint8_t *column(const struct scan *scan, size_t m)
 /* ------------------------------------------------------------------------ */
 /* Thresholds and byte tables                                               */
 
-/* The minima of entries whose numbers share the 7 low bits. */
-static void group_by_128(const uint8_t *bytes, uint8_t *group_128)
+/* The minima of entries whose numbers share the 7 low bits.  At -O2 compilers make
+ * vectors of this and its like only if nothing can overlap. */
+static void group_by_128(const uint8_t *restrict bytes,
+                         uint8_t *restrict group_128)
 {
     for (size_t i = 0; i < 128; i++)
         group_128[i] = bytes[i] < bytes[i + 128] ? bytes[i] : bytes[i + 128];
 }
 
 /* The minima of entries whose numbers share the 6 low bits. */
-static void group_by_64(const uint8_t *bytes, uint8_t *group_64)
+static void group_by_64(const uint8_t *restrict bytes,
+                        uint8_t *restrict group_64)
 {
     for (size_t i = 0; i < 64; i++) {
         uint8_t a = bytes[i] < bytes[i + 64] ? bytes[i] : bytes[i + 64];
@@ -149,9 +152,11 @@ static void group_by_64(const uint8_t *bytes, uint8_t *group_64)
 /* Minima of the groups, and what they lack; see scan_bound. */
 static void derive_groups(const struct scan_arrays *arrays, size_t m)
 {
-    const uint8_t *bytes = arrays->bytes + m * 256;
-    uint8_t *group_16 = arrays->group_16 + m * 16;
-    uint8_t *group_64 = arrays->group_64 + m * 64;
+    const uint8_t *restrict bytes = arrays->bytes + m * 256;
+    uint8_t *restrict group_16 = arrays->group_16 + m * 16;
+    uint8_t *restrict group_64 = arrays->group_64 + m * 64;
+    uint8_t *restrict up_64 = arrays->up_64 + m * 256;
+    uint8_t *restrict up_16 = arrays->up_16 + m * 256;
 
     group_by_64(bytes, group_64);
     for (size_t i = 0; i < 16; i++) {
@@ -163,12 +168,10 @@ static void derive_groups(const struct scan_arrays *arrays, size_t m)
     }
     for (size_t r = 0; r < 256; r += 64)
         for (size_t i = 0; i < 64; i++)
-            arrays->up_64[m * 256 + r + i] =
-                (uint8_t)(bytes[r + i] - group_64[i]);
+            up_64[r + i] = (uint8_t)(bytes[r + i] - group_64[i]);
     for (size_t r = 0; r < 256; r += 16)
         for (size_t i = 0; i < 16; i++)
-            arrays->up_16[m * 256 + r + i] =
-                (uint8_t)(bytes[r + i] - group_16[i]);
+            up_16[r + i] = (uint8_t)(bytes[r + i] - group_16[i]);
 }
 
 /* Byte tables for that scale. */
@@ -180,7 +183,7 @@ static void set_scale(struct scan *scan, float distance)
     for (size_t m = 0; m < scan->num_sub_vectors; m++)
         isa_quantize(arrays->table + m * 256, arrays->minima[m],
                      scan->query->bound.scale, arrays->bytes + m * 256);
-    if (ISA_USES_128)
+    if (ISA_USES_128 && scan->plans == isa_batch_plans)
         for (size_t m = 0; m < scan->num_sub_vectors; m++)
             group_by_128(arrays->bytes + m * 256, arrays->group_128 + m * 128);
     if (ISA_USES_GROUPS)
