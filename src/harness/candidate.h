@@ -123,7 +123,7 @@ void pqh_relax(unsigned *spins, unsigned patience);
 
 /* Where both sides have a processor each, giving it up would only give it to
  * somebody else, for milliseconds. */
-#define PQH_PATIENT   100000
+#define PQH_PATIENT   2000
 #define PQH_IMPATIENT 200
 
 /* Nanoseconds of the monotonic clock. */
