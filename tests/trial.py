@@ -422,11 +422,10 @@ class Interrupted(TrialTest):
         for text, keep in (("SAY slower RATIO 0.8 n", "discard"),
                            ("SAY faster RATIO 1.1 n", "keep")):
             step, killed = 0, True
-            while killed:
+            while killed and step < 30:
                 step += 1
-                with self.subTest(keep, step=step):
-                    killed = self._killed_at(f"{text}{step}", keep, step)
-            self.assertGreater(step, 6)
+                killed = self._killed_at(f"{text}{step}", keep, step)
+            self.assertIn(step, range(7, 30))
 
     def _killed_at(self, text, keep, step):
         self.p.say(text)
