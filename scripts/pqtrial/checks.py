@@ -12,7 +12,6 @@ from .ends import Ended
 FAILED = re.compile(r":(\d+):([FE]):([^:]*):([^:]*):(\d+): (.*)$")
 # Two at a time; the longest first.
 TEST_SECONDS = 60.0
-QUICK_SCALE = "0.5"
 QUICK_TOOLS = ("style", "gcc", "clang", "cppcheck")
 SLOW_TOOLS = ("clang-tidy",)
 
@@ -47,7 +46,7 @@ def _lint_reason(output):
 
 
 class Checks:
-    """All of them; .absent has the linters that are not installed."""
+    """All of them; .absent has the linters that did not run."""
 
     def __init__(self, places, build, seconds):
         self.places, self.build = places, build
@@ -61,40 +60,37 @@ class Checks:
         return process.Running(command, output, min(self.until, TEST_SECONDS),
                                env, self.places.build)
 
-    def _test(self, name, scale="1"):
+    def _test(self, name):
         return self._start(name, [os.path.join("tests", name)], {
             "abs_top_builddir": self.places.build,
             "abs_top_srcdir": self.places.tree,
-            "srcdir": self.places.tree, "CK_VERBOSITY": "normal",
-            "PQK_TEST_SCALE": scale})
+            "srcdir": self.places.tree, "CK_VERBOSITY": "normal"})
 
     def _lint(self, tools):
         return self._start("lint-" + tools[-1], [
             "make", "-s", "lint",
             "LINTFLAGS=--kernels --only " + ",".join(tools)], {})
 
-    def thorough(self):
-        """What takes too long for a candidate that may lose anyway."""
-        name = self.build.programs()[0]
-        test = self._test(name)
-        try:
-            lint = self._lint(SLOW_TOOLS)
-            try:
-                self._finish_test(name, test)
-                self._finish_lint(lint)
-            finally:
-                lint.end()
-        finally:
-            test.end()
+    def thorough(self, seconds):
+        """What takes too long for a candidate that may lose anyway; left out,
+        and said so, where there is no time."""
+        self.until = seconds
+        result = self._lint(SLOW_TOOLS).wait() if seconds > 5.0 else None
+        if result is None or result.late:
+            self.absent |= set(SLOW_TOOLS)
+            return
+        self._note_absent(result)
+        if result.code != 0:
+            raise Ended("lint", _lint_reason(result.output))
 
     def run(self):
         """Raises Ended at the first that fails."""
         names = self.build.programs()
-        first = self._test(names[0], QUICK_SCALE)
+        first = self._test(names[0])
         try:
             self._finish_lint(self._lint(QUICK_TOOLS))
             for name in names[1:]:
-                self._finish_test(name, self._test(name, QUICK_SCALE))
+                self._finish_test(name, self._test(name))
             self._finish_test(names[0], first)
         finally:
             first.end()
@@ -104,11 +100,14 @@ class Checks:
         if result.late:
             raise Ended("time_budget", "lint took over "
                                        f"{result.seconds:.0f} s")
-        for line in result.output.split("\n"):
-            if line.startswith("lint: not run:"):
-                self.absent |= set(line[15:].split(" (")[0].split())
+        self._note_absent(result)
         if result.code != 0:
             raise Ended("lint", _lint_reason(result.output))
+
+    def _note_absent(self, result):
+        for line in result.output.split("\n"):
+            if line.startswith("lint: not run:"):
+                self.absent |= set(line[14:].split(" (")[0].split())
 
     def _finish_test(self, name, running):
         result = running.wait()

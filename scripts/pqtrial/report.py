@@ -8,6 +8,7 @@ from . import files, summary
 from .ends import Refused
 
 PLOT_PYTHON = "/usr/bin/python3"
+MOST_SHOWN = 1.25  # times the baseline's time
 COLOURS = {"kept": "#1a7f37", "not kept": "#57606a", "unresolved": "#bf8700"}
 
 
@@ -117,7 +118,13 @@ def _label_kept(axes, points):
 
 def _scale(upper, lower, points, limit):
     """The trials fill the upper part; the limit, far below, has the lower."""
-    seen = [v for p in points for v in (p.ns, p.low, p.high) if v > 0]
+    most = MOST_SHOWN * points[0].ns
+    seen = [v for p in points for v in (p.ns, p.low, p.high) if 0 < v <= most]
+    far = [p.trial for p in points if p.ns > most]
+    if far:
+        upper.scatter(far, [0.985] * len(far), marker="^", s=34, clip_on=False,
+                      color=COLOURS["not kept"], label="slower than is shown",
+                      transform=upper.get_xaxis_transform(), zorder=4)
     span = max(max(seen) - min(seen), 0.02 * max(seen))
     upper.set_ylim(min(seen) - 0.6 * span, max(seen) + 0.1 * span)
     lower.set_ylim(0.9 * limit if limit else 0, 1.15 * limit if limit else 1)

@@ -16,8 +16,6 @@ from .journal import Journal, recover
 from .tree import Tree, code_lines
 
 LIMIT_SECONDS = 90.0
-# Kept of that for the thorough checks of a would-be keep.
-THOROUGH_SECONDS = 22.0
 
 
 def now():
@@ -142,8 +140,7 @@ class Trial:
         self.absent = checks.absent
         self._timed("judge", self._measure, library)
         if self.row["keep"] == "keep":
-            checks.until = self.left()
-            self._timed("thorough checks", checks.thorough)
+            self._timed("clang-tidy", checks.thorough, self.left())
 
     def _check_integrity(self):
         try:
@@ -194,7 +191,8 @@ class Trial:
         if self.simpler and self._fewer_lines():
             checks = Checks(self.places, self.build, self.left())
             checks.run()
-            checks.thorough()
+            checks.thorough(self.left())
+            self.absent = checks.absent
             self.row.update(keep="keep", reason="the same object code from "
                             f"{self._lines_saved()} lines less")
 
@@ -202,7 +200,7 @@ class Trial:
         return int(self.series["best_lines"]) - int(self.row["code_lines"])
 
     def _measure(self, library):
-        left = self.left() - THOROUGH_SECONDS
+        left = self.left()
         if left < 10.0:
             raise Ended("time_budget", "building and checking left no time of "
                         f"the {self.series['limit']:.0f} s to measure in: is the "
@@ -263,7 +261,7 @@ class Trial:
                      ", ".join(self.stages))
         if self.absent:
             print("not linted with: " + " ".join(sorted(self.absent)) +
-                  " (not installed)")
+                  " (not installed, or no time)")
         return code
 
 

@@ -166,19 +166,52 @@ double pqh_arm_peak_bytes(const struct pqh_arm *arm)
 /* Life and death                                                           */
 /* ------------------------------------------------------------------------ */
 
-/* The slots of all arms so far: a child gives up all but its own. */
-static struct {
-    void *address;
-    size_t size;
-} slots[PQH_MAX_CHILDREN];
-static size_t num_slots;
-
-static _Noreturn void live(const struct pqh_candidate *setup)
+/* A file for the slot: either side maps it after the fork, so that no child
+ * inherits another one's.  Sealed, so that none can cut it off. */
+static int make_slot(size_t size)
 {
-    for (size_t i = 0; i < num_slots; i++) {
-        munmap(slots[i].address, slots[i].size);
+    int file = pqh_anonymous_file("pqkern-slot");
+
+    if (file >= 0 && ftruncate(file, (off_t)size) != 0) {
+        close(file);
+        return -1;
     }
-    pqh_candidate_run(setup);
+#ifdef F_ADD_SEALS
+    (void)fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+#endif
+    return file;
+}
+
+static struct pqh_slot *map_slot(int file, size_t size)
+{
+    void *slot = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+
+    close(file);
+    return slot != MAP_FAILED ? slot : NULL;
+}
+
+static _Noreturn void live(struct pqh_arm *arm)
+{
+    arm->setup.slot = map_slot(arm->slot_file, arm->slot_size);
+    if (arm->setup.slot == NULL) {
+        _exit(1);
+    }
+    pqh_candidate_run(&arm->setup);
+}
+
+/* Before the first command. */
+static int meet(struct pqh_arm *arm, struct pqh_outcome *outcome)
+{
+    if (arm->setup.slot == NULL) {
+        arm->setup.slot = map_slot(arm->slot_file, arm->slot_size);
+    }
+    if (arm->setup.slot == NULL) {
+        return pqh_end(outcome, PQH_EXIT_ERROR, "error",
+                       "cannot map %zu bytes: %s", arm->slot_size,
+                       strerror(errno));
+    }
+    arm->setup.slot->patience = PQH_IMPATIENT;
+    return 0;
 }
 
 int pqh_arm_start(struct pqh_arm *arm, const char *name,
@@ -187,32 +220,26 @@ int pqh_arm_start(struct pqh_arm *arm, const char *name,
 {
     int ends[2];
     pid_t pid;
-    void *slot;
 
     arm->name = name;
     arm->setup = *setup;
     arm->slot_size = sizeof(struct pqh_slot) + pqh_way_group(setup->way) *
                                                    setup->k *
                                                    sizeof(pqk_neighbor);
-    slot = mmap(NULL, arm->slot_size, PROT_READ | PROT_WRITE,
-                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    arm->setup.slot = NULL;
+    arm->slot_file = make_slot(arm->slot_size);
     arm->setup.log = pqh_anonymous_file("pqkern-log");
-    if (slot == MAP_FAILED || arm->setup.log < 0 ||
-        num_slots == PQH_MAX_CHILDREN || pipe2(ends, O_CLOEXEC) != 0) {
+    if (arm->slot_file < 0 || arm->setup.log < 0 ||
+        pipe2(ends, O_CLOEXEC) != 0) {
         return pqh_end(outcome, PQH_EXIT_ERROR, "error",
                        "cannot set up a child process: %s", strerror(errno));
     }
-    arm->setup.slot = slot;
-    arm->setup.slot->patience = PQH_IMPATIENT;
     arm->setup.commands = ends[0];
     arm->commands = ends[1];
     pid = fork();
     if (pid == 0) {
-        live(&arm->setup);
+        live(arm);
     }
-    slots[num_slots].address = slot;
-    slots[num_slots].size = arm->slot_size;
-    num_slots++;
     close(ends[0]);
     if (pid < 0) {
         return pqh_end(outcome, PQH_EXIT_ERROR, "error", "cannot fork: %s",
@@ -426,6 +453,9 @@ int pqh_arm_begin(struct pqh_arm *arm, const struct pqh_command *command,
                   struct pqh_outcome *outcome)
 {
     if (command->kind == PQH_LOAD) {
+        if (meet(arm, outcome) != 0) {
+            return -1;
+        }
         arm->threads = count_threads(arm->pid);
         arm->other_cpu_ns = read_other_cpu(arm->pid);
     }

@@ -11,14 +11,12 @@
 
 #include <sys/types.h>
 
-/* Children of one run. */
-#define PQH_MAX_CHILDREN 320
-
 struct pqh_arm {
     const char *name; /* "candidate", ... */
     struct pqh_candidate setup;
     _Atomic pid_t pid; /* 0 when there is none */
     int commands;      /* write end */
+    int slot_file;
     size_t slot_size;
     uint32_t asked; /* the last query's number */
     uint32_t sent;  /* commands */

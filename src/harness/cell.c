@@ -91,8 +91,8 @@ int pqh_cell_start(struct pqh_cell *cell, const struct pqh_plan *plan,
 int pqh_cell_load(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
     struct pqh_report *report = cell->report;
-    const struct pqh_slot *slot = cell->arms[PQH_CANDIDATE].setup.slot;
     struct pqh_command command = {.kind = PQH_LOAD};
+    const struct pqh_slot *slot;
 
     for (size_t a = 0; a < cell->num_arms && !cell->loaded; a++) {
         if (pqh_arm_command(&cell->arms[a], &command, cell->long_limit,
@@ -101,6 +101,7 @@ int pqh_cell_load(struct pqh_cell *cell, struct pqh_outcome *outcome)
         }
     }
     cell->loaded = 1;
+    slot = cell->arms[PQH_CANDIDATE].setup.slot;
     pthread_mutex_lock(&report->lock);
     snprintf(report->kernel, sizeof report->kernel, "%.*s",
              (int)sizeof slot->kernel - 1, slot->kernel);
