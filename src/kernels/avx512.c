@@ -115,7 +115,7 @@ SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
 
 #include "kernels/plans_256.h"
 
-#define isa_batch_plans isa_plans
+#define ISA_PLANS(num_queries) isa_plans
 
 #include "kernels/row_major.h"
 

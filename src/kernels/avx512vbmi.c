@@ -103,6 +103,8 @@ static const struct scan_plan isa_batch_plans[] = {
     {0.15f, 2.00f, 2, {{BOUND_128, 0, 12}, {BOUND_256, 12, 16}}},
 };
 
+#define ISA_PLANS(num_queries) ((num_queries) > 1 ? isa_batch_plans : isa_plans)
+
 #include "kernels/row_major.h"
 
 const struct pqk_kernel pqk_kernel_avx512vbmi = {

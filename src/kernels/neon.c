@@ -529,7 +529,7 @@ static const struct scan_plan isa_plans[] = {
      {{BOUND_64, 0, 16}, {BOUND_64_UP, 0, 1}, {BOUND_64_UP, 1, 2}}},
 };
 
-#define isa_batch_plans isa_plans
+#define ISA_PLANS(num_queries) isa_plans
 
 #include "kernels/row_major.h"
 

@@ -183,7 +183,7 @@ static void set_scale(struct scan *scan, float distance)
     for (size_t m = 0; m < scan->num_sub_vectors; m++)
         isa_quantize(arrays->table + m * 256, arrays->minima[m],
                      scan->query->bound.scale, arrays->bytes + m * 256);
-    if (ISA_USES_128 && scan->plans == isa_batch_plans)
+    if (ISA_USES_128 && scan->plans != isa_plans)
         for (size_t m = 0; m < scan->num_sub_vectors; m++)
             group_by_128(arrays->bytes + m * 256, arrays->group_128 + m * 128);
     if (ISA_USES_GROUPS)

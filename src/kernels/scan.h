@@ -189,7 +189,7 @@ static void scan_probe(const void *prepared_codebook, const void *codes,
         .codes = codes,
         .first_id = first_id,
         .work = tables,
-        .plans = num_queries > 1 ? isa_batch_plans : isa_plans,
+        .plans = ISA_PLANS(num_queries),
         .stats = stats};
     const size_t num_chunks = (scan.layout.num_blocks + CHUNK - 1) / CHUNK;
 
