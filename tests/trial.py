@@ -679,10 +679,10 @@ class Gate(unittest.TestCase):
             name="x-layout"), "")
 
     def test_early_code(self):
-        self.bad(r"init_array|ctors", "static int x;\n__attribute__"
+        self.bad(r"init_array|ctors", "static volatile int x;\n__attribute__"
                  "((constructor)) static void f(void) { x = 1; }\n"
                  "int pqk_scalar_f(void) { return x; }")
-        self.bad(r"fini_array|dtors", "static int x;\n__attribute__"
+        self.bad(r"fini_array|dtors", "static volatile int x;\n__attribute__"
                  "((destructor)) static void f(void) { x = 1; }\n"
                  "int pqk_scalar_f(void) { return x; }")
         self.bad("preinit_array", "static void f(void) {}\n__attribute__"
