@@ -437,6 +437,10 @@ static int prepare_once(struct pqh_cell *cell, size_t first, double *fastest,
         }
         for (size_t j = 0; j < FIRST_REQUESTS; j++) {
             *fastest = fmin(*fastest, least[j] / (double)cell->group);
+            if (a == PQH_BASELINE) {
+                cell->baseline_first_ns =
+                    fmax(cell->baseline_first_ns, least[j]);
+            }
         }
     }
     return 0;

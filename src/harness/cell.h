@@ -93,6 +93,7 @@ struct pqh_cell {
 
     /* What was seen. */
     double first_ns, prepare_ns; /* the slowest of the first requests */
+    double baseline_first_ns;    /* the same of the baseline, made once */
     double peak_bytes;
     uint64_t other_cpu_ns;
     uint64_t stream_bytes;

@@ -51,7 +51,9 @@ int pqh_cell_check_sitting(struct pqh_cell *cell, struct pqh_outcome *outcome)
 }
 
 /* Honest first queries meet cold caches and fresh pages, which costs a few times
- * a warm query; deferred preparation costs a pass over all codes. */
+ * a warm query; deferred preparation costs a pass over all codes.  On a machine with
+ * more work than processors a child that has just prepared waits for its turn each
+ * time: what strikes the baseline's first requests, too, is no sign. */
 static int check_deferral(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
     double warm = pqh_cell_median(&cell->observed[PQH_CANDIDATE]);
@@ -59,6 +61,7 @@ static int check_deferral(struct pqh_cell *cell, struct pqh_outcome *outcome)
 
     warm *= (double)cell->group;
     if (cell->plan.creations > 1 && first > 8.0 * warm + 2e5 &&
+        first > 2.0 * cell->baseline_first_ns &&
         first - warm > 0.25 * cell->prepare_ns) {
         return pqh_end(
             outcome, PQH_EXIT_INTEGRITY, "integrity",
