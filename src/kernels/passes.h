@@ -91,9 +91,12 @@ SCAN_INLINE void isa_dense_loop(const struct scan_pass *pass,
 {
     const struct isa_pass begun = isa_begin(pass, kind, n);
 
-    for (size_t b = 0; b < num_blocks; b++)
+    for (size_t b = 0; b < num_blocks; b++) {
+        isa_bytes sum = isa_sum(&begun, kind, n, b * 64);
+
         isa_store(new_sums + b * 64,
-                  isa_next_sum(&begun, kind, n, b * 64, sums));
+                  sums ? isa_add(sum, isa_load(sums + b * 64)) : sum);
+    }
 }
 
 SCAN_INLINE size_t isa_filter_loop(const struct scan_pass *pass,

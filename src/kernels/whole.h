@@ -38,7 +38,7 @@ static int kth_sum(const uint8_t *sums, size_t num_blocks, size_t k)
 static float nearest_of_first(const struct scan *scan)
 {
     const size_t sample =
-        scan->layout.num_vectors < 128 ? scan->layout.num_vectors : 128;
+        scan->layout.num_vectors < 64 ? scan->layout.num_vectors : 64;
     const size_t step = scan->layout.num_vectors / sample;
     float nearest = INFINITY;
 
