@@ -51,9 +51,9 @@ int pqh_cell_check_sitting(struct pqh_cell *cell, struct pqh_outcome *outcome)
 }
 
 /* Honest first queries meet cold caches and fresh pages, which costs a few times
- * a warm query; deferred preparation costs a pass over all codes.  On a machine with
- * more work than processors a child that has just prepared waits for its turn each
- * time: what strikes the baseline's first requests, too, is no sign. */
+ * a warm query; deferred preparation costs a pass over all codes.  On a machine
+ * with more work than processors a child that has just prepared waits for its
+ * turn each time: what strikes the baseline's first requests, too, is no sign. */
 static int check_deferral(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
     double warm = pqh_cell_median(&cell->observed[PQH_CANDIDATE]);
