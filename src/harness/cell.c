@@ -229,25 +229,38 @@ static void free_replies(struct pqh_reply *replies)
     }
 }
 
+enum { NUM_SERIES = 8 + 4 * PQH_MAX_ARMS };
+
+/* All series of a cell. */
+static void list_series(struct pqh_cell *cell,
+                        struct pqh_series *all[NUM_SERIES])
+{
+    struct pqh_series *const single[8] = {&cell->claimed,     &cell->speed,
+                                          &cell->null,        &cell->stream,
+                                          &cell->speed_known, &cell->speed_new,
+                                          &cell->sat_speed,   &cell->sat_null};
+    size_t count = 0;
+
+    for (; count < 8; count++) {
+        all[count] = single[count];
+    }
+    for (size_t a = 0; a < PQH_MAX_ARMS; a++) {
+        all[count++] = &cell->observed[a];
+        all[count++] = &cell->placing[a];
+        all[count++] = &cell->excess[a][0];
+        all[count++] = &cell->excess[a][1];
+    }
+}
+
 static int allocate_series(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
     size_t most =
         pqh_cell_count_first_tasks(cell) + PQH_CELL_MORE + cell->round_size;
-    struct pqh_series *const all[] = {
-        &cell->claimed,     &cell->speed,       &cell->null,
-        &cell->stream,      &cell->speed_known, &cell->speed_new,
-        &cell->sat_speed,   &cell->sat_null,    &cell->observed[0],
-        &cell->observed[1], &cell->observed[2]};
+    struct pqh_series *all[NUM_SERIES];
 
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+    list_series(cell, all);
+    for (size_t i = 0; i < NUM_SERIES; i++) {
         if (need_series(all[i], most, outcome) != 0) {
-            return -1;
-        }
-    }
-    for (size_t a = 0; a < cell->num_arms; a++) {
-        if (need_series(&cell->placing[a], most, outcome) != 0 ||
-            need_series(&cell->excess[a][0], most, outcome) != 0 ||
-            need_series(&cell->excess[a][1], most, outcome) != 0) {
             return -1;
         }
     }
@@ -296,19 +309,13 @@ static int allocate(struct pqh_cell *cell, struct pqh_outcome *outcome)
 
 void pqh_cell_free(struct pqh_cell *cell)
 {
-    struct pqh_series *const all[] = {
-        &cell->claimed,     &cell->speed,       &cell->null,
-        &cell->stream,      &cell->speed_known, &cell->speed_new,
-        &cell->sat_speed,   &cell->sat_null,    &cell->observed[0],
-        &cell->observed[1], &cell->observed[2]};
+    struct pqh_series *all[NUM_SERIES];
 
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+    list_series(cell, all);
+    for (size_t i = 0; i < NUM_SERIES; i++) {
         free(all[i]->values);
     }
     for (size_t a = 0; a < cell->num_arms; a++) {
-        free(cell->placing[a].values);
-        free(cell->excess[a][0].values);
-        free(cell->excess[a][1].values);
         free_replies(cell->replies[a]);
     }
     free_replies(cell->expected);
