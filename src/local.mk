@@ -23,6 +23,7 @@ libpqk_scalar_la_SOURCES = \
 	src/kernels.h \
 	src/kernels/bound.h \
 	src/kernels/common.h \
+	src/kernels/encode.h \
 	src/kernels/layout.c \
 	src/kernels/layout.h \
 	src/kernels/nearest.h \

@@ -408,6 +408,79 @@ static const struct scan_plan isa_plans[] = {
 
 #define ISA_PLANS(num_queries) isa_plans
 
+/* 8 integers of 32 bits, and 16 of 16. */
+#define ISA_LANES 8
+
+typedef __m256i isa_ints;
+
+static inline isa_ints isa_load_ints(const int32_t *from)
+{
+    return _mm256_load_si256((const __m256i *)from);
+}
+
+static inline void isa_store_ints(int32_t *to, isa_ints ints)
+{
+    _mm256_store_si256((__m256i *)to, ints);
+}
+
+static inline isa_ints isa_all_ints(int32_t number)
+{
+    return _mm256_set1_epi32(number);
+}
+
+static inline isa_ints isa_add_ints(isa_ints a, isa_ints b)
+{
+    return _mm256_add_epi32(a, b);
+}
+
+static inline isa_ints isa_lesser_ints(isa_ints a, isa_ints b)
+{
+    return _mm256_min_epi32(a, b);
+}
+
+static inline isa_ints isa_multiply_pairs(isa_ints a, isa_ints b)
+{
+    return _mm256_madd_epi16(a, b);
+}
+
+static inline int32_t isa_least_int(isa_ints ints)
+{
+    __m128i least = _mm_min_epi32(_mm256_castsi256_si128(ints),
+                                  _mm256_extracti128_si256(ints, 1));
+
+    least = _mm_min_epi32(least, _mm_shuffle_epi32(least, 0x4e));
+    least = _mm_min_epi32(least, _mm_shuffle_epi32(least, 0xb1));
+    return _mm_cvtsi128_si32(least);
+}
+
+static inline unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold)
+{
+    return ~(unsigned)_mm256_movemask_ps(
+               _mm256_castsi256_ps(_mm256_cmpgt_epi32(ints, threshold))) &
+           0xff;
+}
+
+static inline int32_t isa_round(const float *values, const float *centres,
+                                const float *reach, float scale, int16_t *out)
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    const __m256 steps = _mm256_mul_ps(
+        _mm256_sub_ps(_mm256_loadu_ps(values), _mm256_loadu_ps(centres)),
+        _mm256_set1_ps(scale));
+    const __m256i ints = _mm256_cvtps_epi32(steps);
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(ints),
+                                          _mm256_extracti128_si256(ints, 1));
+    const __m256 beyond = _mm256_cmp_ps(_mm256_andnot_ps(sign, steps),
+                                        _mm256_loadu_ps(reach), _CMP_NLE_UQ);
+    __m128i sum = _mm_madd_epi16(words, words);
+
+    _mm_storeu_si128((__m128i *)out, words);
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
+    return _mm256_movemask_ps(beyond) == 0 ? _mm_cvtsi128_si32(sum) : -1;
+}
+
+#include "kernels/encode.h"
 #include "kernels/row_major.h"
 
 const struct pqk_kernel pqk_kernel_avx2 = {

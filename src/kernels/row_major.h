@@ -242,6 +242,6 @@ static void scan_table(const float *query, const pqk_codebook *codebook,
     .prepare_codes = pqk_layout_prepare_codes,                                 \
     .restore_codes = pqk_layout_restore_codes,                                 \
     .tables_bytes = scan_tables_bytes, .compute_tables = scan_compute_tables,  \
-    .probe = scan_probe
+    .probe = scan_probe, .nearest_centroids = nearest_centroids
 
 #endif
