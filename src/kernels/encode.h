@@ -86,7 +86,7 @@ static void nearest_of_all(const float *centroids, size_t d, const float *rows,
 
 /* Rows that go through the same step together, so that one need not wait for
  * the other. */
-#define GRID_ROWS 8
+#define GRID_ROWS 16
 
 /* Vectors of centroids whose distances are kept in registers for two rows. */
 #define GRID_GROUP (4 * ISA_LANES)
@@ -104,11 +104,11 @@ struct grid {
 struct grid_row {
     int16_t values[GRID_DIMS + 8] __attribute__((aligned(64)));
     int32_t norm;
-    int32_t least; /* of the distances */
+    int32_t least; /* of all distances, which are squared and lack the norm */
+    int32_t threshold;
     int is_within;
-    /* Squared distances less the row's norm, and their minima over the four
-     * vectors of a group. */
-    int32_t distances[256] __attribute__((aligned(64)));
+    uint64_t cells; /* with distances within the threshold, as bits */
+    /* Of each group, lane by lane: the least of four distances. */
     int32_t minima[64] __attribute__((aligned(64)));
 };
 
@@ -173,9 +173,9 @@ static void round_centroid(const float *centroids, size_t d, size_t c,
                            struct grid *grid)
 {
     const size_t num_pairs = (d + 1) / 2;
-    int16_t *pairs = grid->pairs + (c / GRID_GROUP * num_pairs * GRID_GROUP +
-                                    c % GRID_GROUP) *
-                                       2;
+    int16_t *pairs =
+        grid->pairs +
+        (c / GRID_GROUP * num_pairs * GRID_GROUP + c % GRID_GROUP) * 2;
     const int there = is_there(centroids, d, c);
     int32_t norm = 0;
 
@@ -201,8 +201,8 @@ static inline void prefetch_row(const float *row, size_t d)
     __builtin_prefetch((const void *)(end - 1));
 }
 
-SCAN_INLINE void round_row(const struct grid *grid, size_t d,
-                           const float *from, struct grid_row *row)
+SCAN_INLINE void round_row(const struct grid *grid, size_t d, const float *from,
+                           struct grid_row *row)
 {
     row->is_within = 1;
     row->norm = 0;
@@ -218,11 +218,16 @@ SCAN_INLINE void round_row(const struct grid *grid, size_t d,
         row->is_within &= square >= 0;
         row->norm += square;
     }
+    if (!row->is_within) { /* the centre will do */
+        memset(row->values, 0, d * sizeof *row->values);
+        row->norm = 0;
+    }
 }
 
-static __attribute__((noinline)) void
-round_rows(const struct grid *grid, size_t d, const float *from, size_t stride,
-           struct grid_row *rows)
+static __attribute__((noinline)) void round_rows(const struct grid *grid,
+                                                 size_t d, const float *from,
+                                                 size_t stride,
+                                                 struct grid_row *rows)
 {
     for (size_t r = 0; r < GRID_ROWS; r++, from += stride) {
         prefetch_row(from + 2 * GRID_ROWS * stride, d);
@@ -241,55 +246,52 @@ SCAN_INLINE isa_ints pair_of_row(const int16_t *values)
     return isa_all_ints(pair);
 }
 
-SCAN_INLINE isa_ints finish_group(const isa_ints *sums, int32_t *distances,
-                                  int32_t *minima)
+SCAN_INLINE void load_norms(const struct grid *grid, size_t c, isa_ints sums[4])
 {
-    isa_ints least;
-
     SCAN_UNROLL
     for (size_t j = 0; j < 4; j++)
-        isa_store_ints(distances + j * ISA_LANES, sums[j]);
-    least = isa_lesser_ints(isa_lesser_ints(sums[0], sums[1]),
-                            isa_lesser_ints(sums[2], sums[3]));
-    isa_store_ints(minima, least);
-    return least;
+        sums[j] = isa_load_ints(grid->norms + c + j * ISA_LANES);
+}
+
+SCAN_INLINE void add_products(const int32_t *centroids, isa_ints pair,
+                              isa_ints sums[4])
+{
+    SCAN_UNROLL
+    for (size_t j = 0; j < 4; j++)
+        sums[j] = isa_add_ints(
+            sums[j],
+            isa_multiply_pairs(isa_load_ints(centroids + j * ISA_LANES), pair));
+}
+
+SCAN_INLINE isa_ints least_of_four(const isa_ints sums[4])
+{
+    return isa_lesser_ints(isa_lesser_ints(sums[0], sums[1]),
+                           isa_lesser_ints(sums[2], sums[3]));
 }
 
 /* All centroids for two rows, which share the loads. */
 SCAN_INLINE void measure_two(const struct grid *grid, size_t num_pairs,
                              struct grid_row *a, struct grid_row *b)
 {
-    const int32_t *centroid = (const int32_t *)grid->pairs;
+    const int32_t *centroids = (const int32_t *)grid->pairs;
     isa_ints least_a = isa_all_ints(INT32_MAX), least_b = least_a;
 
     for (size_t c = 0; c < 256; c += GRID_GROUP) {
         isa_ints sums_a[4], sums_b[4];
 
-        SCAN_UNROLL
-        for (size_t j = 0; j < 4; j++)
-            sums_a[j] = sums_b[j] =
-                isa_load_ints(grid->norms + c + j * ISA_LANES);
-#pragma GCC unroll 4
-        for (size_t i = 0; i < num_pairs; i++) {
-            const isa_ints pair_a = pair_of_row(a->values + 2 * i);
-            const isa_ints pair_b = pair_of_row(b->values + 2 * i);
-
-            SCAN_UNROLL
-            for (size_t j = 0; j < 4; j++) {
-                const isa_ints factors =
-                    isa_load_ints(centroid + j * ISA_LANES);
-
-                sums_a[j] = isa_add_ints(sums_a[j],
-                                         isa_multiply_pairs(factors, pair_a));
-                sums_b[j] = isa_add_ints(sums_b[j],
-                                         isa_multiply_pairs(factors, pair_b));
-            }
-            centroid += GRID_GROUP;
+        load_norms(grid, c, sums_a);
+        load_norms(grid, c, sums_b);
+#pragma GCC unroll 2
+        for (size_t i = 0; i < num_pairs; i++, centroids += GRID_GROUP) {
+            add_products(centroids, pair_of_row(a->values + 2 * i), sums_a);
+            add_products(centroids, pair_of_row(b->values + 2 * i), sums_b);
         }
-        least_a = isa_lesser_ints(
-            least_a, finish_group(sums_a, a->distances + c, a->minima + c / 4));
-        least_b = isa_lesser_ints(
-            least_b, finish_group(sums_b, b->distances + c, b->minima + c / 4));
+        sums_a[0] = least_of_four(sums_a);
+        sums_b[0] = least_of_four(sums_b);
+        isa_store_ints(a->minima + c / 4, sums_a[0]);
+        isa_store_ints(b->minima + c / 4, sums_b[0]);
+        least_a = isa_lesser_ints(least_a, sums_a[0]);
+        least_b = isa_lesser_ints(least_b, sums_b[0]);
     }
     a->least = isa_least_int(least_a);
     b->least = isa_least_int(least_b);
@@ -299,10 +301,7 @@ static __attribute__((noinline)) void
 measure_rows(const struct grid *grid, size_t d, struct grid_row *rows)
 {
     for (size_t r = 0; r < GRID_ROWS; r += 2)
-        if (d == 8)
-            measure_two(grid, 4, rows + r, rows + r + 1);
-        else
-            measure_two(grid, (d + 1) / 2, rows + r, rows + r + 1);
+        measure_two(grid, (d + 1) / 2, rows + r, rows + r + 1);
 }
 
 /* What a distance on the grid, less the row's norm, must be at most. */
@@ -315,18 +314,49 @@ static inline int32_t grid_threshold(const struct grid *grid,
     return (int32_t)(most * most) + 1 - row->norm;
 }
 
-/* Bits of groups and lanes with a centroid that may be nearest. */
-static inline uint64_t grid_survivors(const int32_t *minima, int32_t threshold)
+static inline uint64_t cells_at_most(const int32_t *minima, int32_t threshold)
 {
     const isa_ints thresholds = isa_all_ints(threshold);
-    uint64_t survivors = 0;
+    uint64_t cells = 0;
 
     SCAN_UNROLL
     for (size_t j = 0; j < 64; j += ISA_LANES)
-        survivors |=
+        cells |=
             (uint64_t)isa_ints_at_most(isa_load_ints(minima + j), thresholds)
             << j;
-    return survivors;
+    return cells;
+}
+
+/* Two loops, so that one row need not wait for the other. */
+static __attribute__((noinline)) void find_cells(const struct grid *grid,
+                                                 struct grid_row *rows)
+{
+    for (size_t r = 0; r < GRID_ROWS; r++)
+        rows[r].threshold = grid_threshold(grid, rows + r);
+    for (size_t r = 0; r < GRID_ROWS; r++)
+        rows[r].cells = cells_at_most(rows[r].minima, rows[r].threshold);
+}
+
+/* A group's centroids at a distance that small.  Measuring them again takes less
+ * time than storing all distances. */
+SCAN_INLINE uint64_t group_at_most(const struct grid *grid, size_t num_pairs,
+                                   const struct grid_row *row, size_t group)
+{
+    const int32_t *centroids =
+        (const int32_t *)grid->pairs + group * num_pairs * GRID_GROUP;
+    const isa_ints thresholds = isa_all_ints(row->threshold);
+    isa_ints sums[4];
+    uint64_t members = 0;
+
+    load_norms(grid, group * GRID_GROUP, sums);
+#pragma GCC unroll 2
+    for (size_t i = 0; i < num_pairs; i++, centroids += GRID_GROUP)
+        add_products(centroids, pair_of_row(row->values + 2 * i), sums);
+    SCAN_UNROLL
+    for (size_t j = 0; j < 4; j++)
+        members |= (uint64_t)isa_ints_at_most(sums[j], thresholds)
+                   << j * ISA_LANES;
+    return members;
 }
 
 static float exact_distance(const float *centroids, size_t d, const float *row,
@@ -341,25 +371,26 @@ static float exact_distance(const float *centroids, size_t d, const float *row,
     return sum;
 }
 
+/* Centroids are looked at in ascending order. */
 static __attribute__((noinline)) uint8_t
-nearest_survivor(const float *centroids, size_t d, const float *row,
-                 const int32_t *distances, uint64_t survivors,
-                 int32_t threshold)
+nearest_in_cells(const float *centroids, size_t d, const float *from,
+                 const struct grid *grid, const struct grid_row *row)
 {
+    uint64_t cells = row->cells;
     float minimum = INFINITY;
     size_t nearest = 0;
 
-    for (; survivors != 0; survivors &= survivors - 1) {
-        const size_t bit = (size_t)__builtin_ctzll(survivors);
-        size_t c = bit / ISA_LANES * GRID_GROUP + bit % ISA_LANES;
+    for (size_t group = 0; cells != 0; group++, cells >>= ISA_LANES) {
+        uint64_t members = 0;
 
-        for (size_t j = 0; j < 4; j++, c += ISA_LANES) {
-            float distance;
+        if ((cells & (((uint64_t)1 << ISA_LANES) - 1)) != 0)
+            members = group_at_most(grid, (d + 1) / 2, row, group);
+        for (; members != 0; members &= members - 1) {
+            const size_t c =
+                group * GRID_GROUP + (size_t)__builtin_ctzll(members);
+            const float distance = exact_distance(centroids, d, from, c);
 
-            if (distances[c] > threshold)
-                continue;
-            distance = exact_distance(centroids, d, row, c);
-            if (distance < minimum || (distance == minimum && c < nearest)) {
+            if (distance < minimum) {
                 minimum = distance;
                 nearest = c;
             }
@@ -369,28 +400,35 @@ nearest_survivor(const float *centroids, size_t d, const float *row,
 }
 
 /* So many survivors take as long as all do. */
-#define MANY_SURVIVORS 8
+#define MANY_CELLS 8
 
-static uint8_t nearest_on_grid(const float *centroids, size_t d,
-                               const float *from, const struct grid *grid,
-                               const struct grid_row *row)
+SCAN_INLINE uint8_t nearest_on_grid(const float *centroids, size_t d,
+                                    const float *from, const struct grid *grid,
+                                    const struct grid_row *row)
 {
-    const int32_t *distances = row->distances;
-    const int32_t threshold = grid_threshold(grid, row);
-    const uint64_t survivors = grid_survivors(row->minima, threshold);
-    const size_t bit = (size_t)__builtin_ctzll(survivors);
-    const size_t c = bit / ISA_LANES * GRID_GROUP + bit % ISA_LANES;
-    unsigned which = 0;
+    const size_t group = (size_t)__builtin_ctzll(row->cells) / ISA_LANES;
+    const uint64_t others = row->cells >> group * ISA_LANES >> ISA_LANES;
+    const uint64_t members = group_at_most(grid, (d + 1) / 2, row, group);
 
-    SCAN_UNROLL
-    for (size_t j = 0; j < 4; j++)
-        which |= (unsigned)(distances[c + j * ISA_LANES] <= threshold) << j;
-    if ((survivors & (survivors - 1)) == 0 && (which & (which - 1)) == 0)
-        return (uint8_t)(c + (size_t)__builtin_ctz(which) * ISA_LANES);
-    if (__builtin_popcountll(survivors) > MANY_SURVIVORS)
+    if (others == 0 && (members & (members - 1)) == 0)
+        return (uint8_t)(group * GRID_GROUP + (size_t)__builtin_ctzll(members));
+    if (__builtin_popcountll(row->cells) > MANY_CELLS)
         return nearest_exactly(centroids, d, from);
-    return nearest_survivor(centroids, d, from, distances, survivors,
-                            threshold);
+    return nearest_in_cells(centroids, d, from, grid, row);
+}
+
+static __attribute__((noinline)) void
+pick_nearest(const float *centroids, size_t d, const float *from, size_t stride,
+             const struct grid *grid, const struct grid_row *rows,
+             uint8_t *codes, size_t code_stride)
+{
+    for (size_t r = 0; r < GRID_ROWS; r++, from += stride) {
+        if (!rows[r].is_within)
+            codes[r * code_stride] = nearest_exactly(centroids, d, from);
+        else
+            codes[r * code_stride] =
+                nearest_on_grid(centroids, d, from, grid, rows + r);
+    }
 }
 
 static void nearest_centroids(const float *centroids, size_t d,
@@ -411,18 +449,12 @@ static void nearest_centroids(const float *centroids, size_t d,
         round_centroid(centroids, d, c, &grid);
         any |= grid.norms[c] != INT32_MAX;
     }
-    memset(block, 0, sizeof block);
     for (; num_rows >= GRID_ROWS && any; num_rows -= GRID_ROWS) {
         round_rows(&grid, d, rows, row_stride, block);
         measure_rows(&grid, d, block);
-        for (size_t r = 0; r < GRID_ROWS; r++) {
-            const float *row = rows + r * row_stride;
-
-            codes[r * code_stride] =
-                block[r].is_within
-                    ? nearest_on_grid(centroids, d, row, &grid, &block[r])
-                    : nearest_exactly(centroids, d, row);
-        }
+        find_cells(&grid, block);
+        pick_nearest(centroids, d, rows, row_stride, &grid, block, codes,
+                     code_stride);
         rows += GRID_ROWS * row_stride;
         codes += GRID_ROWS * code_stride;
     }
