@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "checked.h"
+#include "library/quantizer.h"
 
 #define ROWS    2000
 #define M       8
@@ -36,8 +37,9 @@ static void make_data(void)
     for (size_t i = 0; i < ROWS * DIM; i++)
         vectors[i] =
             centres[i / DIM % 20 * DIM + i % DIM] + test_normal(&random);
-    CHECK_OK(pqk_train_codebook(vectors, ROWS, &codebook, 10, 1, 2, centroids));
-    CHECK_OK(pqk_encode(&codebook, vectors, ROWS, 2, codes));
+    CHECK_OK(pqk_train_codebook(vectors, ROWS, &codebook, 10, 1,
+                                WITH_THREADS(2), centroids));
+    CHECK_OK(pqk_encode(&codebook, vectors, ROWS, WITH_THREADS(2), codes));
 }
 
 /* Every distance, by the definition in the header; then a sort. */

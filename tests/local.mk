@@ -70,6 +70,7 @@ if HAVE_CHECK
 check_PROGRAMS += \
 	tests/check_api \
 	tests/check_contract \
+	tests/check_encode \
 	tests/check_filters \
 	tests/check_fixture \
 	tests/check_floors \
@@ -101,6 +102,12 @@ tests_check_filters_SOURCES = \
 	tests/check_filters.c \
 	tests/checked.h
 tests_check_filters_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_encode_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_encode_SOURCES = \
+	tests/check_encode.c \
+	tests/checked.h
+tests_check_encode_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_fixture_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_fixture_SOURCES = \

@@ -15,6 +15,7 @@
 #include "harness/fixture.h"
 #include "harness/reference.h"
 #include "harness/vecs.h"
+#include "library/quantizer.h"
 #include "probing.h"
 
 static unsigned passed, failed;
@@ -73,7 +74,8 @@ static const char *train(void)
 
     test_case("training");
     vectors = normals(ROWS * DIM, 1);
-    status = pqk_train_codebook(vectors, ROWS, &codebook, 5, 1, 2, centroids);
+    status = pqk_train_codebook(vectors, ROWS, &codebook, 5, 1, WITH_THREADS(2),
+                                centroids);
     if (status != PQK_OK)
         return test_fault("%s", pqk_status_string(status));
     return expect_checksum(
@@ -83,7 +85,8 @@ static const char *train(void)
 
 static const char *encode(void)
 {
-    pqk_status status = pqk_encode(&codebook, vectors, ROWS, 2, codes);
+    pqk_status status =
+        pqk_encode(&codebook, vectors, ROWS, WITH_THREADS(2), codes);
 
     test_case("encoding");
     if (status != PQK_OK)
