@@ -214,20 +214,6 @@ START_TEST(test_index_arguments)
 }
 END_TEST
 
-START_TEST(test_file_arguments)
-{
-    pqk_index *index = small_index(), *untouched = NULL;
-
-    test_case("arguments of pqk_index_save and pqk_index_load");
-    INVALID(pqk_index_save(NULL, "/tmp/never-written"));
-    INVALID(pqk_index_save(index, NULL));
-    INVALID(pqk_index_load(NULL, NULL, &untouched));
-    INVALID(pqk_index_load("/nowhere", NULL, NULL));
-    CHECK_THAT(!untouched, "a failure touched the index");
-    pqk_index_free(index);
-}
-END_TEST
-
 START_TEST(test_search_arguments)
 {
     pqk_index *index = small_index();
@@ -559,7 +545,6 @@ int main(void)
     add_case(suite, "probe arguments", test_probe_arguments, 4, 0, 1);
     add_case(suite, "quantizer arguments", test_quantizer_arguments, 4, 0, 1);
     add_case(suite, "index arguments", test_index_arguments, 4, 0, 1);
-    add_case(suite, "file arguments", test_file_arguments, 4, 0, 1);
     add_case(suite, "search arguments", test_search_arguments, 4, 0, 1);
     add_case(suite, "whole search", test_whole_search_arguments, 4, 0, 1);
     add_case(suite, "memory", test_memory, 4, 0, 1);
