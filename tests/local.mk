@@ -71,6 +71,7 @@ check_PROGRAMS += \
 	tests/check_api \
 	tests/check_collection \
 	tests/check_contract \
+	tests/check_file \
 	tests/check_fixture \
 	tests/check_floors \
 	tests/check_heap \
@@ -101,6 +102,12 @@ tests_check_contract_SOURCES = \
 	tests/check_contract.c \
 	tests/checked.h
 tests_check_contract_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_file_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_file_SOURCES = \
+	tests/check_file.c \
+	tests/checked.h
+tests_check_file_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_fixture_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_fixture_SOURCES = \
