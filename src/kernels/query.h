@@ -264,24 +264,39 @@ static inline int has_row(const struct scan *scan, size_t position)
            pqk_filter_has_row(scan->filter, row_at(scan, position));
 }
 
+/* Bits of a section's rows by the ids of some of its positions. */
+SCAN_INLINE uint64_t bits_of_ids(const uint64_t *rows, const uint8_t *ids,
+                                 size_t id_bytes, size_t count)
+{
+    uint64_t bits = 0;
+
+    for (size_t i = 0; i < count; i++, ids += id_bytes) {
+        uint32_t id = (uint32_t)ids[0] | (uint32_t)ids[1] << 8;
+
+        if (id_bytes == 3)
+            id |= (uint32_t)ids[2] << 16;
+        bits |= (rows[id / 64] >> id % 64 & 1) << i;
+    }
+    return bits;
+}
+
 /* The positions of a block whose rows the filter's bits allow. */
 static uint64_t rows_of_block(const struct scan *scan, size_t block)
 {
+    const struct pqk_layout *layout = &scan->layout;
     const uint64_t *rows = scan->filter->rows;
-    const size_t first = block * PQK_BLOCK;
-    const size_t left = scan->layout.num_vectors - first;
+    const size_t first = block * PQK_BLOCK, left = layout->num_vectors - first;
     const size_t count = left < PQK_BLOCK ? left : PQK_BLOCK;
-    const uint64_t all = ~(uint64_t)0 >> (PQK_BLOCK - count);
-    uint64_t allowed = 0;
+    const uint8_t *ids = scan->codes + layout->ids + first * layout->id_bytes;
 
-    if (scan->layout.id_bytes == 0)
-        return rows[block] & all;
-    for (size_t i = 0; i < count; i++) {
-        const uint32_t row = row_at(scan, first + i);
-
-        allowed |= (rows[row / 64] >> row % 64 & 1) << i;
+    switch (layout->id_bytes) {
+    case 0:
+        return rows[block] & ~(uint64_t)0 >> (PQK_BLOCK - count);
+    case 2:
+        return bits_of_ids(rows + (first >> 16 << 16) / 64, ids, 2, count);
+    default:
+        return bits_of_ids(rows + (first >> 24 << 24) / 64, ids, 3, count);
     }
-    return allowed;
 }
 
 /* A distance within the heap's bound. */
