@@ -69,7 +69,9 @@ tests_selftest_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 if HAVE_CHECK
 check_PROGRAMS += \
 	tests/check_api \
+	tests/check_collection \
 	tests/check_contract \
+	tests/check_file \
 	tests/check_encode \
 	tests/check_filters \
 	tests/check_fixture \
@@ -91,11 +93,23 @@ tests_check_api_LDFLAGS = $(AM_LDFLAGS) -no-install \
 	-Wl,-rpath,'$$ORIGIN/../.libs'
 tests_check_api_LDADD = tests/libtestlib.la libpqkern.la libharness.la $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
+tests_check_collection_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_collection_SOURCES = \
+	tests/check_collection.c \
+	tests/checked.h
+tests_check_collection_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
 tests_check_contract_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_contract_SOURCES = \
 	tests/check_contract.c \
 	tests/checked.h
 tests_check_contract_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_file_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_file_SOURCES = \
+	tests/check_file.c \
+	tests/checked.h
+tests_check_file_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_filters_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_filters_SOURCES = \
