@@ -86,6 +86,26 @@ EXTRA_DIST += src/libpqkern.map
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = libpqkern.pc
 
+# --- file formats, for the harness and the command --------------------------
+
+noinst_LTLIBRARIES += libformats.la
+libformats_la_SOURCES = \
+	src/formats/bytes.h \
+	src/formats/error.c \
+	src/formats/error.h \
+	src/formats/faiss.c \
+	src/formats/faiss.h \
+	src/formats/npy.c \
+	src/formats/npy.h \
+	src/formats/output.c \
+	src/formats/output.h \
+	src/formats/rows.c \
+	src/formats/rows.h \
+	src/formats/source.c \
+	src/formats/source.h \
+	src/formats/vecs.c \
+	src/formats/vecs.h
+
 # --- the harness and run_experiment ----------------------------------------
 
 # The judged library is loaded by path at run time, in a child process.  Where
@@ -113,8 +133,6 @@ libharness_la_SOURCES = \
 	src/harness/cell.c \
 	src/harness/cell.h \
 	src/harness/checks.c \
-	src/harness/error.c \
-	src/harness/error.h \
 	src/harness/fixture.c \
 	src/harness/fixture.h \
 	src/harness/folder.c \
@@ -150,15 +168,15 @@ libharness_la_SOURCES = \
 	src/harness/sha256.h \
 	src/harness/statistics.c \
 	src/harness/statistics.h \
+	src/harness/store.c \
+	src/harness/store.h \
 	src/harness/synthetic.c \
 	src/harness/synthetic.h \
 	src/harness/truth.c \
-	src/harness/truth.h \
-	src/harness/vecs.c \
-	src/harness/vecs.h
+	src/harness/truth.h
 libharness_la_CPPFLAGS = $(PQK_HARNESS_CPPFLAGS)
 libharness_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
-libharness_la_LIBADD = libquantizer.la
+libharness_la_LIBADD = libformats.la libquantizer.la
 
 bin_PROGRAMS += run_experiment
 run_experiment_SOURCES = src/run_experiment.c
