@@ -55,7 +55,6 @@ libquantizer_la_CFLAGS = $(PQK_CORE_CFLAGS)
 noinst_LTLIBRARIES += libpqkern-core.la
 libpqkern_core_la_SOURCES = \
 	src/library/cpu.c \
-	src/library/file.c \
 	src/library/index.c \
 	src/library/library.h \
 	src/library/quantizer.h \

@@ -57,7 +57,7 @@ static pqk_status copy_codebook(pqk_index *index, const pqk_codebook *codebook)
         pqk_aligned_alloc(index->kernel->codebook_bytes(codebook));
     if (!index->prepared_codebook)
         return PQK_OUT_OF_MEMORY;
-    return index->kernel->prepare_codebook(&index->codebook,
+    return index->kernel->prepare_codebook(&index->codebook, NULL,
                                            index->prepared_codebook);
 }
 

@@ -102,7 +102,7 @@ pqk_status pqk_search_tables(pqk_search *search, const float *queries)
     if (!search || !queries || search->num_queries == 0)
         return PQK_INVALID_ARGUMENT;
     index = search->index;
-    index->kernel->compute_tables(index->prepared_codebook, queries,
+    index->kernel->compute_tables(index->prepared_codebook, PQK_L2, queries,
                                   search->num_queries, search->tables);
     search->has_tables = 1;
     return PQK_OK;
@@ -120,8 +120,8 @@ pqk_status pqk_search_probe(pqk_search *search, size_t partition)
     part = &index->partitions[partition];
     if (part->num_vectors > 0)
         index->kernel->probe(index->prepared_codebook, part->codes,
-                             part->num_vectors, part->first_id, search->tables,
-                             search->num_queries, search->heaps,
+                             part->num_vectors, part->first_id, NULL,
+                             search->tables, search->num_queries, search->heaps,
                              &search->stats);
     return PQK_OK;
 }
