@@ -183,6 +183,30 @@ run_experiment_CPPFLAGS = $(PQK_HARNESS_CPPFLAGS)
 run_experiment_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 run_experiment_LDADD = $(PQK_HARNESS_LIBS)
 
+# --- the command ------------------------------------------------------------
+
+bin_PROGRAMS += pqkern
+pqkern_SOURCES = \
+	src/tool/bench.c \
+	src/tool/build.c \
+	src/tool/ends.c \
+	src/tool/evaluate.c \
+	src/tool/export.c \
+	src/tool/import.c \
+	src/tool/info.c \
+	src/tool/input.c \
+	src/tool/kernels.c \
+	src/tool/main.c \
+	src/tool/objects.c \
+	src/tool/options.c \
+	src/tool/progress.c \
+	src/tool/remove.c \
+	src/tool/report.c \
+	src/tool/search.c \
+	src/tool/tool.h \
+	src/tool/train.c
+pqkern_LDADD = libformats.la libpqkern.la
+
 # --- make bench ------------------------------------------------------------
 
 EXTRA_PROGRAMS += bench/bench

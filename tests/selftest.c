@@ -14,6 +14,7 @@
 
 #include "harness/fixture.h"
 #include "harness/reference.h"
+#include "harness/store.h"
 #include "library/quantizer.h"
 #include "probing.h"
 
