@@ -70,10 +70,12 @@ if HAVE_CHECK
 check_PROGRAMS += \
 	tests/check_api \
 	tests/check_contract \
+	tests/check_faiss \
 	tests/check_fixture \
 	tests/check_floors \
 	tests/check_heap \
 	tests/check_kernels \
+	tests/check_npy \
 	tests/check_quantizer \
 	tests/check_sha256 \
 	tests/check_statistics \
@@ -94,6 +96,12 @@ tests_check_contract_SOURCES = \
 	tests/check_contract.c \
 	tests/checked.h
 tests_check_contract_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_faiss_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_faiss_SOURCES = \
+	tests/check_faiss.c \
+	tests/checked.h
+tests_check_faiss_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_fixture_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_fixture_SOURCES = \
@@ -118,6 +126,12 @@ tests_check_kernels_SOURCES = \
 	tests/check_kernels.c \
 	tests/checked.h
 tests_check_kernels_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_npy_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_npy_SOURCES = \
+	tests/check_npy.c \
+	tests/checked.h
+tests_check_npy_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_quantizer_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_quantizer_SOURCES = \
