@@ -16,6 +16,8 @@
 
 #include "quantizer.h"
 #include "shape.h"
+#include "splitmix.h"
+#include "threads.h"
 
 /* ------------------------------------------------------------------------ */
 /* The nearest centroid, without a kernel                                   */
@@ -143,22 +145,14 @@ static void *work_through(void *argument)
     return NULL;
 }
 
-/* Also right if no thread can be had: the caller works too. */
 static pqk_status share_work(struct work *work)
 {
-    pthread_t threads[64];
-    size_t num_threads = work->effort->num_threads, helpers = 0;
+    size_t num_threads = work->effort->num_threads;
 
     pthread_mutex_init(&work->one_at_a_time, NULL);
     if (num_threads > work->num_pieces)
         num_threads = work->num_pieces;
-    while (helpers + 1 < num_threads &&
-           helpers < sizeof threads / sizeof threads[0] &&
-           pthread_create(&threads[helpers], NULL, work_through, work) == 0)
-        helpers++;
-    work_through(work);
-    while (helpers > 0)
-        pthread_join(threads[--helpers], NULL);
+    pqk_run_on_threads(work_through, work, num_threads);
     pthread_mutex_destroy(&work->one_at_a_time);
     return (pqk_status)atomic_load(&work->status);
 }
@@ -172,16 +166,6 @@ static pqk_nearest_function *nearest_of(const struct pqk_effort *effort)
 
 /* ------------------------------------------------------------------------ */
 /* k-means                                                                  */
-
-/* SplitMix64 (Steele, Lea and Flood, 2014). */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
 
 /* As many as are assigned before they are summed. */
 #define ROWS_AT_ONCE 4096
@@ -219,7 +203,7 @@ static void kmeans_free(struct kmeans *km)
 static void take_random_row(struct kmeans *km, size_t centroid,
                             uint64_t *rng_state)
 {
-    size_t row = (size_t)(next_random(rng_state) % km->num_rows);
+    size_t row = (size_t)(pqk_next_random(rng_state) % km->num_rows);
 
     memcpy(km->centroids + centroid * km->dim, km->rows + row * km->stride,
            km->dim * sizeof(float));
@@ -328,7 +312,7 @@ static pqk_status train_sub_vector(struct work *work, void *context, size_t m)
                             training->centroids + m * shape->num_centroids * d};
     uint64_t rng_state = training->seed + m;
 
-    rng_state = next_random(&rng_state);
+    rng_state = pqk_next_random(&rng_state);
     return run_kmeans(&km, training->rounds, &rng_state, work);
 }
 

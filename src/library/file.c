@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "splitmix.h"
+
+#ifndef O_CLOEXEC
+#define O_CLOEXEC 0
+#endif
+
+/* ------------------------------------------------------------------------ */
+/* Mapping                                                                  */
+
+static pqk_status map_descriptor(int fd, struct pqk_mapping *mapping)
+{
+    struct stat info;
+    void *bytes;
+
+    if (fstat(fd, &info) != 0)
+        return PQK_IO_ERROR;
+    if (!S_ISREG(info.st_mode) || info.st_size <= 0)
+        return PQK_BAD_FILE;
+    if ((uint64_t)info.st_size > SIZE_MAX)
+        return PQK_OUT_OF_MEMORY; /* a 32-bit machine */
+    bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    if (bytes == MAP_FAILED)
+        return errno == ENOMEM ? PQK_OUT_OF_MEMORY : PQK_IO_ERROR;
+    mapping->bytes = bytes;
+    mapping->num_bytes = (size_t)info.st_size;
+    return PQK_OK;
+}
+
+/* Not blocking: a fifo would wait for somebody to write. */
+pqk_status pqk_map(const char *path, struct pqk_mapping *mapping)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    pqk_status status;
+    int saved_errno;
+
+    if (fd < 0)
+        return PQK_IO_ERROR;
+    status = map_descriptor(fd, mapping);
+    saved_errno = errno;
+    close(fd);
+    errno = saved_errno;
+    return status;
+}
+
+void pqk_unmap(struct pqk_mapping *mapping)
+{
+    if (mapping->bytes)
+        munmap((void *)(uintptr_t)mapping->bytes, mapping->num_bytes);
+    mapping->bytes = NULL;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Replacing                                                                */
+
+/* Enough tries for names that nobody else is using. */
+#define TRIES 100
+
+static uint64_t some_number(void)
+{
+    static atomic_uint calls;
+    struct timespec now = {0, 0};
+    uint64_t state;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    state = ((uint64_t)now.tv_sec << 30) + (uint64_t)now.tv_nsec;
+    state += (uint64_t)getpid() << 40;
+    state += atomic_fetch_add(&calls, 1u);
+    return pqk_next_random(&state);
+}
+
+/* A new file with the mode that any new file would have. */
+static int create_beside(const char *path, char *temporary, size_t size)
+{
+    int fd = -1;
+
+    for (int i = 0; i < TRIES && fd < 0; i++) {
+        (void)snprintf(temporary, size, "%s.%016llx.tmp", path,
+                       (unsigned long long)some_number());
+        fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && errno != EEXIST)
+            break;
+    }
+    return fd;
+}
+
+pqk_status pqk_replacement_begin(struct pqk_replacement *replacement,
+                                 const char *path)
+{
+    const size_t size = strlen(path) + sizeof ".0123456789abcdef.tmp";
+    int saved_errno;
+
+    replacement->path = path;
+    replacement->temporary = malloc(size);
+    if (!replacement->temporary)
+        return PQK_OUT_OF_MEMORY;
+    replacement->fd = create_beside(path, replacement->temporary, size);
+    if (replacement->fd >= 0)
+        return PQK_OK;
+    saved_errno = errno;
+    free(replacement->temporary);
+    errno = saved_errno;
+    return PQK_IO_ERROR;
+}
+
+pqk_status pqk_replacement_put(struct pqk_replacement *replacement,
+                               uint64_t offset, const void *bytes,
+                               size_t num_bytes)
+{
+    const size_t most = (size_t)1 << 30; /* more may be refused */
+    const uint8_t *from = bytes;
+
+    while (num_bytes > 0) {
+        const size_t count = num_bytes < most ? num_bytes : most;
+        const ssize_t put = pwrite(replacement->fd, from, count, (off_t)offset);
+
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return PQK_IO_ERROR;
+        from += put;
+        offset += (uint64_t)put;
+        num_bytes -= (size_t)put;
+    }
+    return PQK_OK;
+}
+
+/* The name is on the disk once its folder is.  Some file systems cannot do
+ * that for folders, and need not be asked. */
+static pqk_status synchronise_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strdup(path) : strdup(".");
+    int fd, failed;
+
+    if (!folder)
+        return PQK_OUT_OF_MEMORY;
+    if (slash)
+        folder[slash == path ? 1 : slash - path] = '\0';
+    fd = open(folder, O_RDONLY | O_CLOEXEC);
+    free(folder);
+    if (fd < 0)
+        return errno == EACCES ? PQK_OK : PQK_IO_ERROR;
+    failed = fsync(fd) != 0 && errno != EINVAL && errno != EROFS;
+    close(fd);
+    return failed ? PQK_IO_ERROR : PQK_OK;
+}
+
+pqk_status pqk_replacement_end(struct pqk_replacement *replacement,
+                               pqk_status status)
+{
+    int saved_errno;
+
+    if (status == PQK_OK && fsync(replacement->fd) != 0)
+        status = PQK_IO_ERROR;
+    saved_errno = errno;
+    if (close(replacement->fd) != 0 && status == PQK_OK) {
+        status = PQK_IO_ERROR;
+        saved_errno = errno;
+    }
+    if (status == PQK_OK &&
+        rename(replacement->temporary, replacement->path) != 0) {
+        status = PQK_IO_ERROR;
+        saved_errno = errno;
+    }
+    if (status != PQK_OK) {
+        (void)unlink(replacement->temporary);
+    } else {
+        status = synchronise_folder(replacement->path);
+        saved_errno = errno;
+    }
+    free(replacement->temporary);
+    errno = saved_errno;
+    return status;
+}
