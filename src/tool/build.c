@@ -65,7 +65,7 @@ static pqk_quantizer *get_quantizer(const char *input)
         tool_die("%s: can be read once only, and training needs it first; "
                  "give --quantizer, or a file",
                  rows.source.path);
-    quantizer = tool_train_quantizer(&rows, threads, &num_sampled);
+    quantizer = tool_train_quantizer(&rows, threads, &num_sampled, NULL);
     pqf_rows_close(&rows);
     return quantizer;
 }

@@ -111,7 +111,8 @@ static size_t default_sub_vectors(size_t dim)
 }
 
 pqk_quantizer *tool_train_quantizer(struct pqf_rows *rows, uint64_t threads,
-                                    size_t *num_sampled)
+                                    size_t *num_sampled,
+                                    pqk_quantizer_error *error)
 {
     struct tool_training *t = &tool_training;
     pqk_metric metric = tool_metric(t->metric);
@@ -144,6 +145,10 @@ pqk_quantizer *tool_train_quantizer(struct pqf_rows *rows, uint64_t threads,
     status = pqk_quantizer_train(sample, *num_sampled, &training, &quantizer);
     tool_progress_end();
     tool_check_status(status, "training");
+    if (error != NULL)
+        tool_check_status(pqk_quantizer_measure(quantizer, sample, *num_sampled,
+                                                (size_t)threads, error),
+                          "measuring the quantizer");
     free(sample);
     return quantizer;
 }

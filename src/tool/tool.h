@@ -172,9 +172,11 @@ extern struct tool_training tool_training;
 
 pqk_metric tool_metric(const char *name);
 
-/* Train on a sample of rows, whose number num_sampled becomes. */
+/* Train on a sample of rows, whose number num_sampled becomes.  error is what
+ * encoding loses on it, or NULL. */
 pqk_quantizer *tool_train_quantizer(struct pqf_rows *rows, uint64_t threads,
-                                    size_t *num_sampled);
+                                    size_t *num_sampled,
+                                    pqk_quantizer_error *error);
 
 /* Add count vectors, or codes if they are given, that are rows first and on of a
  * file; die of what is wrong with them. */

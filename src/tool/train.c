@@ -93,6 +93,7 @@ static void run(int num_operands, char **operands)
     pqk_quantizer *quantizer;
     pqk_codebook shape;
     struct pqf_rows rows;
+    pqk_quantizer_error error = {0.0, 0.0, 0.0f};
     size_t num_sampled = 0;
 
     if ((codebook_path == NULL) != (vectors != NULL))
@@ -102,7 +103,8 @@ static void run(int num_operands, char **operands)
     } else {
         tool_open_rows(vectors, format, 0, "", &rows);
         quantizer = tool_train_quantizer(
-            &rows, threads > 0 ? threads : tool_processors(), &num_sampled);
+            &rows, threads > 0 ? threads : tool_processors(), &num_sampled,
+            &error);
         pqf_rows_close(&rows);
     }
     save(quantizer, output);
@@ -113,7 +115,11 @@ static void run(int num_operands, char **operands)
     tool_report_count("centroids", shape.num_centroids);
     tool_report_count("sub_vector_dim", shape.sub_vector_dim);
     tool_report_text("metric", tool_metric_name(pqk_quantizer_metric(quantizer)));
-    tool_report_count("trained_on", num_sampled);
+    if (codebook_path == NULL) {
+        tool_report_count("trained_on", num_sampled);
+        tool_report_number("squared_error", error.mean_squared);
+        tool_report_number("relative_error", error.relative);
+    }
     tool_report_end();
     pqk_quantizer_free(quantizer);
 }
