@@ -239,8 +239,8 @@ START_TEST(test_syntax)
     static const char *const headers[] = {
         "{\"descr\": \"|u1\", \"fortran_order\": False, \"shape\": (2, 3)}",
         "{'shape':(2,3),'descr':'|u1','fortran_order':False}",
-        "{ 'fortran_order' : False , 'shape' : ( 2L , 3L , ) , 'descr' : '|u1' "
-        ", }  \n ",
+        ("{ 'fortran_order' : False , 'shape' : ( 2L , 3L , ) , "
+         "'descr' : '|u1' , }  \n "),
     };
     struct pqf_error err = {""};
     struct pqf_rows rows;

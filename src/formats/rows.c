@@ -8,6 +8,7 @@
 #include "npy.h"
 #include "vecs.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,6 +302,7 @@ static int fetch_stream(const struct pqf_rows *rows, uint64_t first,
     const size_t held = first == 0 ? rows->row_header : 0;
     size_t length;
 
+    assert(stride > 0);
     memcpy(bytes, rows->held, held);
     if (pqf_source_read_next(&rows->source, bytes + held, count * stride - held,
                              &length, err) != 0)

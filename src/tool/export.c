@@ -214,7 +214,7 @@ static void export_collection(const pqk_collection *collection)
     const size_t size = pqk_collection_size(collection);
     struct rows_out codes, ids, vectors;
     struct piece p = {collection, tool_piece(dim), 0, NULL, NULL, NULL};
-    struct faiss_out faiss;
+    struct faiss_out faiss = {.shape = {.dim = 0}};
     uint64_t done = 0;
 
     p.ids = tool_alloc(p.most, sizeof *p.ids);

@@ -170,22 +170,31 @@ static void open_originals(size_t dim, struct originals *originals)
     free(ids);
 }
 
+/* PQF_UNKNOWN if there is none. */
+static uint64_t row_of(const struct originals *originals, uint64_t id)
+{
+    const struct place wanted = {id, 0};
+    const struct place *place;
+
+    if (originals->places == NULL)
+        return id < originals->rows.num_rows ? id : PQF_UNKNOWN;
+    place = bsearch(&wanted, originals->places,
+                    (size_t)originals->rows.num_rows, sizeof wanted,
+                    compare_places);
+    return place != NULL ? place->row : PQF_UNKNOWN;
+}
+
 static const float *look_up(void *context, uint64_t id)
 {
     struct originals *originals = context;
-    struct place wanted = {id, id};
-    const struct place *place = &wanted;
+    const uint64_t row = row_of(originals, id);
     struct pqf_error err;
 
-    if (originals->places != NULL)
-        place = bsearch(&wanted, originals->places,
-                        (size_t)originals->rows.num_rows, sizeof wanted,
-                        compare_places);
-    if (place == NULL || place->row >= originals->rows.num_rows)
+    if (row == PQF_UNKNOWN)
         tool_die("%s: has no row for the id %" PRIu64 "; give the vectors that "
                  "the collection was built of%s",
                  rerank_path, id, ids_path == NULL ? ", or --ids" : "");
-    tool_check(pqf_rows_read_floats(&originals->rows, place->row, 1,
+    tool_check(pqf_rows_read_floats(&originals->rows, row, 1,
                                     originals->vector, &err),
                &err);
     return originals->vector;
