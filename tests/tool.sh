@@ -130,6 +130,9 @@ does build -q $work/q $work/three.bvecs $work/three
 does search -k 4 --ivecs $work/r.ivecs $work/three $work/three.bvecs
 test "$(od -An -v -td4 -j 16 -N 4 $work/r.ivecs | tr -d ' ')" = -1 ||
     fail "a missing result is not -1"
+does search -k 4 --rerank $work/three.bvecs --ivecs $work/r2.ivecs \
+    $work/three $work/three.bvecs
+same $work/r.ivecs $work/r2.ivecs "--rerank with missing results"
 does search -k 4 $work/three $work/three.bvecs
 test "$(wc -l <$work/out)" = 9 || fail "missing results are printed"
 

@@ -24,7 +24,8 @@ static const struct tool_option options[] = {
     {"batch", 'b', "N", "queries per search (default: 1)", TOOL_COUNT, &batch,
      1, 100000},
     {"kernels", '\0', "NAMES",
-     "a list with commas, the first to compare with, or all (default: the best)",
+     "a list with commas, the first to compare with, or all (default: the "
+     "best)",
      TOOL_TEXT, &kernel_names, 0, 0},
     {"threads", 't', "COUNTS", "a list with commas (default: 1)", TOOL_TEXT,
      &thread_counts, 0, 0},
@@ -77,8 +78,7 @@ static void add_ways(struct bench *b, const char *path, const char *name)
         if (b->num_ways == MAX_WAYS)
             tool_usage("more than %d ways to compare", MAX_WAYS);
         b->ways[b->num_ways++] =
-            (struct way){collection, count,
-                         tool_alloc(rounds, sizeof(double))};
+            (struct way){collection, count, tool_alloc(rounds, sizeof(double))};
     }
     if (b->num_ways == 0)
         tool_usage("--threads: the list is empty");
@@ -304,6 +304,7 @@ const struct tool_command tool_bench = {
     "COLLECTION [QUERIES]",
     "Measure queries per second, side by side.",
     options,
+    NULL,
     1,
     2,
     run};

@@ -140,9 +140,9 @@ static size_t draw_from_stream(struct pqf_rows *rows, uint64_t most,
     do {
         tool_check(pqf_rows_next_floats(rows, piece, read, &got, &err), &err);
         for (size_t i = 0; i < got; i++, seen++) {
-            uint64_t place =
-                seen < most ? seen
-                            : (uint64_t)(draw(&seed) * (double)(seen + 1));
+            uint64_t place = seen < most
+                                 ? seen
+                                 : (uint64_t)(draw(&seed) * (double)(seen + 1));
 
             if (place < most)
                 memcpy(sample + place * rows->dim, read + i * rows->dim, bytes);
