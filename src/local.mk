@@ -121,6 +121,26 @@ EXTRA_DIST += src/libpqkern.map
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = libpqkern.pc
 
+# --- file formats, for the harness and the command --------------------------
+
+noinst_LTLIBRARIES += libformats.la
+libformats_la_SOURCES = \
+	src/formats/bytes.h \
+	src/formats/error.c \
+	src/formats/error.h \
+	src/formats/faiss.c \
+	src/formats/faiss.h \
+	src/formats/npy.c \
+	src/formats/npy.h \
+	src/formats/output.c \
+	src/formats/output.h \
+	src/formats/rows.c \
+	src/formats/rows.h \
+	src/formats/source.c \
+	src/formats/source.h \
+	src/formats/vecs.c \
+	src/formats/vecs.h
+
 # --- the harness and run_experiment ----------------------------------------
 
 # The judged library is loaded by path at run time, in a child process.  Where
@@ -148,8 +168,6 @@ libharness_la_SOURCES = \
 	src/harness/cell.c \
 	src/harness/cell.h \
 	src/harness/checks.c \
-	src/harness/error.c \
-	src/harness/error.h \
 	src/harness/fixture.c \
 	src/harness/fixture.h \
 	src/harness/folder.c \
@@ -185,21 +203,45 @@ libharness_la_SOURCES = \
 	src/harness/sha256.h \
 	src/harness/statistics.c \
 	src/harness/statistics.h \
+	src/harness/store.c \
+	src/harness/store.h \
 	src/harness/synthetic.c \
 	src/harness/synthetic.h \
 	src/harness/truth.c \
-	src/harness/truth.h \
-	src/harness/vecs.c \
-	src/harness/vecs.h
+	src/harness/truth.h
 libharness_la_CPPFLAGS = $(PQK_HARNESS_CPPFLAGS)
 libharness_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
-libharness_la_LIBADD = libquantizer.la
+libharness_la_LIBADD = libformats.la libquantizer.la
 
 bin_PROGRAMS += run_experiment
 run_experiment_SOURCES = src/run_experiment.c
 run_experiment_CPPFLAGS = $(PQK_HARNESS_CPPFLAGS)
 run_experiment_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 run_experiment_LDADD = $(PQK_HARNESS_LIBS)
+
+# --- the command ------------------------------------------------------------
+
+bin_PROGRAMS += pqkern
+pqkern_SOURCES = \
+	src/tool/bench.c \
+	src/tool/build.c \
+	src/tool/ends.c \
+	src/tool/evaluate.c \
+	src/tool/export.c \
+	src/tool/import.c \
+	src/tool/info.c \
+	src/tool/input.c \
+	src/tool/kernels.c \
+	src/tool/main.c \
+	src/tool/objects.c \
+	src/tool/options.c \
+	src/tool/progress.c \
+	src/tool/remove.c \
+	src/tool/report.c \
+	src/tool/search.c \
+	src/tool/tool.h \
+	src/tool/train.c
+pqkern_LDADD = libformats.la libpqkern.la
 
 # --- make bench ------------------------------------------------------------
 

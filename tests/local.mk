@@ -71,6 +71,7 @@ check_PROGRAMS += \
 	tests/check_api \
 	tests/check_collection \
 	tests/check_contract \
+	tests/check_faiss \
 	tests/check_file \
 	tests/check_encode \
 	tests/check_filters \
@@ -78,6 +79,7 @@ check_PROGRAMS += \
 	tests/check_floors \
 	tests/check_heap \
 	tests/check_kernels \
+	tests/check_npy \
 	tests/check_quantizer \
 	tests/check_sha256 \
 	tests/check_statistics \
@@ -104,6 +106,12 @@ tests_check_contract_SOURCES = \
 	tests/check_contract.c \
 	tests/checked.h
 tests_check_contract_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_faiss_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_faiss_SOURCES = \
+	tests/check_faiss.c \
+	tests/checked.h
+tests_check_faiss_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_file_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_file_SOURCES = \
@@ -147,6 +155,12 @@ tests_check_kernels_SOURCES = \
 	tests/checked.h
 tests_check_kernels_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
+tests_check_npy_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_npy_SOURCES = \
+	tests/check_npy.c \
+	tests/checked.h
+tests_check_npy_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
 tests_check_quantizer_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_quantizer_SOURCES = \
 	tests/check_quantizer.c \
@@ -187,6 +201,7 @@ PQK_SHELL_TESTS = \
 	tests/calibrated.sh \
 	tests/trial.sh \
 	tests/nehalem.sh \
+	tests/tool.sh \
 	tests/installed.sh \
 	tests/exported-symbols.sh \
 	tests/harness-no-kernel.sh \

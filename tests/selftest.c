@@ -14,7 +14,7 @@
 
 #include "harness/fixture.h"
 #include "harness/reference.h"
-#include "harness/vecs.h"
+#include "harness/store.h"
 #include "library/quantizer.h"
 #include "probing.h"
 
@@ -150,7 +150,7 @@ static const char *golden_recall(const pqk_kernel *kernel)
 {
     const struct pqh_request request = {.source = "seed", .truth_k = 10};
     struct pqh_fixture fixture;
-    struct pqh_error err;
+    struct pqf_error err;
     pqk_index *index = NULL;
     size_t hits = 0, count = 0;
 
@@ -181,18 +181,18 @@ static const unsigned char fvecs[24] = {2, 0, 0,    0,    0, 0, 0xc0, 0xbf,
 
 static const char *read_vecs(const char *path, float *values)
 {
-    struct pqh_error err;
-    struct pqh_vecs vecs;
+    struct pqf_error err;
+    struct pqf_rows vecs;
     int result;
 
-    if (pqh_vecs_open(path, &vecs, &err) != 0)
+    if (pqf_rows_open(path, &vecs, &err) != 0)
         return test_fault("%s", err.text);
     if (vecs.dim != 2 || vecs.num_rows != 2) {
-        pqh_vecs_close(&vecs);
-        return test_fault("%zu rows of %zu", vecs.num_rows, vecs.dim);
+        pqf_rows_close(&vecs);
+        return test_fault("%zu rows of %zu", (size_t)vecs.num_rows, vecs.dim);
     }
-    result = pqh_vecs_read_floats(&vecs, 0, 2, values, &err);
-    pqh_vecs_close(&vecs);
+    result = pqf_rows_read_floats(&vecs, 0, 2, values, &err);
+    pqf_rows_close(&vecs);
     return result == 0 ? NULL : test_fault("%s", err.text);
 }
 
@@ -201,7 +201,7 @@ static const char *vector_file(const char *folder)
     const char *path = test_path(folder, "two.fvecs");
     float values[4] = {0};
     unsigned char *bytes;
-    struct pqh_error err;
+    struct pqf_error err;
     const char *fault;
     size_t size = 0;
     int same;
@@ -214,7 +214,7 @@ static const char *vector_file(const char *folder)
     for (size_t i = 0; i < 4; i++)
         if (values[i] != (i % 2 ? 2.0f : -1.5f))
             return test_fault("value %zu is %g", i, (double)values[i]);
-    if (pqh_vecs_write(path, PQH_FVECS, values, 2, 2, &err) != 0)
+    if (pqh_vecs_store(path, PQF_FVECS, values, 2, 2, &err) != 0)
         return test_fault("%s", err.text);
     bytes = test_read_file(path, &size);
     same = size == sizeof fvecs && memcmp(bytes, fvecs, size) == 0;

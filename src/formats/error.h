@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* A message for the person who ran the program: it names the file, the value
  * and the remedy. */
-#ifndef PQH_ERROR_H
-#define PQH_ERROR_H
+#ifndef PQF_ERROR_H
+#define PQF_ERROR_H
 
-struct pqh_error {
+struct pqf_error {
     char text[1024];
 };
 
 /* Formats the message, cut to fit, and returns -1, so that a failure is
- * `return pqh_fail(err, ...)`. */
-int pqh_fail(struct pqh_error *err, const char *format, ...)
+ * `return pqf_fail(err, ...)`. */
+int pqf_fail(struct pqf_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 #endif

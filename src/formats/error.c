@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-int pqh_fail(struct pqh_error *err, const char *format, ...)
+int pqf_fail(struct pqf_error *err, const char *format, ...)
 {
     va_list arguments;
 
