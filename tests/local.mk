@@ -157,14 +157,73 @@ tests_check_vecs_SOURCES = \
 	tests/checked.h
 tests_check_vecs_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
-# The fuzzers as plain tests: the same inputs every time.
+# The fuzzers as plain tests: the same inputs every time, and their corpora.
 check_PROGRAMS += \
+	tests/fuzz/fuzz_collection \
+	tests/fuzz/fuzz_file \
+	tests/fuzz/fuzz_formats \
 	tests/fuzz/fuzz_probe
-PQK_FUZZ_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -DPQK_FUZZ_MAIN
+PQK_FUZZ_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+PQK_FUZZ_MAIN_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS) -DPQK_FUZZ_MAIN
+PQK_FUZZ_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+PQK_FUZZ_LIBS = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+PQK_FUZZ_MODEL = tests/fuzz/fuzz.h tests/fuzz/model.c tests/fuzz/model.h
+tests_fuzz_fuzz_collection_SOURCES = tests/fuzz/fuzz_collection.c \
+	$(PQK_FUZZ_MODEL)
+tests_fuzz_fuzz_collection_CPPFLAGS = $(PQK_FUZZ_MAIN_CPPFLAGS)
+tests_fuzz_fuzz_collection_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzz_collection_LDADD = $(PQK_FUZZ_LIBS)
+tests_fuzz_fuzz_file_SOURCES = tests/fuzz/fuzz_file.c $(PQK_FUZZ_MODEL)
+tests_fuzz_fuzz_file_CPPFLAGS = $(PQK_FUZZ_MAIN_CPPFLAGS)
+tests_fuzz_fuzz_file_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzz_file_LDADD = $(PQK_FUZZ_LIBS)
+tests_fuzz_fuzz_formats_SOURCES = tests/fuzz/fuzz_formats.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_formats_CPPFLAGS = $(PQK_FUZZ_MAIN_CPPFLAGS)
+tests_fuzz_fuzz_formats_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzz_formats_LDADD = libformats.la $(PQK_FUZZ_LIBS)
 tests_fuzz_fuzz_probe_SOURCES = tests/fuzz/fuzz_probe.c tests/fuzz/fuzz.h
-tests_fuzz_fuzz_probe_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
-tests_fuzz_fuzz_probe_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
-tests_fuzz_fuzz_probe_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+tests_fuzz_fuzz_probe_CPPFLAGS = $(PQK_FUZZ_MAIN_CPPFLAGS)
+tests_fuzz_fuzz_probe_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzz_probe_LDADD = $(PQK_FUZZ_LIBS)
+
+# The fuzzers themselves, for libFuzzer or AFL++: HACKING says how.
+PQK_FUZZERS = \
+	tests/fuzz/fuzzer_collection \
+	tests/fuzz/fuzzer_file \
+	tests/fuzz/fuzzer_formats \
+	tests/fuzz/fuzzer_probe
+EXTRA_PROGRAMS += $(PQK_FUZZERS)
+CLEANFILES += $(PQK_FUZZERS)
+PQK_FUZZER_LINKING = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzzer_collection_SOURCES = $(tests_fuzz_fuzz_collection_SOURCES)
+tests_fuzz_fuzzer_collection_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
+tests_fuzz_fuzzer_collection_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzzer_collection_LDFLAGS = $(PQK_FUZZER_LINKING)
+tests_fuzz_fuzzer_collection_LDADD = $(tests_fuzz_fuzz_collection_LDADD)
+tests_fuzz_fuzzer_file_SOURCES = $(tests_fuzz_fuzz_file_SOURCES)
+tests_fuzz_fuzzer_file_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
+tests_fuzz_fuzzer_file_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzzer_file_LDFLAGS = $(PQK_FUZZER_LINKING)
+tests_fuzz_fuzzer_file_LDADD = $(tests_fuzz_fuzz_file_LDADD)
+tests_fuzz_fuzzer_formats_SOURCES = $(tests_fuzz_fuzz_formats_SOURCES)
+tests_fuzz_fuzzer_formats_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
+tests_fuzz_fuzzer_formats_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzzer_formats_LDFLAGS = $(PQK_FUZZER_LINKING)
+tests_fuzz_fuzzer_formats_LDADD = $(tests_fuzz_fuzz_formats_LDADD)
+tests_fuzz_fuzzer_probe_SOURCES = $(tests_fuzz_fuzz_probe_SOURCES)
+tests_fuzz_fuzzer_probe_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
+tests_fuzz_fuzzer_probe_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzzer_probe_LDFLAGS = $(PQK_FUZZER_LINKING)
+tests_fuzz_fuzzer_probe_LDADD = $(tests_fuzz_fuzz_probe_LDADD)
+fuzzers:
+	$(MAKE) $(PQK_FUZZERS)
+.PHONY: fuzzers
+
+# A tarball has the corpora with whatever files they have come to have.
+dist-hook:
+	$(MKDIR_P) $(distdir)/tests/fuzz/corpus
+	cp -R $(top_srcdir)/tests/fuzz/corpus/. $(distdir)/tests/fuzz/corpus
+	chmod -R u+w $(distdir)/tests/fuzz/corpus
 
 # Shell tests.  Those that run other tests or build something come first, so
 # that they do not end alone.
