@@ -157,6 +157,32 @@ tests_check_vecs_SOURCES = \
 	tests/checked.h
 tests_check_vecs_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
+# Calls that fail on demand need a linker that can put others in their place.
+if PQK_HAVE_WRAP
+if HAVE_CHECK
+check_PROGRAMS += tests/check_faults
+endif
+endif
+tests_check_faults_SOURCES = \
+	tests/check_faults.c \
+	tests/checked.h \
+	tests/faults.c \
+	tests/faults.h
+tests_check_faults_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_faults_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=aligned_alloc -Wl,--wrap=calloc -Wl,--wrap=free \
+	-Wl,--wrap=malloc -Wl,--wrap=realloc -Wl,--wrap=reallocarray \
+	-Wl,--wrap=strdup \
+	-Wl,--wrap=pthread_create -Wl,--wrap=pthread_join \
+	-Wl,--wrap=pthread_mutex_init \
+	-Wl,--wrap=close -Wl,--wrap=fsync -Wl,--wrap=munmap \
+	-Wl,--wrap=read -Wl,--wrap=rename -Wl,--wrap=write \
+	-Wl,--wrap=fstat -Wl,--wrap=mmap -Wl,--wrap=open \
+	-Wl,--wrap=pread -Wl,--wrap=pwrite \
+	-Wl,--wrap=fstat64 -Wl,--wrap=mmap64 -Wl,--wrap=open64 \
+	-Wl,--wrap=pread64 -Wl,--wrap=pwrite64
+tests_check_faults_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
 # The fuzzers as plain tests: the same inputs every time, and their corpora.
 check_PROGRAMS += \
 	tests/fuzz/fuzz_collection \
