@@ -69,8 +69,10 @@ tests_selftest_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 if HAVE_CHECK
 check_PROGRAMS += \
 	tests/check_api \
+	tests/check_collection \
 	tests/check_contract \
 	tests/check_faiss \
+	tests/check_file \
 	tests/check_fixture \
 	tests/check_floors \
 	tests/check_heap \
@@ -91,6 +93,12 @@ tests_check_api_LDFLAGS = $(AM_LDFLAGS) -no-install \
 	-Wl,-rpath,'$$ORIGIN/../.libs'
 tests_check_api_LDADD = tests/libtestlib.la libpqkern.la libharness.la $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
+tests_check_collection_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_collection_SOURCES = \
+	tests/check_collection.c \
+	tests/checked.h
+tests_check_collection_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
 tests_check_contract_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_contract_SOURCES = \
 	tests/check_contract.c \
@@ -102,6 +110,12 @@ tests_check_faiss_SOURCES = \
 	tests/check_faiss.c \
 	tests/checked.h
 tests_check_faiss_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_file_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_file_SOURCES = \
+	tests/check_file.c \
+	tests/checked.h
+tests_check_file_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_fixture_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_fixture_SOURCES = \
