@@ -185,14 +185,99 @@ tests_check_vecs_SOURCES = \
 	tests/checked.h
 tests_check_vecs_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
-# The fuzzers as plain tests: the same inputs every time.
+# Calls that fail on demand need a linker that can put others in their place.
+if PQK_HAVE_WRAP
+if HAVE_CHECK
+check_PROGRAMS += tests/check_faults
+endif
+endif
+tests_check_faults_SOURCES = \
+	tests/check_faults.c \
+	tests/checked.h \
+	tests/faults.c \
+	tests/faults.h
+tests_check_faults_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_faults_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=aligned_alloc -Wl,--wrap=calloc -Wl,--wrap=free \
+	-Wl,--wrap=malloc -Wl,--wrap=realloc -Wl,--wrap=reallocarray \
+	-Wl,--wrap=strdup \
+	-Wl,--wrap=pthread_create -Wl,--wrap=pthread_join \
+	-Wl,--wrap=pthread_mutex_init \
+	-Wl,--wrap=close -Wl,--wrap=fsync -Wl,--wrap=munmap \
+	-Wl,--wrap=read -Wl,--wrap=rename -Wl,--wrap=write \
+	-Wl,--wrap=fstat -Wl,--wrap=mmap -Wl,--wrap=open \
+	-Wl,--wrap=pread -Wl,--wrap=pwrite \
+	-Wl,--wrap=fstat64 -Wl,--wrap=mmap64 -Wl,--wrap=open64 \
+	-Wl,--wrap=pread64 -Wl,--wrap=pwrite64
+tests_check_faults_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+# The fuzzers as plain tests: the same inputs every time, and their corpora.
 check_PROGRAMS += \
+	tests/fuzz/fuzz_collection \
+	tests/fuzz/fuzz_file \
+	tests/fuzz/fuzz_formats \
 	tests/fuzz/fuzz_probe
-PQK_FUZZ_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -DPQK_FUZZ_MAIN
+PQK_FUZZ_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+PQK_FUZZ_MAIN_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS) -DPQK_FUZZ_MAIN
+PQK_FUZZ_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+PQK_FUZZ_LIBS = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+PQK_FUZZ_MODEL = tests/fuzz/fuzz.h tests/fuzz/model.c tests/fuzz/model.h
+tests_fuzz_fuzz_collection_SOURCES = tests/fuzz/fuzz_collection.c \
+	$(PQK_FUZZ_MODEL)
+tests_fuzz_fuzz_collection_CPPFLAGS = $(PQK_FUZZ_MAIN_CPPFLAGS)
+tests_fuzz_fuzz_collection_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzz_collection_LDADD = $(PQK_FUZZ_LIBS)
+tests_fuzz_fuzz_file_SOURCES = tests/fuzz/fuzz_file.c $(PQK_FUZZ_MODEL)
+tests_fuzz_fuzz_file_CPPFLAGS = $(PQK_FUZZ_MAIN_CPPFLAGS)
+tests_fuzz_fuzz_file_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzz_file_LDADD = $(PQK_FUZZ_LIBS)
+tests_fuzz_fuzz_formats_SOURCES = tests/fuzz/fuzz_formats.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_formats_CPPFLAGS = $(PQK_FUZZ_MAIN_CPPFLAGS)
+tests_fuzz_fuzz_formats_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzz_formats_LDADD = libformats.la $(PQK_FUZZ_LIBS)
 tests_fuzz_fuzz_probe_SOURCES = tests/fuzz/fuzz_probe.c tests/fuzz/fuzz.h
-tests_fuzz_fuzz_probe_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
-tests_fuzz_fuzz_probe_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
-tests_fuzz_fuzz_probe_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+tests_fuzz_fuzz_probe_CPPFLAGS = $(PQK_FUZZ_MAIN_CPPFLAGS)
+tests_fuzz_fuzz_probe_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzz_probe_LDADD = $(PQK_FUZZ_LIBS)
+
+# The fuzzers themselves, for libFuzzer or AFL++: HACKING says how.
+PQK_FUZZERS = \
+	tests/fuzz/fuzzer_collection \
+	tests/fuzz/fuzzer_file \
+	tests/fuzz/fuzzer_formats \
+	tests/fuzz/fuzzer_probe
+EXTRA_PROGRAMS += $(PQK_FUZZERS)
+CLEANFILES += $(PQK_FUZZERS)
+PQK_FUZZER_LINKING = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzzer_collection_SOURCES = $(tests_fuzz_fuzz_collection_SOURCES)
+tests_fuzz_fuzzer_collection_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
+tests_fuzz_fuzzer_collection_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzzer_collection_LDFLAGS = $(PQK_FUZZER_LINKING)
+tests_fuzz_fuzzer_collection_LDADD = $(tests_fuzz_fuzz_collection_LDADD)
+tests_fuzz_fuzzer_file_SOURCES = $(tests_fuzz_fuzz_file_SOURCES)
+tests_fuzz_fuzzer_file_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
+tests_fuzz_fuzzer_file_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzzer_file_LDFLAGS = $(PQK_FUZZER_LINKING)
+tests_fuzz_fuzzer_file_LDADD = $(tests_fuzz_fuzz_file_LDADD)
+tests_fuzz_fuzzer_formats_SOURCES = $(tests_fuzz_fuzz_formats_SOURCES)
+tests_fuzz_fuzzer_formats_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
+tests_fuzz_fuzzer_formats_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzzer_formats_LDFLAGS = $(PQK_FUZZER_LINKING)
+tests_fuzz_fuzzer_formats_LDADD = $(tests_fuzz_fuzz_formats_LDADD)
+tests_fuzz_fuzzer_probe_SOURCES = $(tests_fuzz_fuzz_probe_SOURCES)
+tests_fuzz_fuzzer_probe_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
+tests_fuzz_fuzzer_probe_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzzer_probe_LDFLAGS = $(PQK_FUZZER_LINKING)
+tests_fuzz_fuzzer_probe_LDADD = $(tests_fuzz_fuzz_probe_LDADD)
+fuzzers:
+	$(MAKE) $(PQK_FUZZERS)
+.PHONY: fuzzers
+
+# A tarball has the corpora with whatever files they have come to have.
+dist-hook:
+	$(MKDIR_P) $(distdir)/tests/fuzz/corpus
+	cp -R $(top_srcdir)/tests/fuzz/corpus/. $(distdir)/tests/fuzz/corpus
+	chmod -R u+w $(distdir)/tests/fuzz/corpus
 
 # Shell tests.  Those that run other tests or build something come first, so
 # that they do not end alone.

@@ -381,8 +381,64 @@ static int ids_are_valid(const uint8_t *bytes, size_t num_rows)
     return pqk_get_u64(bytes + 8 * (num_rows - 1)) != PQK_NO_ID;
 }
 
-static int sections_are_valid(const struct opening *opening,
+/* Every row has a position, and none has two. */
+static pqk_status check_rows(const struct opening *opening,
+                             const struct stored *stored)
+{
+    const uint8_t *codes = pqk_section_bytes(opening->reader, stored->codes);
+    pqk_status status = PQK_OK;
+    uint64_t *seen;
+
+    if (stored->layout.row_bytes == 0)
+        return PQK_OK;
+    seen = calloc(stored->num_rows / 64 + 1, sizeof *seen);
+    if (!seen)
+        return PQK_OUT_OF_MEMORY;
+    for (size_t position = 0; position < stored->num_rows; position++) {
+        const size_t row = pqk_layout_row_at(&stored->layout, codes, position);
+        const uint64_t bit = (uint64_t)1 << row % 64;
+
+        if (row >= stored->num_rows || seen[row / 64] & bit) {
+            status = PQK_BAD_FILE;
+            break;
+        }
+        seen[row / 64] |= bit;
+    }
+    free(seen);
+    return status;
+}
+
+/* The code that a label stands for; -1 if it stands for none. */
+static int code_of_label(const struct opening *opening, size_t m, uint8_t label)
+{
+    const size_t first = m * PQK_MAX_CENTROIDS;
+    const uint8_t code = opening->codes_of_labels[first + label];
+
+    return label == (opening->labels ? opening->labels[first + code] : code)
+               ? code
+               : -1;
+}
+
+/* Every code is one: of 256 centroids each byte names one. */
+static pqk_status check_codes(const struct opening *opening,
                               const struct stored *stored)
+{
+    const pqk_codebook *codebook = &opening->collection->prepared.codebook;
+    const uint8_t *codes = pqk_section_bytes(opening->reader, stored->codes);
+
+    if (codebook->num_centroids == PQK_MAX_CENTROIDS)
+        return PQK_OK;
+    for (size_t m = 0; m < codebook->num_sub_vectors; m++)
+        for (size_t position = 0; position < stored->num_rows; position++)
+            if (code_of_label(opening, m,
+                              pqk_layout_label_at(&stored->layout, codes, m,
+                                                  position)) < 0)
+                return PQK_BAD_FILE;
+    return PQK_OK;
+}
+
+static int sections_are_intact(const struct opening *opening,
+                               const struct stored *stored)
 {
     const struct pqk_reader *reader = opening->reader;
 
@@ -391,6 +447,18 @@ static int sections_are_valid(const struct opening *opening,
             (pqk_section_is_intact(reader, stored->ids) &&
              ids_are_valid(pqk_section_bytes(reader, stored->ids),
                            stored->num_rows)));
+}
+
+static pqk_status check_sections(const struct opening *opening,
+                                 const struct stored *stored)
+{
+    pqk_status status = PQK_BAD_FILE;
+
+    if (sections_are_intact(opening, stored))
+        status = check_rows(opening, stored);
+    if (status == PQK_OK)
+        status = check_codes(opening, stored);
+    return status;
 }
 
 /* What the codes' layout is to the kernel: its own? */
@@ -425,14 +493,13 @@ static int read_codes(const struct opening *opening,
             return 0;
         to = codes + row * codebook->num_sub_vectors;
         for (size_t m = 0; m < codebook->num_sub_vectors; m++) {
-            const uint8_t label =
-                pqk_layout_label_at(&stored->layout, from, m, position);
-            const size_t first = m * PQK_MAX_CENTROIDS;
+            const int code = code_of_label(
+                opening, m,
+                pqk_layout_label_at(&stored->layout, from, m, position));
 
-            to[m] = opening->codes_of_labels[first + label];
-            if (label !=
-                (opening->labels ? opening->labels[first + to[m]] : to[m]))
+            if (code < 0)
                 return 0;
+            to[m] = (uint8_t)code;
         }
     }
     return 1;
@@ -520,11 +587,12 @@ static pqk_status open_partition(const struct opening *opening,
     pqk_collection *collection = opening->collection;
     struct pqk_rows rows = {.num_rows = stored->num_rows,
                             .first_id = stored->first_id};
-    pqk_status status;
+    pqk_status status = PQK_OK;
 
-    if (opening->verified && !sections_are_valid(opening, stored))
-        return PQK_BAD_FILE;
-    status = pqk_collection_reserve(collection, 1);
+    if (opening->verified)
+        status = check_sections(opening, stored);
+    if (status == PQK_OK)
+        status = pqk_collection_reserve(collection, 1);
     if (status != PQK_OK)
         return status;
     if (layout_is_own(opening, stored) && (IDS_CAN_BE_MAPPED || !stored->ids))

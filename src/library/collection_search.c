@@ -497,16 +497,18 @@ static size_t cut_into_units(struct search *search, size_t num_threads)
 }
 
 /* Runs with as many threads as there is memory for, at least one. */
-static pqk_status run_search(struct search *search, void *(*run)(void *),
-                             size_t num_threads)
+static void run_search(struct search *search, void *(*run)(void *),
+                       size_t num_threads)
 {
     const size_t most = pqk_collection_most_rows(search->collection);
     const size_t k = search->k < most ? search->k : most;
     size_t made = 0;
 
     search->scratches = pqk_array_alloc(num_threads, sizeof(struct scratch));
-    if (!search->scratches)
-        return PQK_OUT_OF_MEMORY;
+    if (!search->scratches) {
+        search->status = PQK_OUT_OF_MEMORY;
+        return;
+    }
     for (; made < num_threads; made++)
         if (create_scratch(search, k, &search->scratches[made]) != PQK_OK) {
             free_scratch(&search->scratches[made]);
@@ -523,7 +525,6 @@ static pqk_status run_search(struct search *search, void *(*run)(void *),
     while (made > 0)
         free_scratch(&search->scratches[--made]);
     free(search->scratches);
-    return search->status;
 }
 
 static struct search begin_search(const pqk_collection *collection,
@@ -595,7 +596,7 @@ pqk_status pqk_collection_search(const pqk_collection *collection,
     search.counts = counts;
     if (num_queries > 0 && k > 0 && search.num_sources > 0) {
         num_threads = cut_into_units(&search, threads_wanted(&search));
-        (void)run_search(&search, search_units, num_threads);
+        run_search(&search, search_units, num_threads);
     }
     if (search.status == PQK_OK)
         fill_up(&search);
@@ -712,7 +713,7 @@ pqk_status pqk_collection_search_range(const pqk_collection *collection,
         num_threads = threads_wanted(&search);
         if (num_threads > search.num_sources)
             num_threads = search.num_sources;
-        (void)run_search(&search, range_units, num_threads);
+        run_search(&search, range_units, num_threads);
     }
     if (search.status != PQK_OK) {
         free(search.results);
