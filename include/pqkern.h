@@ -212,40 +212,6 @@ PQK_API pqk_status pqk_probe_pq_l2_top_k_with(const pqk_kernel *kernel,
                                               pqk_top_k_heap *heap);
 
 /* ------------------------------------------------------------------------ */
-/* Quantizer                                                                */
-/* ------------------------------------------------------------------------ */
-
-/**
- * \brief       Train a codebook by k-means, the same bits on every machine
- * \param[in]   vectors      [num_vectors][M * d], finite
- * \param       num_vectors  at least 1
- * \param       shape        num_sub_vectors, num_centroids and sub_vector_dim;
- *                           its centroids member is not looked at
- * \param       rounds       rounds of Lloyd's algorithm; 25 is a good number
- * \param       seed         same seed, same codebook
- * \param       num_threads  1 or more; the result does not depend on it
- * \param[out]  centroids    [M][num_centroids][d]
- * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY
- */
-PQK_API pqk_status pqk_train_codebook(const float *vectors, size_t num_vectors,
-                                      const pqk_codebook *shape, size_t rounds,
-                                      uint64_t seed, size_t num_threads,
-                                      float *centroids);
-
-/**
- * \brief       Encode vectors: the first nearest centroid of each sub-vector
- * \param[in]   codebook
- * \param[in]   vectors      [num_vectors][M * d]; a NaN sub-vector gets code 0
- * \param       num_vectors
- * \param       num_threads  1 or more; the result does not depend on it
- * \param[out]  codes        [num_vectors][M]
- * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY
- */
-PQK_API pqk_status pqk_encode(const pqk_codebook *codebook,
-                              const float *vectors, size_t num_vectors,
-                              size_t num_threads, uint8_t *codes);
-
-/* ------------------------------------------------------------------------ */
 /* Index: codes prepared for scanning                                       */
 /* ------------------------------------------------------------------------ */
 

@@ -72,8 +72,9 @@ struct pqk_kernel {
      *
      * Prepared codes hold labels, a permutation of the codes of each sub-vector:
      * labels [M][256] are those of an earlier prepare_codebook, or NULL to have
-     * them chosen.  labels_of gives them back.  A label that no code has is not
-     * used; where every code is its own label both may be NULL.
+     * them chosen; PQK_INVALID_ARGUMENT if two codes share one.  labels_of gives
+     * them back.  A label that no code has is not used; where every code is its
+     * own label both may be NULL.
      */
     size_t (*codebook_bytes)(const pqk_codebook *shape);
     pqk_status (*prepare_codebook)(const pqk_codebook *codebook,

@@ -48,20 +48,53 @@ libpqk_neon_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS) $(PQK_NEON_CFLAGS)
 
 # Training and encoding alone, for the harness too, which links no kernel.
 noinst_LTLIBRARIES += libquantizer.la
-libquantizer_la_SOURCES = src/library/quantizer.c
+libquantizer_la_SOURCES = \
+	src/library/quantizer.c \
+	src/library/quantizer.h \
+	src/library/shape.h \
+	src/library/splitmix.h \
+	src/library/threads.c \
+	src/library/threads.h
 libquantizer_la_CFLAGS = $(PQK_CORE_CFLAGS)
 
 # Everything, with hidden symbols within reach of the tests.
 noinst_LTLIBRARIES += libpqkern-core.la
 libpqkern_core_la_SOURCES = \
+	src/library/collection.c \
+	src/library/collection.h \
+	src/library/collection_change.c \
+	src/library/collection_codes.c \
+	src/library/collection_file.c \
+	src/library/collection_search.c \
 	src/library/cpu.c \
 	src/library/file.c \
+	src/library/file.h \
+	src/library/format.c \
+	src/library/format.h \
 	src/library/index.c \
 	src/library/library.h \
-	src/library/quantizer.h \
+	src/library/little_endian.h \
+	src/library/memory.c \
+	src/library/memory.h \
+	src/library/metric.c \
+	src/library/metric.h \
+	src/library/partition.c \
+	src/library/partition.h \
+	src/library/prepared.c \
+	src/library/prepared.h \
+	src/library/quantizer_file.c \
+	src/library/quantizer_file.h \
+	src/library/quantizer_handle.c \
+	src/library/quantizer_handle.h \
+	src/library/rerank.c \
+	src/library/results.c \
+	src/library/results.h \
 	src/library/search.c \
-	src/library/shape.h \
-	src/library/status.c
+	src/library/status.c \
+	src/library/tail.c \
+	src/library/tail.h \
+	src/library/xxh64.c \
+	src/library/xxh64.h
 libpqkern_core_la_CFLAGS = $(PQK_CORE_CFLAGS)
 libpqkern_core_la_LIBADD = \
 	libpqk_scalar.la \

@@ -15,6 +15,7 @@
 #include "harness/synthetic.h"
 #include "harness/truth.h"
 #include "harness/vecs.h"
+#include "library/quantizer.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -323,8 +324,9 @@ START_TEST(test_synthetic_bits)
         ck_assert_str_eq(hex, expected[kind]);
     }
     pqh_synthetic_free(synthetic);
-    CHECK_OK(pqk_train_codebook(rows, 512, &codebook, 3, 1, 2, centroids));
-    CHECK_OK(pqk_encode(&codebook, rows, 512, 2, codes));
+    CHECK_OK(pqk_train_codebook(rows, 512, &codebook, 3, 1, WITH_THREADS(2),
+                                centroids));
+    CHECK_OK(pqk_encode(&codebook, rows, 512, WITH_THREADS(2), codes));
     hash(codes, sizeof codes, hex);
     ck_assert_str_eq(
         hex,
@@ -580,7 +582,8 @@ START_TEST(test_sample)
     ck_assert_int_eq(unlink(scratch("tiny/t_learn.fvecs")), 0);
     load_tiny(&fixture);
     CHECK_OK(pqk_train_codebook(base[0], BASE, &shape, 25,
-                                UINT64_C(0x7071686B65726E01), 2, centroids));
+                                UINT64_C(0x7071686B65726E01), WITH_THREADS(2),
+                                centroids));
     ck_assert_mem_eq(fixture.centroids, centroids, sizeof centroids);
     pqh_fixture_free(&fixture);
 }
@@ -607,7 +610,7 @@ START_TEST(test_blocks)
                      0);
     load_tiny(&fixture);
     ck_assert_uint_eq(fixture.num_base, ROWS);
-    CHECK_OK(pqk_encode(&codebook, rows, ROWS, 2, codes));
+    CHECK_OK(pqk_encode(&codebook, rows, ROWS, WITH_THREADS(2), codes));
     ck_assert_mem_eq(fixture.codes, codes, sizeof codes);
     for (size_t q = 0; q < QUERIES; q++) {
         plain_truth(rows, ROWS, queries[q], DIM, 10, expected);
@@ -804,7 +807,8 @@ START_TEST(test_training_bits)
     char hex[PQH_SHA256_HEX];
 
     read_data("photos_learn.bvecs", rows, ROWS);
-    CHECK_OK(pqk_train_codebook(rows, ROWS, &shape, 3, 1, 2, centroids));
+    CHECK_OK(pqk_train_codebook(rows, ROWS, &shape, 3, 1, WITH_THREADS(2),
+                                centroids));
     hash_floats(centroids, TEST_COUNT(centroids), hex);
     ck_assert_str_eq(
         hex,
@@ -846,7 +850,8 @@ START_TEST(test_photos_whole)
 
     read_data("photos_learn.bvecs", rows, 10000);
     CHECK_OK(pqk_train_codebook(rows, 10000, &shape, 25,
-                                UINT64_C(0x7071686B65726E01), 2, centroids));
+                                UINT64_C(0x7071686B65726E01), WITH_THREADS(2),
+                                centroids));
     ck_assert_mem_eq(fixture.centroids, centroids, sizeof centroids);
 
     read_data("photos_base.bvecs", rows, 20000);

@@ -73,7 +73,6 @@ check_PROGRAMS += \
 	tests/check_fixture \
 	tests/check_floors \
 	tests/check_heap \
-	tests/check_index \
 	tests/check_kernels \
 	tests/check_quantizer \
 	tests/check_sha256 \
@@ -114,12 +113,6 @@ tests_check_heap_SOURCES = \
 	tests/checked.h
 tests_check_heap_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
-tests_check_index_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_index_SOURCES = \
-	tests/check_index.c \
-	tests/checked.h
-tests_check_index_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
 tests_check_kernels_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_kernels_SOURCES = \
 	tests/check_kernels.c \
@@ -152,13 +145,8 @@ tests_check_vecs_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 # The fuzzers as plain tests: the same inputs every time.
 check_PROGRAMS += \
-	tests/fuzz/fuzz_index \
 	tests/fuzz/fuzz_probe
 PQK_FUZZ_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -DPQK_FUZZ_MAIN
-tests_fuzz_fuzz_index_SOURCES = tests/fuzz/fuzz_index.c tests/fuzz/fuzz.h
-tests_fuzz_fuzz_index_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
-tests_fuzz_fuzz_index_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
-tests_fuzz_fuzz_index_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 tests_fuzz_fuzz_probe_SOURCES = tests/fuzz/fuzz_probe.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_probe_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
 tests_fuzz_fuzz_probe_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)

@@ -211,7 +211,7 @@ const char *probing_open(struct door *door, const pqk_kernel *kernel,
     door->codebook = *codebook;
     given.centroids = place_input(&centroids_arena, codebook->centroids,
                                   centroids_bytes, 4, 0);
-    status = kernel->prepare_codebook(&given, prepared);
+    status = kernel->prepare_codebook(&given, NULL, prepared);
     if (status != PQK_OK)
         return test_fault("prepare_codebook: %s", pqk_status_string(status));
     if (!test_canaries_intact(&scratch_arena))
@@ -331,7 +331,7 @@ static const char *run_pass(const struct pass *pass, size_t k)
         pqk_top_k_heap_init(&heaps[q], storage + q * slots, k);
     test_subcase(", k %zu, %zu queries", k, num_queries);
     door->kernel->probe(door->prepared_codebook, pass->prepared_codes, n,
-                        probe->first_id, pass->tables, num_queries, heaps,
+                        probe->first_id, NULL, pass->tables, num_queries, heaps,
                         &stats);
     for (size_t q = 0; q < num_queries && !fault; q++) {
         test_subcase(", k %zu, query %zu of %zu", k, q, num_queries);
@@ -382,7 +382,7 @@ static const char *run_passes(const struct door *door,
         &tables_arena,
         door->kernel->tables_bytes(&door->codebook, probe->num_queries),
         ALIGNMENT);
-    door->kernel->compute_tables(door->prepared_codebook, queries,
+    door->kernel->compute_tables(door->prepared_codebook, PQK_L2, queries,
                                  probe->num_queries, pass.tables);
     if (!test_canaries_intact(&tables_arena))
         return test_fault("the tables were overrun");

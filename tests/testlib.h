@@ -15,6 +15,9 @@
 
 #define TEST_COUNT(array) (sizeof(array) / sizeof(array)[0])
 
+/* For library/quantizer.h: a pqk_effort of so many threads. */
+#define WITH_THREADS(count) (&(struct pqk_effort){.num_threads = (count)})
+
 /* ------------------------------------------------------------------------ */
 /* The case that runs.  A crash prints it, and every message begins with it. */
 

@@ -20,6 +20,8 @@
 #include "truth.h"
 #include "vecs.h"
 
+#include "library/quantizer.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -409,6 +411,7 @@ static int train(const struct origin *origin, const pqk_codebook *shape,
 {
     int sampled = origin->learn.num_rows == 0;
     const struct rows *from = sampled ? &origin->base : &origin->learn;
+    const struct pqk_effort effort = {.num_threads = pqh_threads()};
     size_t count = learn_limit(from->dim);
     float *values;
     int result;
@@ -423,7 +426,7 @@ static int train(const struct origin *origin, const pqk_codebook *shape,
                      : read_rows(from, 0, count, values, err);
     if (result == 0 &&
         pqk_train_codebook(values, count, shape, TRAINING_ROUNDS, TRAINING_SEED,
-                           pqh_threads(), centroids) != PQK_OK)
+                           &effort, centroids) != PQK_OK)
         result = pqh_fail(err, "out of memory for training the codebook");
     pqh_progress_end();
     free(values);
@@ -506,6 +509,7 @@ static int pass_over_base(const struct origin *origin,
                           const struct pass *pass, struct pqh_error *err)
 {
     const size_t limit = rows_of(BLOCK_VALUES, fixture->dim);
+    const struct pqk_effort effort = {.num_threads = pqh_threads()};
     float *block = allocate(limit, fixture->dim, sizeof *block, err);
     int result = block == NULL ? -1 : 0;
 
@@ -520,7 +524,7 @@ static int pass_over_base(const struct origin *origin,
 
         result = read_rows(&origin->base, first, count, block, err);
         if (result == 0 && pass->codes != NULL &&
-            pqk_encode(&fixture->codebook, block, count, pqh_threads(),
+            pqk_encode(&fixture->codebook, block, count, &effort,
                        pass->codes + first * PQH_SUB_VECTORS) != PQK_OK)
             result = pqh_fail(err, "out of memory for encoding");
         if (result == 0 && pass->truth != NULL)

@@ -60,7 +60,7 @@ int pqh_seeded_generate(float *base, float *queries, float *centroids,
     }
     for (size_t m = 0; m < PQH_SUB_VECTORS; m++)
         if (pqk_kmeans(base + m * d, PQH_SEEDED_NUM_BASE, DIM, d, PQH_CENTROIDS,
-                       ROUNDS, &state,
+                       ROUNDS, NULL, &state,
                        centroids + m * PQH_CENTROIDS * d) != PQK_OK)
             return pqh_fail(err, "out of memory");
     return 0;

@@ -158,7 +158,7 @@ static void probe_nearest_cells(struct scan *scan)
     sum_representatives(scan);
     num_cells = nearest_cells(scan, cells_to_probe(scan));
     prefetch_cells(scan, num_cells);
-    for (; i < num_cells && !(pqk_heap_bound(scan->heap) < INFINITY); i++) {
+    for (; i < num_cells && !has_bound(scan->heap); i++) {
         size_t cell = scan->work->cells[i];
 
         scan_exactly(scan, cell * scan->layout.cell_blocks,

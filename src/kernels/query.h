@@ -6,8 +6,6 @@
 #ifndef PQK_KERNELS_QUERY_H
 #define PQK_KERNELS_QUERY_H
 
-#include <float.h>
-
 #include "kernels/bound.h"
 #include "kernels/common.h"
 #include "kernels/layout.h"
@@ -116,6 +114,8 @@ struct scan {
     const struct scan_plan *plans;
     struct scan_query *query;
     struct scan_arrays arrays;
+    const struct pqk_filter *filter; /* or NULL */
+    size_t num_allowed;              /* rows that its bits allow */
     pqk_top_k_heap *heap;
     pqk_search_stats *stats;
 };
@@ -127,6 +127,12 @@ static const uint8_t *column(const struct scan *scan, size_t m)
 
 /* ------------------------------------------------------------------------ */
 /* Thresholds and byte tables                                               */
+
+/* Whether there is a distance to filter by. */
+static int has_bound(const pqk_top_k_heap *heap)
+{
+    return pqk_heap_bound(heap) < MOST_BOUND;
+}
 
 /* The minima of entries whose numbers share the 7 low bits.  At -O2 compilers make
  * vectors of this and its like only if nothing can overlap. */
@@ -246,20 +252,37 @@ static float exact_sum(const struct scan *scan, size_t position)
                : exact_sum_of(scan, position, scan->num_sub_vectors);
 }
 
+static uint32_t row_at(const struct scan *scan, size_t position)
+{
+    return pqk_layout_row(&scan->layout, scan->codes, position);
+}
+
+/* Asked of a code before it is summed. */
+static inline int is_allowed(const struct scan *scan, size_t position)
+{
+    return !scan->filter || !scan->filter->rows ||
+           pqk_filter_has_row(scan->filter, row_at(scan, position));
+}
+
+/* A distance within the heap's bound. */
 static void offer(struct scan *scan, size_t position, float distance)
 {
-    pqk_top_k_heap_push(
-        scan->heap,
-        scan->first_id + pqk_layout_row(&scan->layout, scan->codes, position),
-        distance);
+    const uint32_t row = row_at(scan, position);
+
+    if (scan->filter && !pqk_filter_allows(scan->filter, row))
+        return;
+    pqk_top_k_heap_push(scan->heap, scan->first_id + row, distance);
 }
 
 /* A position's byte sum is within the threshold: decide in float32. */
 static void verify(struct scan *scan, size_t position)
 {
     const uint64_t bound = scan->heap->bound;
-    float distance = exact_sum(scan, position);
+    float distance;
 
+    if (!is_allowed(scan, position))
+        return;
+    distance = exact_sum(scan, position);
     scan->stats->survivors++;
     scan->query->survivors++;
     if (distance > pqk_heap_bound(scan->heap))
@@ -276,21 +299,25 @@ static void scan_exactly(struct scan *scan, size_t first_block,
                          size_t num_blocks)
 {
     const size_t first = first_block * PQK_BLOCK;
-    size_t end = first + num_blocks * PQK_BLOCK;
+    size_t end = first + num_blocks * PQK_BLOCK, summed = 0;
     float bound = pqk_heap_bound(scan->heap);
 
     if (end > scan->layout.num_vectors)
         end = scan->layout.num_vectors;
     for (size_t i = first; i < end; i++) {
-        float distance = exact_sum(scan, i);
+        float distance;
 
+        if (!is_allowed(scan, i))
+            continue;
+        distance = exact_sum(scan, i);
+        summed++;
         if (distance > bound)
             continue;
         offer(scan, i, distance);
         bound = pqk_heap_bound(scan->heap);
     }
-    scan->stats->survivors += end - first;
-    scan->stats->bytes_read += (end - first) * scan->num_sub_vectors;
+    scan->stats->survivors += summed;
+    scan->stats->bytes_read += summed * scan->num_sub_vectors;
 }
 
 /* The codes of a block whose byte sums are within the threshold. */
