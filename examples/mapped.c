@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * A collection larger than the memory that the program may use: it is written in
- * a child process, then mapped by one whose data may take a sixteenth of it.
+ * a child process, then mapped by one whose data may take a quarter of that.
  */
 #include <pqkern.h>
 #include <stdio.h>
@@ -88,6 +88,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "mapped: %s was not written\n", argv[1]);
         return 1;
     }
-    search_mapped(argv[1], (rlim_t)info.st_size / 16);
+    search_mapped(argv[1], (rlim_t)info.st_size / 4);
     return 0;
 }

@@ -177,16 +177,16 @@ PQK_EXAMPLES = \
 EXTRA_PROGRAMS += $(PQK_EXAMPLES)
 CLEANFILES += $(PQK_EXAMPLES)
 tests/examples.log: $(PQK_EXAMPLES)
-PQK_EXAMPLE_LDFLAGS = $(AM_LDFLAGS) -no-install \
+PQK_EXAMPLES_LINKING = $(AM_LDFLAGS) -no-install \
 	-Wl,-rpath,'$$ORIGIN/../.libs'
 examples_ivf_CFLAGS = $(AM_CFLAGS)
-examples_ivf_LDFLAGS = $(PQK_EXAMPLE_LDFLAGS)
+examples_ivf_LDFLAGS = $(PQK_EXAMPLES_LINKING)
 examples_ivf_LDADD = libpqkern.la
 examples_mapped_CFLAGS = $(AM_CFLAGS)
-examples_mapped_LDFLAGS = $(PQK_EXAMPLE_LDFLAGS)
+examples_mapped_LDFLAGS = $(PQK_EXAMPLES_LINKING)
 examples_mapped_LDADD = libpqkern.la
 examples_search_CFLAGS = $(AM_CFLAGS)
-examples_search_LDFLAGS = $(PQK_EXAMPLE_LDFLAGS)
+examples_search_LDFLAGS = $(PQK_EXAMPLES_LINKING)
 examples_search_LDADD = libpqkern.la
 EXTRA_DIST += examples/search.py
 
