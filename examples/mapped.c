@@ -38,8 +38,9 @@ static void write_collection(const char *path, size_t pieces)
     for (size_t piece = 0; piece < pieces; piece++) {
         for (size_t i = 0; i < PIECE * M; i++)
             codes[i / M][i % M] = (uint8_t)(rand() >> 7);
-        check(pqk_collection_add_codes(collection, &codes[0][0], NULL, PIECE, 1),
-              "adding");
+        check(
+            pqk_collection_add_codes(collection, &codes[0][0], NULL, PIECE, 1),
+            "adding");
     }
     check(pqk_collection_save(collection, path), path);
     pqk_collection_free(collection);

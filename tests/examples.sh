@@ -12,8 +12,10 @@ fail() {
     status=1
 }
 run() {
+    example=$1
+    shift
     # shellcheck disable=SC2086
-    $EMULATOR ./examples/"$@"
+    $EMULATOR ./examples/"$example" "$@"
 }
 
 run search >"$work/search" || fail "search ends with $?"

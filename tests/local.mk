@@ -179,12 +179,15 @@ CLEANFILES += $(PQK_EXAMPLES)
 tests/examples.log: $(PQK_EXAMPLES)
 PQK_EXAMPLES_LINKING = $(AM_LDFLAGS) -no-install \
 	-Wl,-rpath,'$$ORIGIN/../.libs'
+examples_ivf_SOURCES = examples/ivf.c
 examples_ivf_CFLAGS = $(AM_CFLAGS)
 examples_ivf_LDFLAGS = $(PQK_EXAMPLES_LINKING)
 examples_ivf_LDADD = libpqkern.la
+examples_mapped_SOURCES = examples/mapped.c
 examples_mapped_CFLAGS = $(AM_CFLAGS)
 examples_mapped_LDFLAGS = $(PQK_EXAMPLES_LINKING)
 examples_mapped_LDADD = libpqkern.la
+examples_search_SOURCES = examples/search.c
 examples_search_CFLAGS = $(AM_CFLAGS)
 examples_search_LDFLAGS = $(PQK_EXAMPLES_LINKING)
 examples_search_LDADD = libpqkern.la
