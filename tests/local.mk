@@ -288,6 +288,7 @@ PQK_SHELL_TESTS = \
 	tests/nehalem.sh \
 	tests/tool.sh \
 	tests/installed.sh \
+	tests/examples.sh \
 	tests/exported-symbols.sh \
 	tests/harness-no-kernel.sh \
 	tests/headers.sh \
@@ -295,6 +296,30 @@ PQK_SHELL_TESTS = \
 	tests/simd.sh \
 	tests/prepare_fixtures.sh \
 	tests/with-check.sh
+
+# The examples, built as a user would and run by tests/examples.sh.
+PQK_EXAMPLES = \
+	examples/ivf$(EXEEXT) \
+	examples/mapped$(EXEEXT) \
+	examples/search$(EXEEXT)
+EXTRA_PROGRAMS += $(PQK_EXAMPLES)
+CLEANFILES += $(PQK_EXAMPLES)
+tests/examples.log: $(PQK_EXAMPLES)
+PQK_EXAMPLES_LINKING = $(AM_LDFLAGS) -no-install \
+	-Wl,-rpath,'$$ORIGIN/../.libs'
+examples_ivf_SOURCES = examples/ivf.c
+examples_ivf_CFLAGS = $(AM_CFLAGS)
+examples_ivf_LDFLAGS = $(PQK_EXAMPLES_LINKING)
+examples_ivf_LDADD = libpqkern.la
+examples_mapped_SOURCES = examples/mapped.c
+examples_mapped_CFLAGS = $(AM_CFLAGS)
+examples_mapped_LDFLAGS = $(PQK_EXAMPLES_LINKING)
+examples_mapped_LDADD = libpqkern.la
+examples_search_SOURCES = examples/search.c
+examples_search_CFLAGS = $(AM_CFLAGS)
+examples_search_LDFLAGS = $(PQK_EXAMPLES_LINKING)
+examples_search_LDADD = libpqkern.la
+EXTRA_DIST += examples/search.py
 
 # Candidates that cheat, as modules that tests/judge.sh has judged.
 if PQK_SHARED
