@@ -71,9 +71,9 @@ check_PROGRAMS += \
 	tests/check_api \
 	tests/check_collection \
 	tests/check_contract \
+	tests/check_encode \
 	tests/check_faiss \
 	tests/check_file \
-	tests/check_encode \
 	tests/check_filters \
 	tests/check_fixture \
 	tests/check_floors \
