@@ -74,8 +74,9 @@ static void sum_all(struct scan *scan)
  * s (S - B) (1 - e)^2 < v + M, each of the M entries having lost less than 1.
  * So k codes have S <= B + (v + M) / s but for roundings, their distances are at
  * most S + g (S + 2 N), and nothing beyond that is a result.  N is there once more
- * for what the factor above 1 takes from an S below 0.  Returns 0, with nothing done, if v
- * leaves no room below 255; the guess that set the scale was then too low.
+ * for what the factor above 1 takes from an S below 0.  Returns 0, with nothing
+ * done, if v leaves no room below 255; the guess that set the scale was then too
+ * low.
  */
 static int scan_whole(struct scan *scan, float guess)
 {
