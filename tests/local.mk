@@ -173,8 +173,13 @@ tests_check_vecs_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 # The fuzzers as plain tests: the same inputs every time.
 check_PROGRAMS += \
+	tests/fuzz/fuzz_formats \
 	tests/fuzz/fuzz_probe
 PQK_FUZZ_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -DPQK_FUZZ_MAIN
+tests_fuzz_fuzz_formats_SOURCES = tests/fuzz/fuzz_formats.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_formats_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_formats_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+tests_fuzz_fuzz_formats_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 tests_fuzz_fuzz_probe_SOURCES = tests/fuzz/fuzz_probe.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_probe_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
 tests_fuzz_fuzz_probe_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
