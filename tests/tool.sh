@@ -307,6 +307,7 @@ fails 64 '--radius finds any number' search --radius 1 -k 2 a b
 fails 64 '--candidates and --ids are for --rerank' search --candidates 20 a b
 fails 64 '--candidates: fewer than --k 30' search --rerank a -k 30 \
     --candidates 20 a b
+fails 64 "--format: 'csv' is not" search --format csv $work/c -
 fails 64 "--kernel: 'sse' is none" search --kernel sse $work/c a
 fails 64 "--ivecs: the value is empty" search --ivecs '' a b
 fails 64 '--distances: the name must end in' search --distances d.txt $work/c \
@@ -439,9 +440,17 @@ mkdir $work/end
 mkfifo $work/end/in.bvecs $work/end/out.fvecs
 cp $work/three $work/end/c
 for signal in TERM KILL; do
+    rm -f $work/begun
     begin build -q $work/q $work/end/in.bvecs $work/end/c
-    { cat $work/three.bvecs; sleep 2; } >$work/end/in.bvecs &
-    sleep 1
+    # That the pipe could be opened means that there is a reader.
+    { : >$work/begun; cat $work/three.bvecs; sleep 2; } >$work/end/in.bvecs &
+    tries=0
+    until test -e $work/begun; do
+        tries=$((tries + 1))
+        test $tries -lt 600 || exit 1
+        sleep 0.1
+    done
+    sleep 0.5
     kill -$signal $process
     wait $process && fail "build ends well on SIG$signal"
     same $work/three $work/end/c "SIG$signal during build"
@@ -452,7 +461,7 @@ begin export --codes $work/end/x.npy --vectors $work/end/out.fvecs $work/c
 tries=0
 until ls $work/end/x.npy.* >/dev/null 2>&1; do
     tries=$((tries + 1))
-    test $tries -lt 100 || break
+    test $tries -lt 600 || break
     sleep 0.1
 done
 ls $work/end/x.npy.* >/dev/null || fail "export has not begun"

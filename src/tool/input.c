@@ -20,8 +20,11 @@ size_t tool_piece(size_t dim)
 void tool_open_rows(const char *path, const char *format, size_t wanted,
                     const char *of_what, struct pqf_rows *rows)
 {
+    enum pqf_format known;
     struct pqf_error err;
 
+    if (format != NULL && pqf_format_find(format, &known) != 0)
+        tool_usage("--format: '%s' is not fvecs, bvecs, ivecs or npy", format);
     tool_check(pqf_rows_open_any(path, format, rows, &err), &err);
     if (wanted != 0 && rows->dim != wanted)
         tool_die("%s: the rows are %zu values wide, but %s %zu; give a file "
