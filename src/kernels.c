@@ -481,7 +481,8 @@ pqk_status pqk_probe_pq_l2_top_k_with(const pqk_kernel *kernel,
     if (!kernel || !table || !table->entries || !heap)
         return PQK_INVALID_ARGUMENT;
     if (table->num_sub_vectors - 1 >= PQK_MAX_SUB_VECTORS ||
-        num_vectors > UINT32_MAX || (!codes && num_vectors > 0))
+        num_vectors > UINT32_MAX || (!codes && num_vectors > 0) ||
+        num_vectors > SIZE_MAX / table->num_sub_vectors)
         return PQK_INVALID_ARGUMENT;
     kernel->probe_pq_l2_top_k(table->entries, table->num_sub_vectors, codes,
                               num_vectors, heap);

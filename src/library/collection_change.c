@@ -299,7 +299,8 @@ pqk_status pqk_collection_add(pqk_collection *collection, const float *vectors,
     uint8_t *codes;
     pqk_status status;
 
-    if (!collection || (!vectors && num_vectors > 0))
+    if (!collection || (!vectors && num_vectors > 0) ||
+        !pqk_vectors_fit(num_vectors, pqk_quantizer_dim(collection->quantizer)))
         return PQK_INVALID_ARGUMENT;
     codes = pqk_array_alloc(num_vectors,
                             collection->prepared.codebook.num_sub_vectors);
