@@ -415,6 +415,54 @@ void pqk_scalar_prepared_probe(const void *prepared_codebook,
     stats->bytes_read += (uint64_t)num_vectors * num_queries * num_sub_vectors;
 }
 
+typedef int32_t four_i32 __attribute__((vector_size(16)));
+
+static four_i32 select_i32(four_i32 mask, four_i32 yes, four_i32 no)
+{
+    return (mask & yes) | (~mask & no);
+}
+
+/* Each lane keeps its own first strict minimum; among lanes the smaller
+ * distance, then the lower number, wins, which is the first strict minimum of
+ * all. */
+static uint8_t nearest_centroid(const float *centroids, size_t d,
+                                const float *row)
+{
+    four_f32 best = {INFINITY, INFINITY, INFINITY, INFINITY};
+    four_i32 best_at = {0, 0, 0, 0};
+    four_i32 at = {0, 1, 2, 3};
+    size_t winner = 0;
+
+    for (size_t c = 0; c < 256; c += 4, at += 4) {
+        four_f32 sum = {0.0f, 0.0f, 0.0f, 0.0f};
+        four_i32 nearer;
+
+        for (size_t i = 0; i < d; i++) {
+            four_f32 difference =
+                row[i] - *(const four_f32 *)(centroids + i * 256 + c);
+            sum += difference * difference;
+        }
+        nearer = sum < best;
+        best = (four_f32)select_i32(nearer, (four_i32)sum, (four_i32)best);
+        best_at = select_i32(nearer, at, best_at);
+    }
+    for (size_t lane = 1; lane < 4; lane++)
+        if (best[lane] < best[winner] ||
+            (best[lane] == best[winner] && best_at[lane] < best_at[winner]))
+            winner = lane;
+    return (uint8_t)best_at[winner];
+}
+
+static void scalar_nearest_centroids(const float *centroids, size_t d,
+                                     const float *rows, size_t num_rows,
+                                     size_t row_stride, uint8_t *codes,
+                                     size_t code_stride)
+{
+    for (size_t i = 0; i < num_rows; i++)
+        codes[i * code_stride] =
+            nearest_centroid(centroids, d, rows + i * row_stride);
+}
+
 static const struct pqk_kernel scalar = {
     .name = "scalar",
     .cpu_features = 0,
@@ -431,6 +479,7 @@ static const struct pqk_kernel scalar = {
     .tables_bytes = pqk_scalar_tables_bytes,
     .compute_tables = pqk_scalar_compute_tables,
     .probe = pqk_scalar_prepared_probe,
+    .nearest_centroids = scalar_nearest_centroids,
 };
 
 /* ------------------------------------------------------------------------ */

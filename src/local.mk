@@ -23,6 +23,7 @@ libpqk_scalar_la_SOURCES = \
 	src/kernels.h \
 	src/kernels/bound.h \
 	src/kernels/common.h \
+	src/kernels/encode.h \
 	src/kernels/layout.c \
 	src/kernels/layout.h \
 	src/kernels/nearest.h \
@@ -35,6 +36,7 @@ libpqk_scalar_la_SOURCES = \
 	src/kernels/scan_ops.h \
 	src/kernels/staged.h \
 	src/kernels/whole.h \
+	src/kernels/ymm.h \
 	src/kernels/zmm.h
 libpqk_scalar_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS)
 libpqk_avx2_la_SOURCES = src/kernels/avx2.c

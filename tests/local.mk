@@ -73,6 +73,8 @@ check_PROGRAMS += \
 	tests/check_contract \
 	tests/check_faiss \
 	tests/check_file \
+	tests/check_encode \
+	tests/check_filters \
 	tests/check_fixture \
 	tests/check_floors \
 	tests/check_heap \
@@ -117,6 +119,18 @@ tests_check_file_SOURCES = \
 	tests/check_file.c \
 	tests/checked.h
 tests_check_file_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_filters_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_filters_SOURCES = \
+	tests/check_filters.c \
+	tests/checked.h
+tests_check_filters_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_encode_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_encode_SOURCES = \
+	tests/check_encode.c \
+	tests/checked.h
+tests_check_encode_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_fixture_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_fixture_SOURCES = \

@@ -246,6 +246,6 @@ static void scan_table(const float *query, const pqk_codebook *codebook,
     .codes_are_safe = pqk_layout_codes_are_safe,                               \
     .restore_codes = pqk_layout_restore_codes,                                 \
     .tables_bytes = scan_tables_bytes, .compute_tables = scan_compute_tables,  \
-    .probe = scan_probe
+    .probe = scan_probe, .nearest_centroids = nearest_centroids
 
 #endif

@@ -103,10 +103,15 @@ static void scan_compute_tables(const void *prepared_codebook,
     }
 }
 
-/* Partitions too small for a filter to pay, and tables without a minimum. */
-static int wants_no_filter(const struct scan *scan)
+/* Where a filter leaves a smaller share than one of so many, finding its rows and
+ * summing them takes less time than byte sums of all. */
+#define SPARSE_SHARE 256
+
+/* Too few rows for bounds to pay, and tables without a minimum. */
+static int wants_no_bound(const struct scan *scan)
 {
-    return scan->layout.num_vectors <= 2 * PQK_BLOCK ||
+    return scan->num_allowed <= 2 * PQK_BLOCK ||
+           scan->num_allowed < scan->layout.num_vectors / SPARSE_SHARE ||
            (scan->heap->k > scan->num_allowed / 2 && !has_bound(scan->heap)) ||
            !has_minima(&scan->query->bound);
 }
@@ -126,7 +131,7 @@ static void begin_query(struct scan *scan)
     memset(query->done_cells, 0, layout->num_cells / 8 + 1);
     if (scan->heap->k == 0 || scan->num_allowed == 0)
         return;
-    if (wants_no_filter(scan)) {
+    if (wants_no_bound(scan)) {
         scan_exactly(scan, 0, layout->num_blocks);
         return;
     }
