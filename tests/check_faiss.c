@@ -30,7 +30,7 @@ enum {
 };
 
 static float centroids[256 * D];
-static const uint8_t codes[N * M] = {1, 2, 3, 4,  5,  6,  7, 8,
+static const uint8_t codes[N * M] = {1, 2, 3, 4, 5,   6,   7,  8,
                                      9, 0, 0, 0, 255, 254, 253};
 static const uint64_t ids[N] = {5, 1000000000000, 0, 7, 42};
 
@@ -98,10 +98,10 @@ static void refuse_value(int has_ids, size_t at, uint64_t value, size_t size,
 START_TEST(test_bytes_on_disk)
 {
     static const unsigned char head[] = {
-        'I', 'x', 'P', 'q', 6, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0,
-        0,   0,   0,   0,   0, 0, 16, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 6, 0, 0,
-        0,   0,   0,   0,   0, 3, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0,
-        0,   0,   6,   0,   0, 0, 0, 0, 0, 0, 0, 0x40, 0xc0};
+        'I', 'x', 'P', 'q', 6, 0, 0, 0,  5, 0, 0, 0, 0, 0, 0,    0,   0, 0, 16,
+        0,   0,   0,   0,   0, 0, 0, 16, 0, 0, 0, 0, 0, 1, 1,    0,   0, 0, 6,
+        0,   0,   0,   0,   0, 0, 0, 3,  0, 0, 0, 0, 0, 0, 0,    8,   0, 0, 0,
+        0,   0,   0,   0,   0, 6, 0, 0,  0, 0, 0, 0, 0, 0, 0x40, 0xc0};
     static const unsigned char tail[] = {0, 0, 0, 0, 0, 25, 0, 0, 0};
 
     make(0);

@@ -117,7 +117,7 @@ static void refuse_header(const char *text, const char *first,
 START_TEST(test_bytes_on_disk)
 {
     static const float floats[] = {1.0f, -2.5f};
-    static const unsigned char end[] = {'\n', 0, 0, 0x80, 0x3f,
+    static const unsigned char end[] = {'\n', 0, 0,    0x80, 0x3f,
                                         0,    0, 0x20, 0xc0};
     static const char begin[] =
         "\x93NUMPY\x01\x00\x76\x00"
@@ -239,8 +239,8 @@ START_TEST(test_syntax)
     static const char *const headers[] = {
         "{\"descr\": \"|u1\", \"fortran_order\": False, \"shape\": (2, 3)}",
         "{'shape':(2,3),'descr':'|u1','fortran_order':False}",
-        "{ 'fortran_order' : False , 'shape' : ( 2L , 3L , ) , 'descr' : '|u1' "
-        ", }  \n ",
+        ("{ 'fortran_order' : False , 'shape' : ( 2L , 3L , ) , "
+         "'descr' : '|u1' , }  \n "),
     };
     struct pqf_error err = {""};
     struct pqf_rows rows;
@@ -432,16 +432,16 @@ START_TEST(test_streams)
             for (int i = 0; i < ROWS; i++) {
                 static const unsigned char width[4] = {DIM};
                 const unsigned char row[] = {(unsigned char)i, 0, 7};
-                const unsigned char wide[] = {0, 0, (unsigned char)i, 0x3f, 0,
-                                              0, 0, 0, 0, 0, 0x80, 0x3f};
+                const unsigned char wide[] = {
+                    0, 0, (unsigned char)i, 0x3f, 0, 0, 0, 0, 0, 0, 0x80, 0x3f};
 
                 if (f > 0)
                     put(width, 4);
                 put(f == 1 ? wide : row, f == 1 ? 12 : 3);
             }
             feed();
-            ck_assert_int_eq(
-                pqf_rows_open_any("-", formats[f], &rows, &err), 0);
+            ck_assert_int_eq(pqf_rows_open_any("-", formats[f], &rows, &err),
+                             0);
             ck_assert_uint_eq(rows.dim, DIM);
             ck_assert_int_eq(rows.source.regular, 0);
             do {

@@ -293,6 +293,7 @@ PQK_SHELL_TESTS = \
 	tests/calibrated.sh \
 	tests/trial.sh \
 	tests/nehalem.sh \
+	tests/tool.sh \
 	tests/installed.sh \
 	tests/exported-symbols.sh \
 	tests/harness-no-kernel.sh \

@@ -15,14 +15,16 @@ static inline uint64_t pqf_load(const unsigned char *bytes, size_t count)
     return value;
 }
 
+/* Written out, because compilers make one load of it. */
 static inline uint32_t pqf_load32(const unsigned char *bytes)
 {
-    return (uint32_t)pqf_load(bytes, 4);
+    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
+           (uint32_t)bytes[3] << 24;
 }
 
 static inline uint64_t pqf_load64(const unsigned char *bytes)
 {
-    return pqf_load(bytes, 8);
+    return pqf_load32(bytes) | (uint64_t)pqf_load32(bytes + 4) << 32;
 }
 
 static inline void pqf_store(unsigned char *bytes, size_t count, uint64_t value)

@@ -265,8 +265,7 @@ static int set_shape(struct pqf_rows *rows, const struct header *header,
 static int check_size(const struct pqf_rows *rows, struct pqf_error *err)
 {
     const uint64_t size = rows->source.size;
-    const uint64_t whole =
-        rows->data + rows->num_rows * pqf_rows_stride(rows);
+    const uint64_t whole = rows->data + rows->num_rows * pqf_rows_stride(rows);
 
     if (!rows->source.regular || size == whole)
         return 0;

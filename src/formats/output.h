@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 struct pqf_output {
-    FILE *file;       /* NULL once it is closed */
+    FILE *file; /* NULL once it is closed */
     char *path;
     char *unfinished; /* the name until then; NULL if written in place */
     int failure;      /* errno of the first failure, else 0 */

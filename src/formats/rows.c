@@ -8,6 +8,7 @@
 #include "npy.h"
 #include "vecs.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,8 +266,9 @@ static int fail_type(const struct pqf_rows *rows, const char *wanted,
                     rows->source.path, pqf_type_name(rows->type), wanted);
 }
 
-#define WANT_FLOATS "a .fvecs or .bvecs file, or a .npy file of float32, " \
-                    "float64 or uint8,"
+#define WANT_FLOATS                                                            \
+    "a .fvecs or .bvecs file, or a .npy file of float32, "                     \
+    "float64 or uint8,"
 #define WANT_BYTES "a .bvecs file, or a .npy file of uint8,"
 #define WANT_INTS  "an .ivecs file, or a .npy file of int32,"
 #define WANT_IDS   "an .ivecs file, or a .npy file of integers of 32 or 64 bits,"
@@ -283,8 +285,7 @@ static int parse_rows(const struct pqf_rows *rows, row_parser *parse,
 
     for (size_t i = 0; i < count; i++, bytes += stride) {
         if (rows->row_header > 0 && pqf_load32(bytes) != rows->dim)
-            return pqf_vecs_fail_mixed(rows, first + i, pqf_load32(bytes),
-                                       err);
+            return pqf_vecs_fail_mixed(rows, first + i, pqf_load32(bytes), err);
         if (parse(rows, first + i, bytes + rows->row_header,
                   values + i * rows->dim * value_size, err) != 0)
             return -1;
@@ -301,14 +302,14 @@ static int fetch_stream(const struct pqf_rows *rows, uint64_t first,
     const size_t held = first == 0 ? rows->row_header : 0;
     size_t length;
 
+    assert(stride > 0);
     memcpy(bytes, rows->held, held);
     if (pqf_source_read_next(&rows->source, bytes + held, count * stride - held,
                              &length, err) != 0)
         return -1;
     length += held;
     *got = length / stride;
-    if (length % stride != 0 ||
-        (*got < count && rows->num_rows != PQF_UNKNOWN))
+    if (length % stride != 0 || (*got < count && rows->num_rows != PQF_UNKNOWN))
         return pqf_fail_size(rows, first + *got, length % stride, err);
     return 0;
 }
@@ -430,9 +431,8 @@ int pqf_rows_next_floats(struct pqf_rows *rows, size_t count, float *values,
 int pqf_rows_next_bytes(struct pqf_rows *rows, size_t count, uint8_t *values,
                         size_t *got, struct pqf_error *err)
 {
-    return read_next(rows, count,
-                     rows->type == PQF_UINT8 ? parse_uint8 : NULL, WANT_BYTES,
-                     values, sizeof *values, got, err);
+    return read_next(rows, count, rows->type == PQF_UINT8 ? parse_uint8 : NULL,
+                     WANT_BYTES, values, sizeof *values, got, err);
 }
 
 int pqf_rows_next_ids(struct pqf_rows *rows, size_t count, uint64_t *values,

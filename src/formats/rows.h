@@ -41,10 +41,10 @@ struct pqf_rows {
     enum pqf_format format;
     enum pqf_type type;
     size_t dim;
-    uint64_t num_rows;  /* PQF_UNKNOWN of a stream of TEXMEX rows */
-    uint64_t data;      /* where row 0 begins */
-    size_t row_header;  /* bytes of a row before its values */
-    uint64_t next;      /* the row that a sequential read begins with */
+    uint64_t num_rows;     /* PQF_UNKNOWN of a stream of TEXMEX rows */
+    uint64_t data;         /* where row 0 begins */
+    size_t row_header;     /* bytes of a row before its values */
+    uint64_t next;         /* the row that a sequential read begins with */
     unsigned char held[4]; /* of a stream: row 0's width, which was read */
 };
 

@@ -47,8 +47,7 @@ int pqf_source_open(const char *path, enum pqf_source_kind kind,
     }
     source->regular = S_ISREG(status.st_mode) && at_start(source->fd);
     source->size = source->regular ? (uint64_t)status.st_size : 0;
-    if (source->regular ||
-        (kind == PQF_ANY_SOURCE && !S_ISDIR(status.st_mode)))
+    if (source->regular || (kind == PQF_ANY_SOURCE && !S_ISDIR(status.st_mode)))
         return 0;
     pqf_fail(err, "%s: is not a regular file", source->path);
     pqf_source_close(source);

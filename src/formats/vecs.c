@@ -94,8 +94,8 @@ static int begin_stream(struct pqf_rows *rows, struct pqf_error *err)
                              err) != 0)
         return -1;
     if (got < sizeof rows->held)
-        return pqf_fail(err, "%s: has %zu bytes, and no row",
-                        rows->source.path, got);
+        return pqf_fail(err, "%s: has %zu bytes, and no row", rows->source.path,
+                        got);
     if (check_first_width(rows, pqf_load32(rows->held), err) != 0)
         return -1;
     rows->dim = pqf_load32(rows->held);

@@ -24,7 +24,8 @@ static const struct tool_option options[] = {
     {"batch", 'b', "N", "queries per search (default: 1)", TOOL_COUNT, &batch,
      1, 100000},
     {"kernels", '\0', "NAMES",
-     "a list with commas, the first to compare with, or all (default: the best)",
+     "a list with commas, the first to compare with, or all (default: the "
+     "best)",
      TOOL_TEXT, &kernel_names, 0, 0},
     {"threads", 't', "COUNTS", "a list with commas (default: 1)", TOOL_TEXT,
      &thread_counts, 0, 0},
@@ -53,14 +54,19 @@ struct bench {
 /* ------------------------------------------------------------------------ */
 /* Ways                                                                     */
 
+static char *copy_of(const char *text)
+{
+    size_t size = strlen(text) + 1;
+
+    return memcpy(tool_alloc(size, 1), text, size);
+}
+
 static void add_ways(struct bench *b, const char *path, const char *name)
 {
-    char *counts = strdup(thread_counts != NULL ? thread_counts : "1");
+    char *counts = copy_of(thread_counts != NULL ? thread_counts : "1");
     pqk_collection *collection = tool_open_collection(path, tool_kernel(name));
     char *rest = NULL;
 
-    if (counts == NULL)
-        tool_die("out of memory");
     for (char *text = strtok_r(counts, ",", &rest); text != NULL;
          text = strtok_r(NULL, ",", &rest)) {
         unsigned long count = strtoul(text, NULL, 10);
@@ -72,8 +78,7 @@ static void add_ways(struct bench *b, const char *path, const char *name)
         if (b->num_ways == MAX_WAYS)
             tool_usage("more than %d ways to compare", MAX_WAYS);
         b->ways[b->num_ways++] =
-            (struct way){collection, count,
-                         tool_alloc(rounds, sizeof(double))};
+            (struct way){collection, count, tool_alloc(rounds, sizeof(double))};
     }
     if (b->num_ways == 0)
         tool_usage("--threads: the list is empty");
@@ -82,11 +87,9 @@ static void add_ways(struct bench *b, const char *path, const char *name)
 
 static void add_kernels(struct bench *b, const char *path)
 {
-    char *names = strdup(kernel_names != NULL ? kernel_names : "");
+    char *names = copy_of(kernel_names != NULL ? kernel_names : "");
     char *rest = NULL;
 
-    if (names == NULL)
-        tool_die("out of memory");
     if (strcmp(names, "all") == 0)
         for (size_t i = 0; i < pqk_kernel_count(); i++) {
             if (pqk_kernel_available(pqk_kernel_at(i)))
@@ -227,19 +230,11 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Of over[i] / under[i]; a NULL stands for ones. */
-static struct spread spread_of(const double *over, const double *under)
+static struct spread spread_of(double *values)
 {
-    double *ratios = tool_alloc(rounds, sizeof *ratios);
-    struct spread spread;
-
-    for (size_t r = 0; r < rounds; r++)
-        ratios[r] = (over != NULL ? over[r] : 1.0) / under[r];
-    qsort(ratios, (size_t)rounds, sizeof *ratios, compare_doubles);
-    spread = (struct spread){ratios[rounds / 4], ratios[rounds / 2],
-                             ratios[rounds - 1 - rounds / 4]};
-    free(ratios);
-    return spread;
+    qsort(values, (size_t)rounds, sizeof *values, compare_doubles);
+    return (struct spread){values[rounds / 4], values[rounds / 2],
+                           values[rounds - 1 - rounds / 4]};
 }
 
 static void print_spread(const char *key, struct spread spread)
@@ -257,9 +252,16 @@ static void print_way(const struct bench *b, size_t i)
 {
     const struct way *way = &b->ways[i];
     const char *name = pqk_kernel_name(pqk_collection_kernel(way->collection));
-    struct spread rate = spread_of(NULL, way->seconds);
-    struct spread ratio = spread_of(b->ways[0].seconds, way->seconds);
+    double *values = tool_alloc(rounds, sizeof *values);
+    struct spread rate, ratio;
 
+    for (size_t r = 0; r < rounds; r++)
+        values[r] = 1.0 / way->seconds[r];
+    rate = spread_of(values);
+    for (size_t r = 0; r < rounds; r++)
+        values[r] = b->ways[0].seconds[r] / way->seconds[r];
+    ratio = spread_of(values);
+    free(values);
     if (json) {
         fputs(i == 0 ? "[{\"kernel\": " : ",\n {\"kernel\": ", stdout);
         tool_json_text(name);
@@ -302,6 +304,7 @@ const struct tool_command tool_bench = {
     "COLLECTION [QUERIES]",
     "Measure queries per second, side by side.",
     options,
+    NULL,
     1,
     2,
     run};

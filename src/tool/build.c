@@ -24,16 +24,12 @@ static const struct tool_option options[] = {
      0, 0},
     {"codes", 'c', NULL, "INPUT has codes already: .bvecs, or .npy of uint8",
      TOOL_FLAG, &codes, 0, 0},
-    TOOL_TRAINING_OPTIONS,
     {"format", '\0', "NAME", "what standard input is: fvecs, bvecs or npy",
      TOOL_TEXT, &format, 0, 0},
     {"threads", 't', "N", "(default: one per processor)", TOOL_COUNT, &threads,
      1, 1024},
     {"json", '\0', NULL, "print JSON", TOOL_FLAG, &json, 0, 0},
     {NULL, '\0', NULL, NULL, TOOL_FLAG, NULL, 0, 0}};
-
-static const char *const training_options[] = {
-    "sub-vectors", "centroids", "metric", "rounds", "seed", "sample"};
 
 static void check_options(void)
 {
@@ -44,11 +40,11 @@ static void check_options(void)
                    "--quantizer");
     if (codes && trains)
         tool_usage("--codes needs --quantizer, whose codes they are");
-    for (size_t i = 0;
-         i < sizeof training_options / sizeof training_options[0]; i++)
-        if (!trains && tool_given(training_options[i]))
+    for (const struct tool_option *o = tool_training_options; o->name != NULL;
+         o++)
+        if (!trains && tool_given(o->name))
             tool_usage("--%s is for training, and there is a quantizer already",
-                       training_options[i]);
+                       o->name);
 }
 
 /* A quantizer for new collections, trained if none is given. */
@@ -65,7 +61,7 @@ static pqk_quantizer *get_quantizer(const char *input)
         tool_die("%s: can be read once only, and training needs it first; "
                  "give --quantizer, or a file",
                  rows.source.path);
-    quantizer = tool_train_quantizer(&rows, threads, &num_sampled);
+    quantizer = tool_train_quantizer(&rows, threads, &num_sampled, NULL);
     pqf_rows_close(&rows);
     return quantizer;
 }
@@ -136,11 +132,10 @@ static size_t read_piece(struct reading *r)
     struct pqf_error err;
     size_t got, got_ids;
 
-    tool_check(codes ? pqf_rows_next_bytes(&r->rows, r->piece, r->values, &got,
-                                           &err)
-                     : pqf_rows_next_floats(&r->rows, r->piece, r->values, &got,
-                                            &err),
-               &err);
+    tool_check(
+        codes ? pqf_rows_next_bytes(&r->rows, r->piece, r->values, &got, &err)
+              : pqf_rows_next_floats(&r->rows, r->piece, r->values, &got, &err),
+        &err);
     if (r->id_values == NULL)
         return got;
     /* One more is asked for at the end, to see that there is none. */
@@ -204,6 +199,7 @@ const struct tool_command tool_build = {
     "INPUT COLLECTION",
     "Encode vectors into a collection, or add to one.",
     options,
+    tool_training_options,
     2,
     2,
     run};

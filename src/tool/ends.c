@@ -20,7 +20,8 @@ void tool_set_name(const char *command)
     command_name = command;
 }
 
-static void complain(const char *format, va_list arguments)
+__attribute__((format(printf, 1, 0))) static void complain(const char *format,
+                                                           va_list arguments)
 {
     tool_progress_end();
     fflush(stdout);

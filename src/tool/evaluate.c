@@ -81,8 +81,8 @@ static void report_recall(const pqk_result *results, const struct truth *truth,
             hits += count_hits(results + q * MAX_DEPTH, depth,
                                truth->ids + q * truth->width, wanted);
         snprintf(name, sizeof name, "%s_%zu", key, depth);
-        tool_report_number(name, (double)hits / (double)wanted /
-                                     (double)num_queries);
+        tool_report_number(name,
+                           (double)hits / (double)wanted / (double)num_queries);
     }
 }
 
@@ -135,11 +135,11 @@ static void run(int num_operands, char **operands)
     pqk_collection_free(collection);
 }
 
-const struct tool_command tool_evaluate = {
-    "evaluate",
-    "COLLECTION QUERIES GROUNDTRUTH",
-    "Measure recall and time per query.",
-    options,
-    3,
-    3,
-    run};
+const struct tool_command tool_evaluate = {"evaluate",
+                                           "COLLECTION QUERIES GROUNDTRUTH",
+                                           "Measure recall and time per query.",
+                                           options,
+                                           NULL,
+                                           3,
+                                           3,
+                                           run};

@@ -80,8 +80,7 @@ static void write_ids(struct rows_out *rows, const uint64_t *ids, size_t count)
     for (size_t i = 0; rows->path != NULL && i < count; i++) {
         if (ids[i] > most)
             tool_die("%s: the id %" PRIu64 " does not fit into its integers%s",
-                     rows->path, ids[i],
-                     rows->size == 4 ? "; write .npy" : "");
+                     rows->path, ids[i], rows->size == 4 ? "; write .npy" : "");
         if (rows->format != PQF_NPY)
             pqf_output_integer(&rows->out, 1, PQF_VECS_HEADER);
         pqf_output_integer(&rows->out, ids[i], rows->size);
@@ -182,9 +181,9 @@ static int next_piece(struct piece *p)
 
 static void get_codes(struct piece *p)
 {
-    tool_check_status(pqk_collection_codes(p->collection, p->ids, p->count,
-                                           p->codes),
-                      "getting codes");
+    tool_check_status(
+        pqk_collection_codes(p->collection, p->ids, p->count, p->codes),
+        "getting codes");
     if (vectors_path != NULL)
         tool_check_status(
             pqk_quantizer_decode(pqk_collection_quantizer(p->collection),
@@ -214,13 +213,13 @@ static void export_collection(const pqk_collection *collection)
     const size_t size = pqk_collection_size(collection);
     struct rows_out codes, ids, vectors;
     struct piece p = {collection, tool_piece(dim), 0, NULL, NULL, NULL};
-    struct faiss_out faiss;
+    struct faiss_out faiss = {.shape = {.dim = 0}};
     uint64_t done = 0;
 
     p.ids = tool_alloc(p.most, sizeof *p.ids);
     p.codes = tool_alloc(p.most, width);
-    p.vectors = tool_alloc(vectors_path != NULL ? p.most : 0,
-                           dim * sizeof *p.vectors);
+    p.vectors =
+        tool_alloc(vectors_path != NULL ? p.most : 0, dim * sizeof *p.vectors);
     open_rows(&codes, "codes", codes_path, PQF_BVECS, PQF_UINT8, size, width);
     open_rows(&ids, "ids", ids_path, PQF_IVECS, PQF_INT64, size, 1);
     open_rows(&vectors, "vectors", vectors_path, PQF_FVECS, PQF_FLOAT32, size,
@@ -276,6 +275,7 @@ const struct tool_command tool_export = {
     "FILE",
     "Write a collection's parts, or a quantizer's centroids, for others.",
     options,
+    NULL,
     1,
     1,
     run};

@@ -43,8 +43,7 @@ static void add_all(const struct pqf_faiss *faiss, pqk_collection *collection)
     size_t most = tool_piece(shape->num_sub_vectors);
     size_t piece = shape->num_rows < most ? (size_t)shape->num_rows : most;
     uint8_t *codes = tool_alloc(piece, shape->num_sub_vectors);
-    uint64_t *ids =
-        shape->has_ids ? tool_alloc(piece, sizeof(uint64_t)) : NULL;
+    uint64_t *ids = shape->has_ids ? tool_alloc(piece, sizeof(uint64_t)) : NULL;
     struct tool_batch batch = {.codes = codes,
                                .ids = ids,
                                .path = faiss->source.path,
@@ -56,13 +55,13 @@ static void add_all(const struct pqf_faiss *faiss, pqk_collection *collection)
         uint64_t left = shape->num_rows - batch.first;
 
         batch.count = left < piece ? (size_t)left : piece;
-        tool_check(pqf_faiss_read_codes(faiss, batch.first, batch.count, codes,
-                                        &err),
-                   &err);
+        tool_check(
+            pqf_faiss_read_codes(faiss, batch.first, batch.count, codes, &err),
+            &err);
         if (ids != NULL)
-            tool_check(pqf_faiss_read_ids(faiss, batch.first, batch.count, ids,
-                                          &err),
-                       &err);
+            tool_check(
+                pqf_faiss_read_ids(faiss, batch.first, batch.count, ids, &err),
+                &err);
         tool_add(collection, &batch, threads);
         tool_progress(NULL, batch.first + batch.count, shape->num_rows);
     }
@@ -104,6 +103,7 @@ const struct tool_command tool_import = {
     "FAISS-INDEX COLLECTION",
     "Make a collection of an IndexPQ of Faiss.",
     options,
+    NULL,
     2,
     2,
     run};

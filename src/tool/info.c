@@ -49,7 +49,8 @@ static void report_faiss(const char *path)
     tool_report_count("dim", faiss.shape.dim);
     tool_report_count("sub_vectors", faiss.shape.num_sub_vectors);
     tool_report_count("centroids", PQF_FAISS_CENTROIDS);
-    tool_report_text("metric", faiss.shape.metric == PQF_FAISS_L2 ? "l2" : "ip");
+    tool_report_text("metric",
+                     faiss.shape.metric == PQF_FAISS_L2 ? "l2" : "ip");
     tool_report_end();
     pqf_faiss_close(&faiss);
 }
@@ -122,4 +123,4 @@ static void run(int num_operands, char **operands)
 }
 
 const struct tool_command tool_info = {
-    "info", "FILE", "Say what a file is.", options, 1, 1, run};
+    "info", "FILE", "Say what a file is.", options, NULL, 1, 1, run};

@@ -20,8 +20,11 @@ size_t tool_piece(size_t dim)
 void tool_open_rows(const char *path, const char *format, size_t wanted,
                     const char *of_what, struct pqf_rows *rows)
 {
+    enum pqf_format known;
     struct pqf_error err;
 
+    if (format != NULL && pqf_format_find(format, &known) != 0)
+        tool_usage("--format: '%s' is not fvecs, bvecs, ivecs or npy", format);
     tool_check(pqf_rows_open_any(path, format, rows, &err), &err);
     if (wanted != 0 && rows->dim != wanted)
         tool_die("%s: the rows are %zu values wide, but %s %zu; give a file "
@@ -140,9 +143,9 @@ static size_t draw_from_stream(struct pqf_rows *rows, uint64_t most,
     do {
         tool_check(pqf_rows_next_floats(rows, piece, read, &got, &err), &err);
         for (size_t i = 0; i < got; i++, seen++) {
-            uint64_t place =
-                seen < most ? seen
-                            : (uint64_t)(draw(&seed) * (double)(seen + 1));
+            uint64_t place = seen < most
+                                 ? seen
+                                 : (uint64_t)(draw(&seed) * (double)(seen + 1));
 
             if (place < most)
                 memcpy(sample + place * rows->dim, read + i * rows->dim, bytes);

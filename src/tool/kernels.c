@@ -25,8 +25,8 @@ static void print_kernel(size_t i, const pqk_kernel *kernel, int chosen)
     }
     fputs(i == 0 ? "[{\"name\": " : ",\n {\"name\": ", stdout);
     tool_json_text(pqk_kernel_name(kernel));
-    printf(", \"available\": %s, \"chosen\": %s}",
-           available ? "true" : "false", chosen ? "true" : "false");
+    printf(", \"available\": %s, \"chosen\": %s}", available ? "true" : "false",
+           chosen ? "true" : "false");
 }
 
 static void run(int num_operands, char **operands)
@@ -42,10 +42,6 @@ static void run(int num_operands, char **operands)
 }
 
 const struct tool_command tool_kernels = {
-    "kernels",
-    "",
-    "List the variants of the kernels, and which is chosen.",
-    options,
-    0,
-    0,
-    run};
+    "kernels", "",   "List the variants of the kernels, and which is chosen.",
+    options,   NULL, 0,
+    0,         run};

@@ -13,6 +13,23 @@
 
 struct tool_training tool_training = {.metric = "l2"};
 
+const struct tool_option tool_training_options[] = {
+    {"sub-vectors", 'm', "M",
+     "bytes of a code (default: an eighth of the values, at most 256)",
+     TOOL_COUNT, &tool_training.num_sub_vectors, 1, PQK_MAX_SUB_VECTORS},
+    {"centroids", '\0', "N", "per sub-vector (default: 256)", TOOL_COUNT,
+     &tool_training.num_centroids, 1, PQK_MAX_CENTROIDS},
+    {"metric", '\0', "NAME", "l2 (default), ip or cosine", TOOL_TEXT,
+     &tool_training.metric, 0, 0},
+    {"rounds", '\0', "N", "of Lloyd's algorithm (default: 25)", TOOL_COUNT,
+     &tool_training.rounds, 1, 100000},
+    {"seed", '\0', "N", "of the sample and the first centroids (default: 0)",
+     TOOL_COUNT, &tool_training.seed, 0, UINT64_MAX},
+    {"sample", '\0', "N",
+     "train on so many vectors, drawn at random (default: 256 per centroid)",
+     TOOL_COUNT, &tool_training.sample, 1, UINT32_MAX},
+    {NULL, '\0', NULL, NULL, TOOL_FLAG, NULL, 0, 0}};
+
 uint64_t tool_processors(void)
 {
     long count = sysconf(_SC_NPROCESSORS_ONLN);
@@ -103,7 +120,8 @@ void tool_save_collection(const pqk_collection *collection, const char *path)
 
 static size_t default_sub_vectors(size_t dim)
 {
-    size_t count = dim / 8 < PQK_MAX_SUB_VECTORS ? dim / 8 : PQK_MAX_SUB_VECTORS;
+    size_t count =
+        dim / 8 < PQK_MAX_SUB_VECTORS ? dim / 8 : PQK_MAX_SUB_VECTORS;
 
     while (count > 1 && dim % count != 0)
         count--;
@@ -111,7 +129,8 @@ static size_t default_sub_vectors(size_t dim)
 }
 
 pqk_quantizer *tool_train_quantizer(struct pqf_rows *rows, uint64_t threads,
-                                    size_t *num_sampled)
+                                    size_t *num_sampled,
+                                    pqk_quantizer_error *error)
 {
     struct tool_training *t = &tool_training;
     pqk_metric metric = tool_metric(t->metric);
@@ -144,6 +163,10 @@ pqk_quantizer *tool_train_quantizer(struct pqf_rows *rows, uint64_t threads,
     status = pqk_quantizer_train(sample, *num_sampled, &training, &quantizer);
     tool_progress_end();
     tool_check_status(status, "training");
+    if (error != NULL)
+        tool_check_status(pqk_quantizer_measure(quantizer, sample, *num_sampled,
+                                                (size_t)threads, error),
+                          "measuring the quantizer");
     free(sample);
     return quantizer;
 }

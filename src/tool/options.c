@@ -18,15 +18,28 @@
 #define HELP_COLUMN 26
 #define LINE_WIDTH  79
 
-static const struct tool_option *known; /* of the command that runs */
-static int given[MAX_OPTIONS];
+/* The options of the command that runs. */
+static struct {
+    struct tool_option option;
+    int given;
+} known[MAX_OPTIONS];
+static size_t num_known;
 
 int tool_given(const char *name)
 {
-    for (size_t i = 0; known[i].name != NULL; i++)
-        if (strcmp(known[i].name, name) == 0)
-            return given[i];
+    for (size_t i = 0; i < num_known; i++)
+        if (strcmp(known[i].option.name, name) == 0)
+            return known[i].given;
     return 0;
+}
+
+static void know(const struct tool_option *options)
+{
+    for (; options != NULL && options->name != NULL; options++) {
+        if (num_known == MAX_OPTIONS)
+            abort();
+        known[num_known++].option = *options;
+    }
 }
 
 /* ------------------------------------------------------------------------ */
@@ -64,9 +77,8 @@ static void print_option(char letter, const char *name, const char *value,
         length = snprintf(left, sizeof left, "      --%s%s%s", name,
                           value == NULL ? "" : " ", value == NULL ? "" : value);
     else
-        length =
-            snprintf(left, sizeof left, "  -%c, --%s%s%s", letter, name,
-                     value == NULL ? "" : " ", value == NULL ? "" : value);
+        length = snprintf(left, sizeof left, "  -%c, --%s%s%s", letter, name,
+                          value == NULL ? "" : " ", value == NULL ? "" : value);
     printf("%s", left);
     if (length + 2 > HELP_COLUMN)
         printf("\n%*s", HELP_COLUMN, "");
@@ -81,8 +93,9 @@ static _Noreturn void print_help(const struct tool_command *command)
            command->operands);
     print_wrapped(command->summary, 0);
     putchar('\n');
-    for (const struct tool_option *o = command->options; o->name != NULL; o++)
-        print_option(o->letter, o->name, o->value, o->help);
+    for (size_t i = 0; i < num_known; i++)
+        print_option(known[i].option.letter, known[i].option.name,
+                     known[i].option.value, known[i].option.help);
     print_option('h', "help", NULL, "this text");
     printf("\npqkern(1) has it in full.\n");
     tool_finish();
@@ -137,38 +150,36 @@ static void take(const struct tool_option *option, const char *text)
 }
 
 /* getopt's forms of the table: its arrays end with a zero. */
-static void prepare(const struct tool_option *options, struct option *longs,
-                    char *shorts)
+static void prepare(struct option longs[MAX_OPTIONS + 2],
+                    char shorts[2 * MAX_OPTIONS + 3])
 {
-    size_t i = 0;
-
     *shorts++ = ':';
-    for (; options[i].name != NULL; i++) {
-        const int takes = options[i].value != NULL;
+    for (size_t i = 0; i < num_known; i++) {
+        const struct tool_option *o = &known[i].option;
+        const int takes = o->value != NULL;
 
-        if (i + 2 >= MAX_OPTIONS)
-            abort();
-        longs[i] = (struct option){options[i].name,
-                                   takes ? required_argument : no_argument,
-                                   NULL, CODE + (int)i};
-        if (options[i].letter != '\0') {
-            *shorts++ = options[i].letter;
+        longs[i] =
+            (struct option){o->name, takes ? required_argument : no_argument,
+                            NULL, CODE + (int)i};
+        if (o->letter != '\0') {
+            *shorts++ = o->letter;
             if (takes)
                 *shorts++ = ':';
         }
     }
-    longs[i] = (struct option){"help", no_argument, NULL, 'h'};
+    longs[num_known] = (struct option){"help", no_argument, NULL, 'h'};
     strcpy(shorts, "h");
 }
 
 int tool_take_options(const struct tool_command *command, int argc, char **argv)
 {
-    struct option longs[MAX_OPTIONS] = {{0}};
-    char shorts[2 * MAX_OPTIONS + 2];
+    struct option longs[MAX_OPTIONS + 2] = {{0}};
+    char shorts[2 * MAX_OPTIONS + 3];
     int code;
 
-    known = command->options;
-    prepare(known, longs, shorts);
+    know(command->options);
+    know(command->more);
+    prepare(longs, shorts);
     optind = 1;
     while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         size_t i = code >= CODE ? (size_t)(code - CODE) : 0;
@@ -180,10 +191,10 @@ int tool_take_options(const struct tool_command *command, int argc, char **argv)
         if (code == '?')
             tool_usage("'%s' is no option, or not one that takes a value",
                        argv[optind - 1]);
-        while (code < CODE && known[i].letter != code)
+        while (code < CODE && known[i].option.letter != code)
             i++;
-        take(&known[i], optarg);
-        given[i] = 1;
+        take(&known[i].option, optarg);
+        known[i].given = 1;
     }
     if (argc - optind < command->least_operands)
         tool_usage("operands are missing: %s", command->operands);

@@ -70,11 +70,11 @@ static void run(int num_operands, char **operands)
     pqk_collection_free(collection);
 }
 
-const struct tool_command tool_remove = {
-    "remove",
-    "COLLECTION [ID]...",
-    "Remove vectors from a collection.",
-    options,
-    1,
-    65536,
-    run};
+const struct tool_command tool_remove = {"remove",
+                                         "COLLECTION [ID]...",
+                                         "Remove vectors from a collection.",
+                                         options,
+                                         NULL,
+                                         1,
+                                         65536,
+                                         run};

@@ -58,8 +58,8 @@ static void put_key(const char *key)
         fputs(": ", stdout);
     } else {
         int length = (int)strlen(key) + 1;
-        printf("%s:%*s", key,
-               length < VALUE_COLUMN ? VALUE_COLUMN - length : 1, "");
+        printf("%s:%*s", key, length < VALUE_COLUMN ? VALUE_COLUMN - length : 1,
+               "");
     }
     report.members++;
 }

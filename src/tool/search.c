@@ -9,9 +9,11 @@
 #include "formats/vecs.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_K UINT64_C(2147483648)
 
@@ -170,24 +172,33 @@ static void open_originals(size_t dim, struct originals *originals)
     free(ids);
 }
 
+/* PQF_UNKNOWN if there is none. */
+static uint64_t row_of(const struct originals *originals, uint64_t id)
+{
+    const struct place wanted = {id, 0};
+    const struct place *place;
+
+    if (originals->places == NULL)
+        return id < originals->rows.num_rows ? id : PQF_UNKNOWN;
+    place =
+        bsearch(&wanted, originals->places, (size_t)originals->rows.num_rows,
+                sizeof wanted, compare_places);
+    return place != NULL ? place->row : PQF_UNKNOWN;
+}
+
 static const float *look_up(void *context, uint64_t id)
 {
     struct originals *originals = context;
-    struct place wanted = {id, id};
-    const struct place *place = &wanted;
+    const uint64_t row = row_of(originals, id);
     struct pqf_error err;
 
-    if (originals->places != NULL)
-        place = bsearch(&wanted, originals->places,
-                        (size_t)originals->rows.num_rows, sizeof wanted,
-                        compare_places);
-    if (place == NULL || place->row >= originals->rows.num_rows)
+    if (row == PQF_UNKNOWN)
         tool_die("%s: has no row for the id %" PRIu64 "; give the vectors that "
                  "the collection was built of%s",
                  rerank_path, id, ids_path == NULL ? ", or --ids" : "");
-    tool_check(pqf_rows_read_floats(&originals->rows, place->row, 1,
-                                    originals->vector, &err),
-               &err);
+    tool_check(
+        pqf_rows_read_floats(&originals->rows, row, 1, originals->vector, &err),
+        &err);
     return originals->vector;
 }
 
@@ -296,40 +307,51 @@ struct job {
     struct originals originals;
 };
 
+/* Progress must not mix with results on the same screen. */
+static void begin_progress(int prints)
+{
+    if (!prints || !isatty(STDOUT_FILENO))
+        tool_progress_begin("searching");
+}
+
+/* Put a query's results into their last order; `count` becomes their number. */
+static void finish_row(struct job *job, size_t query, pqk_result *results,
+                       size_t *count)
+{
+    const pqk_quantizer *quantizer = pqk_collection_quantizer(job->collection);
+
+    if (rerank_path == NULL)
+        return;
+    tool_check_status(pqk_rerank(quantizer, job->queries + query * job->dim,
+                                 look_up, &job->originals, results, count,
+                                 (size_t)k),
+                      "reranking");
+    for (size_t i = *count; i < k; i++)
+        results[i] = (pqk_result){PQK_NO_ID, NAN};
+}
+
 static void search_nearest(struct job *job, struct sink *sink)
 {
     const size_t wanted = (size_t)(rerank_path != NULL ? candidates : k);
-    const size_t batch = wanted < BATCH_RESULTS ? BATCH_RESULTS / wanted : 1;
-    pqk_result *results =
-        tool_alloc((batch < job->num_queries ? batch : job->num_queries),
-                   wanted * sizeof *results);
+    const size_t most = wanted < BATCH_RESULTS ? BATCH_RESULTS / wanted : 1;
+    const size_t batch = most < job->num_queries ? most : job->num_queries;
+    pqk_result *results = tool_alloc(batch, wanted * sizeof *results);
     size_t *counts = tool_alloc(batch, sizeof *counts);
 
-    tool_progress_begin("searching");
+    begin_progress(sink->prints);
     for (size_t first = 0; first < job->num_queries; first += batch) {
         size_t left = job->num_queries - first;
         size_t count = left < batch ? left : batch;
 
-        tool_check_status(
-            pqk_collection_search(job->collection,
-                                  job->queries + first * job->dim, count,
-                                  wanted, &job->how, results, counts),
-            "searching");
+        tool_check_status(pqk_collection_search(
+                              job->collection, job->queries + first * job->dim,
+                              count, wanted, &job->how, results, counts),
+                          "searching");
         for (size_t q = 0; q < count; q++) {
-            pqk_result *row = results + q * wanted;
-
-            if (rerank_path != NULL)
-                tool_check_status(
-                    pqk_rerank(pqk_collection_quantizer(job->collection),
-                               job->queries + (first + q) * job->dim, look_up,
-                               &job->originals, row, &counts[q], (size_t)k),
-                    "reranking");
-            /* Reranking leaves what was there behind its results. */
-            for (size_t i = counts[q]; i < k; i++)
-                row[i] = (pqk_result){PQK_NO_ID, __builtin_nanf("")};
-            write_row(sink, row);
+            finish_row(job, first + q, results + q * wanted, &counts[q]);
+            write_row(sink, results + q * wanted);
             if (sink->prints)
-                print_row(first + q, row, counts[q]);
+                print_row(first + q, results + q * wanted, counts[q]);
         }
         tool_progress(NULL, first + count, job->num_queries);
     }
@@ -340,16 +362,15 @@ static void search_nearest(struct job *job, struct sink *sink)
 
 static void search_range(struct job *job)
 {
-    tool_progress_begin("searching");
+    begin_progress(1);
     for (size_t q = 0; q < job->num_queries; q++) {
         pqk_result *results = NULL;
         size_t count = 0;
 
-        tool_check_status(
-            pqk_collection_search_range(job->collection,
-                                        job->queries + q * job->dim, radius,
-                                        &job->how, &results, &count),
-            "searching");
+        tool_check_status(pqk_collection_search_range(
+                              job->collection, job->queries + q * job->dim,
+                              radius, &job->how, &results, &count),
+                          "searching");
         print_row(q, results, count);
         free(results);
         tool_progress(NULL, q + 1, job->num_queries);
@@ -402,11 +423,11 @@ static void run(int num_operands, char **operands)
     pqk_collection_free(collection);
 }
 
-const struct tool_command tool_search = {
-    "search",
-    "COLLECTION QUERIES",
-    "Find the nearest to each query.",
-    options,
-    2,
-    2,
-    run};
+const struct tool_command tool_search = {"search",
+                                         "COLLECTION QUERIES",
+                                         "Find the nearest to each query.",
+                                         options,
+                                         NULL,
+                                         2,
+                                         2,
+                                         run};

@@ -28,8 +28,8 @@ enum tool_kind {
  * and a test compares the manual page and the completion with --help. */
 struct tool_option {
     const char *name;
-    char letter;        /* the short name, or '\0' */
-    const char *value;  /* what --help calls the value; NULL for a flag */
+    char letter;       /* the short name, or '\0' */
+    const char *value; /* what --help calls the value; NULL for a flag */
     const char *help;
     enum tool_kind kind;
     void *target;
@@ -41,6 +41,7 @@ struct tool_command {
     const char *operands;
     const char *summary; /* what it does, for both texts of --help */
     const struct tool_option *options; /* the last has no name */
+    const struct tool_option *more;    /* options shared by some, or NULL */
     int least_operands, most_operands;
     void (*run)(int num_operands, char **operands);
 };
@@ -147,34 +148,22 @@ pqk_collection *tool_open_collection(const char *path,
                                      const pqk_kernel *kernel);
 void tool_save_collection(const pqk_collection *collection, const char *path);
 
-/* Options of training, in a table of options. */
+/* What the options of training say. */
 struct tool_training {
     uint64_t num_sub_vectors, num_centroids, rounds, seed, sample;
     const char *metric;
 };
 extern struct tool_training tool_training;
 
-#define TOOL_TRAINING_OPTIONS                                                  \
-    {"sub-vectors", 'm', "M", "bytes of a code (default: an eighth of the "    \
-     "values, at most 256)", TOOL_COUNT, &tool_training.num_sub_vectors, 1,    \
-     PQK_MAX_SUB_VECTORS},                                                     \
-        {"centroids", '\0', "N", "per sub-vector (default: 256)", TOOL_COUNT,  \
-         &tool_training.num_centroids, 1, PQK_MAX_CENTROIDS},                  \
-        {"metric", '\0', "NAME", "l2 (default), ip or cosine", TOOL_TEXT,      \
-         &tool_training.metric, 0, 0},                                         \
-        {"rounds", '\0', "N", "of Lloyd's algorithm (default: 25)",            \
-         TOOL_COUNT, &tool_training.rounds, 1, 100000},                        \
-        {"seed", '\0', "N", "of the sample and the first centroids "           \
-         "(default: 0)", TOOL_COUNT, &tool_training.seed, 0, UINT64_MAX},      \
-    {"sample", '\0', "N", "train on so many vectors, drawn at random "         \
-     "(default: 256 per centroid)", TOOL_COUNT, &tool_training.sample, 1,      \
-     UINT32_MAX}
+extern const struct tool_option tool_training_options[];
 
 pqk_metric tool_metric(const char *name);
 
-/* Train on a sample of rows, whose number num_sampled becomes. */
+/* Train on a sample of rows, whose number num_sampled becomes.  error is what
+ * encoding loses on it, or NULL. */
 pqk_quantizer *tool_train_quantizer(struct pqf_rows *rows, uint64_t threads,
-                                    size_t *num_sampled);
+                                    size_t *num_sampled,
+                                    pqk_quantizer_error *error);
 
 /* Add count vectors, or codes if they are given, that are rows first and on of a
  * file; die of what is wrong with them. */

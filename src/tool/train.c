@@ -15,7 +15,6 @@ static uint64_t threads;
 static int json;
 
 static const struct tool_option options[] = {
-    TOOL_TRAINING_OPTIONS,
     {"codebook", '\0', "FILE",
      "take these centroids, .fvecs or .npy, a row each, the first sub-vector's "
      "first, and train nothing",
@@ -93,6 +92,7 @@ static void run(int num_operands, char **operands)
     pqk_quantizer *quantizer;
     pqk_codebook shape;
     struct pqf_rows rows;
+    pqk_quantizer_error error = {0.0, 0.0, 0.0f};
     size_t num_sampled = 0;
 
     if ((codebook_path == NULL) != (vectors != NULL))
@@ -102,7 +102,8 @@ static void run(int num_operands, char **operands)
     } else {
         tool_open_rows(vectors, format, 0, "", &rows);
         quantizer = tool_train_quantizer(
-            &rows, threads > 0 ? threads : tool_processors(), &num_sampled);
+            &rows, threads > 0 ? threads : tool_processors(), &num_sampled,
+            &error);
         pqf_rows_close(&rows);
     }
     save(quantizer, output);
@@ -112,8 +113,13 @@ static void run(int num_operands, char **operands)
     tool_report_count("sub_vectors", shape.num_sub_vectors);
     tool_report_count("centroids", shape.num_centroids);
     tool_report_count("sub_vector_dim", shape.sub_vector_dim);
-    tool_report_text("metric", tool_metric_name(pqk_quantizer_metric(quantizer)));
-    tool_report_count("trained_on", num_sampled);
+    tool_report_text("metric",
+                     tool_metric_name(pqk_quantizer_metric(quantizer)));
+    if (codebook_path == NULL) {
+        tool_report_count("trained_on", num_sampled);
+        tool_report_number("squared_error", error.mean_squared);
+        tool_report_number("relative_error", error.relative);
+    }
     tool_report_end();
     pqk_quantizer_free(quantizer);
 }
@@ -123,6 +129,7 @@ const struct tool_command tool_train = {
     "[VECTORS] QUANTIZER",
     "Train a quantizer, or make one of given centroids.",
     options,
+    tool_training_options,
     1,
     2,
     run};
