@@ -161,23 +161,23 @@ START_TEST(training)
 {
     const size_t size = beyond(DIM * sizeof(float), _i);
     const pqk_training good = {.dim = DIM, .num_sub_vectors = M};
-    pqk_training training = good;
+    pqk_training altered = good;
     pqk_quantizer *quantizer;
-    size_t *const members[] = {&training.dim, &training.num_sub_vectors,
-                               &training.num_centroids};
+    size_t *const members[] = {&altered.dim, &altered.num_sub_vectors,
+                               &altered.num_centroids};
 
     CHECK_REFUSED(size, pqk_quantizer_train(s.vector, size, &good, &quantizer));
     for (size_t m = 0; m < TEST_COUNT(members); m++) {
-        training = good;
+        altered = good;
         *members[m] = size;
         CHECK_REFUSED(size,
-                      pqk_quantizer_train(s.vector, 1, &training, &quantizer));
+                      pqk_quantizer_train(s.vector, 1, &altered, &quantizer));
     }
-    training = good;
-    training.num_sub_vectors = 1;
-    training.dim = size;
+    altered = good;
+    altered.num_sub_vectors = 1;
+    altered.dim = size;
     CHECK_REFUSED(size,
-                  pqk_quantizer_train(s.vector, 1, &training, &quantizer));
+                  pqk_quantizer_train(s.vector, 1, &altered, &quantizer));
 }
 END_TEST
 

@@ -275,7 +275,8 @@ pqk_status pqk_collection_add_codes(pqk_collection *collection,
     if (num_vectors == 0)
         return PQK_OK;
     codebook = &collection->prepared.codebook;
-    if (!pqk_product_fits(num_vectors, codebook->num_sub_vectors) ||
+    if (!pqk_product_fits(num_vectors, sizeof *ids) ||
+        !pqk_product_fits(num_vectors, codebook->num_sub_vectors) ||
         !pqk_codes_name_centroids(codes,
                                   num_vectors * codebook->num_sub_vectors,
                                   codebook->num_centroids))
