@@ -514,7 +514,9 @@ pqk_status pqk_compute_distance_table_l2_with(const pqk_kernel *kernel,
         return PQK_INVALID_ARGUMENT;
     if (codebook->num_sub_vectors - 1 >= PQK_MAX_SUB_VECTORS ||
         codebook->num_centroids - 1 >= PQK_MAX_CENTROIDS ||
-        codebook->sub_vector_dim == 0)
+        codebook->sub_vector_dim == 0 ||
+        codebook->sub_vector_dim > SIZE_MAX / sizeof(float) /
+                                       PQK_MAX_SUB_VECTORS / PQK_MAX_CENTROIDS)
         return PQK_INVALID_ARGUMENT;
     kernel->compute_distance_table_l2(query, codebook, table->entries);
     table->num_sub_vectors = codebook->num_sub_vectors;
@@ -529,7 +531,8 @@ pqk_status pqk_probe_pq_l2_top_k_with(const pqk_kernel *kernel,
     if (!kernel || !table || !table->entries || !heap)
         return PQK_INVALID_ARGUMENT;
     if (table->num_sub_vectors - 1 >= PQK_MAX_SUB_VECTORS ||
-        num_vectors > UINT32_MAX || (!codes && num_vectors > 0))
+        num_vectors > UINT32_MAX || (!codes && num_vectors > 0) ||
+        num_vectors > SIZE_MAX / table->num_sub_vectors)
         return PQK_INVALID_ARGUMENT;
     kernel->probe_pq_l2_top_k(table->entries, table->num_sub_vectors, codes,
                               num_vectors, heap);

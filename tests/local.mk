@@ -82,6 +82,7 @@ check_PROGRAMS += \
 	tests/check_npy \
 	tests/check_quantizer \
 	tests/check_sha256 \
+	tests/check_sizes \
 	tests/check_statistics \
 	tests/check_vecs
 endif
@@ -172,6 +173,12 @@ tests_check_sha256_SOURCES = \
 	tests/check_sha256.c \
 	tests/checked.h
 tests_check_sha256_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_sizes_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_sizes_SOURCES = \
+	tests/check_sizes.c \
+	tests/checked.h
+tests_check_sizes_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_statistics_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_statistics_SOURCES = \

@@ -101,7 +101,8 @@ static int read_header(struct reading *r)
 
     if (r->failed)
         return -1;
-    if (dim < 1 || (uint64_t)dim > MAX_DIM)
+    if (dim < 1 || (uint64_t)dim > MAX_DIM ||
+        (size_t)dim > SIZE_MAX / sizeof(float) / PQF_FAISS_CENTROIDS)
         return pqf_fail(r->err,
                         "%s: d is %" PRId32 ", but must be from 1 to %" PRIu64
                         "; it is damaged",

@@ -311,7 +311,8 @@ pqk_status pqk_collection_add_codes(pqk_collection *collection,
     if (num_vectors == 0)
         return PQK_OK;
     codebook = &collection->prepared.codebook;
-    if (!pqk_product_fits(num_vectors, codebook->num_sub_vectors) ||
+    if (!pqk_product_fits(num_vectors, sizeof *ids) ||
+        !pqk_product_fits(num_vectors, codebook->num_sub_vectors) ||
         !pqk_codes_name_centroids(codes,
                                   num_vectors * codebook->num_sub_vectors,
                                   codebook->num_centroids))
@@ -335,7 +336,8 @@ pqk_status pqk_collection_add(pqk_collection *collection, const float *vectors,
     uint8_t *codes;
     pqk_status status;
 
-    if (!collection || (!vectors && num_vectors > 0))
+    if (!collection || (!vectors && num_vectors > 0) ||
+        !pqk_vectors_fit(num_vectors, pqk_quantizer_dim(collection->quantizer)))
         return PQK_INVALID_ARGUMENT;
     codes = pqk_array_alloc(num_vectors,
                             collection->prepared.codebook.num_sub_vectors);

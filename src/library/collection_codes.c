@@ -150,6 +150,8 @@ pqk_status pqk_collection_codes(const pqk_collection *collection,
     if (!collection || ((!ids || !codes) && num_ids > 0))
         return PQK_INVALID_ARGUMENT;
     prepared = &collection->prepared;
+    if (!pqk_product_fits(num_ids, prepared->codebook.num_sub_vectors))
+        return PQK_INVALID_ARGUMENT;
     sought = pqk_sorted_rows(ids, num_ids, codes,
                              prepared->codebook.num_sub_vectors);
     hits.sought = sought;

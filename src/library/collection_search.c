@@ -583,7 +583,8 @@ pqk_status pqk_collection_search(const pqk_collection *collection,
     if (!collection || (!queries && num_queries > 0) || k > MOST_RESULTS ||
         (!results && num_queries > 0 && k > 0) ||
         !pqk_product_fits(num_queries, 2 * sizeof *results) ||
-        !pqk_product_fits(num_queries * 2 * sizeof *results, k))
+        !pqk_product_fits(num_queries * 2 * sizeof *results, k) ||
+        !pqk_vectors_fit(num_queries, pqk_quantizer_dim(collection->quantizer)))
         return PQK_INVALID_ARGUMENT;
     search = begin_search(collection, queries, num_queries, k, options);
     if (!counts)

@@ -100,23 +100,37 @@ static int create_beside(const char *path, char *temporary, size_t size)
     return fd;
 }
 
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = strdup(slash ? path : ".");
+
+    if (folder && slash)
+        folder[slash == path ? 1 : slash - path] = '\0';
+    return folder;
+}
+
 pqk_status pqk_replacement_begin(struct pqk_replacement *replacement,
                                  const char *path)
 {
     const size_t size = strlen(path) + sizeof ".0123456789abcdef.tmp";
+    pqk_status status = PQK_OUT_OF_MEMORY;
     int saved_errno;
 
     replacement->path = path;
+    replacement->folder = folder_of(path);
     replacement->temporary = malloc(size);
-    if (!replacement->temporary)
-        return PQK_OUT_OF_MEMORY;
-    replacement->fd = create_beside(path, replacement->temporary, size);
-    if (replacement->fd >= 0)
-        return PQK_OK;
+    if (replacement->folder && replacement->temporary) {
+        replacement->fd = create_beside(path, replacement->temporary, size);
+        if (replacement->fd >= 0)
+            return PQK_OK;
+        status = PQK_IO_ERROR;
+    }
     saved_errno = errno;
+    free(replacement->folder);
     free(replacement->temporary);
     errno = saved_errno;
-    return PQK_IO_ERROR;
+    return status;
 }
 
 pqk_status pqk_replacement_put(struct pqk_replacement *replacement,
@@ -132,7 +146,9 @@ pqk_status pqk_replacement_put(struct pqk_replacement *replacement,
 
         if (put < 0 && errno == EINTR)
             continue;
-        if (put < 0)
+        if (put == 0)
+            errno = EIO; /* it would go on for ever */
+        if (put <= 0)
             return PQK_IO_ERROR;
         from += put;
         offset += (uint64_t)put;
@@ -143,22 +159,17 @@ pqk_status pqk_replacement_put(struct pqk_replacement *replacement,
 
 /* The name is on the disk once its folder is.  Some file systems cannot do
  * that for folders, and need not be asked. */
-static pqk_status synchronise_folder(const char *path)
+static pqk_status synchronise_folder(const char *folder)
 {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strdup(path) : strdup(".");
-    int fd, failed;
+    const int fd = open(folder, O_RDONLY | O_CLOEXEC);
+    int failed, saved_errno;
 
-    if (!folder)
-        return PQK_OUT_OF_MEMORY;
-    if (slash)
-        folder[slash == path ? 1 : slash - path] = '\0';
-    fd = open(folder, O_RDONLY | O_CLOEXEC);
-    free(folder);
     if (fd < 0)
         return errno == EACCES ? PQK_OK : PQK_IO_ERROR;
     failed = fsync(fd) != 0 && errno != EINVAL && errno != EROFS;
+    saved_errno = errno;
     close(fd);
+    errno = saved_errno;
     return failed ? PQK_IO_ERROR : PQK_OK;
 }
 
@@ -182,9 +193,10 @@ pqk_status pqk_replacement_end(struct pqk_replacement *replacement,
     if (status != PQK_OK) {
         (void)unlink(replacement->temporary);
     } else {
-        status = synchronise_folder(replacement->path);
+        status = synchronise_folder(replacement->folder);
         saved_errno = errno;
     }
+    free(replacement->folder);
     free(replacement->temporary);
     errno = saved_errno;
     return status;

@@ -17,6 +17,7 @@ void pqk_unmap(struct pqk_mapping *mapping);
 /* A file that is written beside the one it is to replace. */
 struct pqk_replacement {
     const char *path;
+    char *folder; /* the one that it is in */
     char *temporary;
     int fd;
 };
@@ -30,8 +31,9 @@ pqk_status pqk_replacement_put(struct pqk_replacement *replacement,
                                size_t num_bytes);
 
 /* Ends with the new file in the old one's place and on the disk, if status is
- * PQK_OK; else, or if that fails, without it.  Returns the first that was not
- * PQK_OK; errno stays what it was then. */
+ * PQK_OK; else, or if that fails, without it; but if only its folder cannot be
+ * synchronised, which is PQK_IO_ERROR, then with it.  Returns the first that was
+ * not PQK_OK; errno stays what it was then. */
 pqk_status pqk_replacement_end(struct pqk_replacement *replacement,
                                pqk_status status);
 

@@ -202,7 +202,8 @@ pqk_status pqk_quantizer_train(const float *vectors, size_t num_vectors,
 
     if (!vectors || num_vectors == 0 || !training || !quantizer ||
         !pqk_metric_is_known(training->metric) ||
-        !shape_of_training(training, &shape))
+        !shape_of_training(training, &shape) ||
+        !pqk_vectors_fit(num_vectors, training->dim))
         return PQK_INVALID_ARGUMENT;
     status = pqk_quantizer_new(&shape, training->metric, &made);
     if (status != PQK_OK)
@@ -275,7 +276,8 @@ pqk_status pqk_quantizer_encode(const pqk_quantizer *quantizer,
                                 const float *vectors, size_t num_vectors,
                                 size_t num_threads, uint8_t *codes)
 {
-    if (!quantizer || ((!vectors || !codes) && num_vectors > 0))
+    if (!quantizer || ((!vectors || !codes) && num_vectors > 0) ||
+        !pqk_vectors_fit(num_vectors, pqk_quantizer_dim(quantizer)))
         return PQK_INVALID_ARGUMENT;
     return pqk_quantizer_encode_with(quantizer, usual_kernel(), vectors,
                                      num_vectors, num_threads, codes);
@@ -305,7 +307,7 @@ pqk_status pqk_quantizer_decode(const pqk_quantizer *quantizer,
         return PQK_INVALID_ARGUMENT;
     codebook = &quantizer->codebook;
     dim = pqk_quantizer_dim(quantizer);
-    if (!pqk_product_fits(num_vectors, dim * sizeof *vectors) ||
+    if (!pqk_vectors_fit(num_vectors, dim) ||
         !pqk_codes_name_centroids(codes,
                                   num_vectors * codebook->num_sub_vectors,
                                   codebook->num_centroids))
@@ -436,7 +438,8 @@ pqk_status pqk_quantizer_measure(const pqk_quantizer *quantizer,
                                       .num_threads = num_threads};
     pqk_status status;
 
-    if (!quantizer || !vectors || num_vectors == 0 || !error)
+    if (!quantizer || !vectors || num_vectors == 0 || !error ||
+        !pqk_vectors_fit(num_vectors, pqk_quantizer_dim(quantizer)))
         return PQK_INVALID_ARGUMENT;
     measurement.dim = pqk_quantizer_dim(quantizer);
     status = allocate_measurement(&measurement);

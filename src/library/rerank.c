@@ -40,7 +40,8 @@ pqk_status pqk_rerank(const pqk_quantizer *quantizer, const float *query,
     size_t dim, kept;
     float *scaled;
 
-    if (!quantizer || !query || !lookup || !count || (!results && *count > 0))
+    if (!quantizer || !query || !lookup || !count || (!results && *count > 0) ||
+        *count > SIZE_MAX / sizeof *results)
         return PQK_INVALID_ARGUMENT;
     dim = pqk_quantizer_dim(quantizer);
     /* The query and a vector. */
