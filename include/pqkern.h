@@ -199,12 +199,14 @@ PQK_API pqk_status pqk_probe_pq_l2_top_k(const pqk_distance_table *table,
                                          size_t num_vectors,
                                          pqk_top_k_heap *heap);
 
-/** \brief      pqk_compute_distance_table_l2 with a chosen variant */
+/** \brief      pqk_compute_distance_table_l2 with a chosen variant, which must be
+ *              available */
 PQK_API pqk_status pqk_compute_distance_table_l2_with(
     const pqk_kernel *kernel, const float *query, const pqk_codebook *codebook,
     pqk_distance_table *table);
 
-/** \brief      pqk_probe_pq_l2_top_k with a chosen variant */
+/** \brief      pqk_probe_pq_l2_top_k with a chosen variant, which must be
+ *              available */
 PQK_API pqk_status pqk_probe_pq_l2_top_k_with(const pqk_kernel *kernel,
                                               const pqk_distance_table *table,
                                               const uint8_t *codes,

@@ -127,7 +127,7 @@ static void begin_query(struct scan *scan)
     query->done_blocks = 0;
     query->aimed = 0;
     query->finished = 1;
-    memset(query->done_cells, 0, layout->num_cells / 8 + 1);
+    memset(query->done_cells, 0, (layout->num_cells + 7) / 8);
     if (scan->heap->k == 0 || scan->num_allowed == 0)
         return;
     if (wants_no_bound(scan)) {
