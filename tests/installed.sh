@@ -53,7 +53,7 @@ version=$(sed -n 's/^#define PACKAGE_VERSION "\(.*\)"$/\1/p' config.h)
 test "$(pkg --modversion)" = "$version" || fail "the version in libpqkern.pc"
 headers=$(find "$root" -name '*.h' ! -name pqkern.h)
 test -z "$headers" || fail "installed a private header: $headers"
-for name in run_experiment run_experiment.1 pqkern.3 photos_base.bvecs; do
+for name in run_experiment run_experiment.1 pqkern.3 pqkern.5 photos_base.bvecs; do
     test -n "$(find "$root" -name "$name*")" || fail "$name is not installed"
 done
 
