@@ -66,9 +66,8 @@ static uint8_t nearest_centroid(const float *centroids, size_t d,
         lanes_i32 nearer;
 
         for (size_t i = 0; i < d; i++) {
-            lanes_f32 difference =
-                row[i] -
-                *(const lanes_f32 *)(centroids + i * PQK_MAX_CENTROIDS + c);
+            const void *values = centroids + i * PQK_MAX_CENTROIDS + c;
+            lanes_f32 difference = row[i] - *(const lanes_f32 *)values;
             sum += difference * difference;
         }
         nearer = sum < best;

@@ -256,6 +256,8 @@ pqk_status pqk_quantizer_encode_with(const pqk_quantizer *quantizer,
         .num_threads = num_threads,
     };
 
+    if (!pqk_vectors_fit(num_vectors, pqk_quantizer_dim(quantizer)))
+        return PQK_INVALID_ARGUMENT;
     if (quantizer->metric == PQK_COSINE)
         return encode_scaled(quantizer, vectors, num_vectors, &effort, codes);
     return pqk_encode(&quantizer->codebook, vectors, num_vectors, &effort,
