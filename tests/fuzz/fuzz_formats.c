@@ -209,7 +209,8 @@ static void put_faiss_header(struct writer *w, const char *fourcc, size_t dim,
     put_text(w, fourcc);
     put(w, dim, 4);
     put(w, rows, 8);
-    put(w, 0, 16);
+    put(w, 0, 8);
+    put(w, 0, 8);
     put(w, 1, 1);
     put(w, 1, 4);
 }
@@ -231,7 +232,8 @@ static void put_faiss(struct writer *w, struct test_random *random)
     put(w, rows * dim, 8);
     for (size_t i = 0; i < rows * dim; i++)
         put(w, i, 1);
-    put(w, 0, 9);
+    put(w, 0, 8);
+    put(w, 0, 1);
     if (has_ids)
         put(w, rows, 8);
     for (size_t i = 0; has_ids && i < rows; i++)
