@@ -85,6 +85,7 @@ check_PROGRAMS += \
 	tests/check_sha256 \
 	tests/check_sizes \
 	tests/check_statistics \
+	tests/check_threads \
 	tests/check_vecs
 endif
 
@@ -192,6 +193,12 @@ tests_check_statistics_SOURCES = \
 	tests/check_statistics.c \
 	tests/checked.h
 tests_check_statistics_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_threads_SOURCES = \
+	tests/check_threads.c \
+	tests/checked.h
+tests_check_threads_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_vecs_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_vecs_SOURCES = \
