@@ -278,8 +278,7 @@ pqk_status pqk_quantizer_encode(const pqk_quantizer *quantizer,
                                 const float *vectors, size_t num_vectors,
                                 size_t num_threads, uint8_t *codes)
 {
-    if (!quantizer || ((!vectors || !codes) && num_vectors > 0) ||
-        !pqk_vectors_fit(num_vectors, pqk_quantizer_dim(quantizer)))
+    if (!quantizer || ((!vectors || !codes) && num_vectors > 0))
         return PQK_INVALID_ARGUMENT;
     return pqk_quantizer_encode_with(quantizer, usual_kernel(), vectors,
                                      num_vectors, num_threads, codes);
