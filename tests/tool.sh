@@ -207,9 +207,13 @@ does search -k 5 --allow $work/allow.ivecs $work/c "$data/photos_query.bvecs"
 test "$(cut -f 3 $work/out | sort -nu | tr '\n' ' ')" = "4 17 19999 " ||
     fail "--allow"
 mv $work/out $work/a
-# An id beyond the bits that memory is spent on.
-ids 17 19999 4 2147483647 >$work/allow.ivecs
-does search -k 5 --allow $work/allow.ivecs $work/c "$data/photos_query.bvecs"
+# The same with an id beyond the bits that memory is spent on.
+{
+    printf '\223NUMPY\001\000\166\000%-117s\n' \
+        "{'descr': '<i8', 'fortran_order': False, 'shape': (4,), }"
+    le32 17 0 19999 0 4 0 1 7
+} >$work/allow.npy
+does search -k 5 --allow $work/allow.npy $work/c "$data/photos_query.bvecs"
 same $work/out $work/a "--allow of a large id"
 does search -k 100 $work/c "$data/photos_query.bvecs"
 awk '$4 <= 60000' $work/out >$work/a

@@ -79,6 +79,12 @@ void pqk_quantizer_free(pqk_quantizer *quantizer)
     free(quantizer);
 }
 
+/* So many vectors can be in memory. */
+static int can_be_there(size_t num_vectors, size_t dim)
+{
+    return pqk_product_fits(num_vectors, dim * sizeof(float));
+}
+
 size_t pqk_quantizer_dim(const pqk_quantizer *quantizer)
 {
     return quantizer->codebook.num_sub_vectors *
@@ -202,7 +208,8 @@ pqk_status pqk_quantizer_train(const float *vectors, size_t num_vectors,
 
     if (!vectors || num_vectors == 0 || !training || !quantizer ||
         !pqk_metric_is_known(training->metric) ||
-        !shape_of_training(training, &shape))
+        !shape_of_training(training, &shape) ||
+        !can_be_there(num_vectors, training->dim))
         return PQK_INVALID_ARGUMENT;
     status = pqk_quantizer_new(&shape, training->metric, &made);
     if (status != PQK_OK)
@@ -255,6 +262,8 @@ pqk_status pqk_quantizer_encode_with(const pqk_quantizer *quantizer,
         .num_threads = num_threads,
     };
 
+    if (!can_be_there(num_vectors, pqk_quantizer_dim(quantizer)))
+        return PQK_INVALID_ARGUMENT;
     if (quantizer->metric == PQK_COSINE)
         return encode_scaled(quantizer, vectors, num_vectors, &effort, codes);
     return pqk_encode(&quantizer->codebook, vectors, num_vectors, &effort,
@@ -305,7 +314,7 @@ pqk_status pqk_quantizer_decode(const pqk_quantizer *quantizer,
         return PQK_INVALID_ARGUMENT;
     codebook = &quantizer->codebook;
     dim = pqk_quantizer_dim(quantizer);
-    if (!pqk_product_fits(num_vectors, dim * sizeof *vectors) ||
+    if (!can_be_there(num_vectors, dim) ||
         !pqk_codes_name_centroids(codes,
                                   num_vectors * codebook->num_sub_vectors,
                                   codebook->num_centroids))
@@ -439,6 +448,8 @@ pqk_status pqk_quantizer_measure(const pqk_quantizer *quantizer,
     if (!quantizer || !vectors || num_vectors == 0 || !error)
         return PQK_INVALID_ARGUMENT;
     measurement.dim = pqk_quantizer_dim(quantizer);
+    if (!can_be_there(num_vectors, measurement.dim))
+        return PQK_INVALID_ARGUMENT;
     status = allocate_measurement(&measurement);
     if (status == PQK_OK)
         status = measure(&measurement, vectors, num_vectors, 1);
