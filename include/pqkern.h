@@ -359,9 +359,11 @@ typedef enum pqk_metric {
     PQK_INNER_PRODUCT,  /**< minus the inner product: a table entry is minus the
                              float32 sum, in ascending order, of q * c */
     PQK_COSINE          /**< the same of vectors that are scaled to length 1 when
-                             they are trained on, encoded or searched for; a
-                             vector without a direction (zero, not finite) stays
-                             as it is */
+                             they are trained on, encoded or searched for: each
+                             value is divided by the square root of the sum of
+                             squares, in ascending order, in float64, and rounded
+                             to float32; a vector without a direction (zero, not
+                             finite) stays as it is */
 } pqk_metric;
 
 /**
@@ -461,7 +463,8 @@ typedef struct pqk_quantizer_error {
     double mean_squared;  /**< squared L2 distance from a vector to its decoding,
                                averaged over the vectors */
     double relative;      /**< the same as a share of their variance: 0 is
-                               lossless, 1 no better than their mean */
+                               lossless, 1 no better than their mean; inf if
+                               equal vectors lose anything */
     float largest;        /**< the largest squared distance */
 } pqk_quantizer_error;
 
@@ -718,7 +721,8 @@ typedef const float *(*pqk_vector_lookup)(void *context, uint64_t id);
  * \param       results    replaced by the nearest, with exact distances: under
  *                         PQK_L2 the float32 sum, in ascending order, of the
  *                         squared differences, under the others minus that of the
- *                         products
+ *                         products, of vectors scaled to length 1 under
+ *                         PQK_COSINE
  * \param       count      how many there are; how many are left, at most k
  * \param       k
  */

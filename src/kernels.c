@@ -206,8 +206,7 @@ static inline void scan_rows(const float *entries, size_t num_sub_vectors,
 #pragma GCC unroll 16
         for (size_t m = 0; m < num_sub_vectors; m++)
             sum += entries[m * PQK_TABLE_STRIDE + codes[m]];
-        if (sum > bound ||
-            (filter && !pqk_filter_allows(filter, (uint32_t)i)))
+        if (sum > bound || (filter && !pqk_filter_allows(filter, (uint32_t)i)))
             continue;
         pqk_top_k_heap_push(heap, first_id + (uint32_t)i, sum);
         bound = pqk_heap_bound(heap);
@@ -303,10 +302,10 @@ pqk_status pqk_scalar_prepare_codes(const void *prepared_codebook,
 struct pqk_code_layout pqk_scalar_code_layout(const pqk_codebook *shape,
                                               size_t num_vectors)
 {
-    return (struct pqk_code_layout){
-        .column_stride = 1,
-        .position_stride = shape->num_sub_vectors,
-        .bytes = (uint64_t)shape->num_sub_vectors * num_vectors};
+    return (struct pqk_code_layout){.column_stride = 1,
+                                    .position_stride = shape->num_sub_vectors,
+                                    .bytes = (uint64_t)shape->num_sub_vectors *
+                                             num_vectors};
 }
 
 /* Tables have an entry for every byte. */

@@ -598,7 +598,7 @@ START_TEST(test_histories)
                           pqk_kernel_name(test_variant(v)), m, life);
                 begin_history(&history, v, metrics[m], &shapes[_i],
                               1000 * (v + 1) + 100 * m + life);
-                live(&history, 40);
+                live(&history, 4 + test_scaled(36));
                 search_some(&history);
                 end_history(&history);
             }

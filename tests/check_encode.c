@@ -24,13 +24,14 @@ enum kind {
     SPECIALS,   /* NaN, inf, denormals, numbers whose squares overflow */
     TINY,       /* squares underflow */
     HUGE_ONES,  /* squares come near to the largest number */
+    COARSE,     /* no float is half-way between some dimensions' extremes */
     ANY_BITS,
     KINDS
 };
 
 static const char *const kind_names[KINDS] = {
-    "normals",  "integers", "duplicates", "between", "clusters",
-    "outliers", "specials", "tiny",       "huge",    "any bits"};
+    "normals",  "integers", "duplicates", "between", "clusters", "outliers",
+    "specials", "tiny",     "huge",       "coarse",  "any bits"};
 
 struct problem {
     enum kind kind;
@@ -79,6 +80,10 @@ static void make_problem(struct problem *p)
     for (size_t i = 0; i < p->d * 256; i++)
         p->centroids[i] =
             i % 256 < p->num_centroids ? draw(p->kind, &p->random) : INFINITY;
+    for (size_t i = 0; p->kind == COARSE && i < p->d * 256; i++)
+        if (i / 256 % 2 == 0 && i % 256 < p->num_centroids)
+            p->centroids[i] =
+                0x1p30f + 128.0f * (float)(1 + test_below(&p->random, 2));
     for (size_t r = 0; r < p->num_rows; r++) {
         const size_t a = test_below(&p->random, p->num_centroids);
         const size_t b = test_below(&p->random, p->num_centroids);
@@ -87,7 +92,9 @@ static void make_problem(struct problem *p)
             const float *of_dim = p->centroids + i * 256;
             float value = draw(p->kind, &p->random);
 
-            if (p->kind == BETWEEN)
+            if (p->kind == COARSE && i % 2 == 0)
+                value = of_dim[a];
+            else if (p->kind == BETWEEN)
                 value = of_dim[a] * 0.5f + of_dim[b] * 0.5f;
             else if (p->kind == DUPLICATES && a % 2 == 0)
                 value = of_dim[a];

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "checked.h"
+#include "kernels/common.h"
 #include "probing.h"
 
 static const char *variant_name(int variant)
@@ -25,9 +26,9 @@ static const char *variant_name(int variant)
 enum bitmap_kind {
     BITS_NONE,
     BITS_ONE,
-    BITS_FEW, /* 0.1 % */
+    BITS_FEW,  /* 0.1 % */
     BITS_SOME, /* 1 % */
-    BITS_RUN, /* a tenth, all in one place */
+    BITS_RUN,  /* a tenth, all in one place */
     BITS_HALF,
     BITS_MOST, /* all but 1 % */
     BITS_ALL,
@@ -36,8 +37,9 @@ enum bitmap_kind {
 };
 
 static const char *const bitmap_names[BITMAP_KINDS + 1] = {
-    "no bit",    "one bit",         "0.1 % of bits", "1 % of bits", "a run of bits",
-    "half the bits", "99 % of bits", "all bits",      "no bitmap"};
+    "no bit",       "one bit",       "0.1 % of bits",
+    "1 % of bits",  "a run of bits", "half the bits",
+    "99 % of bits", "all bits",      "no bitmap"};
 
 static int is_set(enum bitmap_kind kind, size_t i, size_t n, size_t place,
                   struct test_random *random)
@@ -176,9 +178,12 @@ static void check_all(int variant, const struct data *data,
                       const struct narrowing *narrowing, const size_t *ks,
                       size_t num_ks)
 {
-    const struct prepared_probe probe = {data->codes,       data->n,
-                                         data->queries,     data->num_queries,
-                                         ks,                num_ks,
+    const struct prepared_probe probe = {data->codes,
+                                         data->n,
+                                         data->queries,
+                                         data->num_queries,
+                                         ks,
+                                         num_ks,
                                          (uint32_t)(data->n % 1000)};
     struct door door;
 
@@ -269,14 +274,12 @@ static void check_presets(int variant, const struct data *data,
 {
     const size_t n = data->n, ks[] = {10, 1, n};
     const struct preset presets[] = {
-        {1, 0, 0, 0.0f},          {1, 0, -1, 0.0f},
-        {1, 0, 1, 0.0f},          {1, 9, 0, 0.0f},
-        {1, 9, -1, 0.0f},         {1, 9, 1, 0.0f},
-        {1, n / 20, 0, 0.0f},     {1, n / 2, -1, 0.0f},
-        {1, n - 1, 0, 0.0f},      {0, 0, 0, 0.0f},
-        {0, 0, 0, -INFINITY},     {0, 0, 0, INFINITY},
-        {0, 0, 0, NAN},           {0, 0, 0, -1.0f},
-        {0, 0, 0, 3e38f},         {0, 0, 0, 1e-45f}};
+        {1, 0, 0, 0.0f},      {1, 0, -1, 0.0f},     {1, 0, 1, 0.0f},
+        {1, 9, 0, 0.0f},      {1, 9, -1, 0.0f},     {1, 9, 1, 0.0f},
+        {1, n / 20, 0, 0.0f}, {1, n / 2, -1, 0.0f}, {1, n - 1, 0, 0.0f},
+        {0, 0, 0, 0.0f},      {0, 0, 0, -INFINITY}, {0, 0, 0, INFINITY},
+        {0, 0, 0, NAN},       {0, 0, 0, -1.0f},     {0, 0, 0, 3e38f},
+        {0, 0, 0, 1e-45f}};
 
     for (size_t p = 0; p < TEST_COUNT(presets); p++) {
         narrowing->preset = &presets[p];
@@ -293,8 +296,8 @@ START_TEST(test_presets)
         for (int metric = PQK_L2; metric <= PQK_COSINE; metric++) {
             const size_t n = s % 2 ? 290 : test_scaled(5000);
             struct data data = make_data(shapes[s], n, 1 + s % 2, &random);
-            uint64_t *rows = make_bitmap(
-                s % 3 == 1 ? BITS_HALF : NO_BITMAP, n, &random);
+            uint64_t *rows =
+                make_bitmap(s % 3 == 1 ? BITS_HALF : NO_BITMAP, n, &random);
             struct narrowing narrowing = {(pqk_metric)metric, rows,
                                           s % 3 == 2 ? third_rows : NULL, NULL,
                                           s == 3 ? 100 : 0};
@@ -369,6 +372,76 @@ START_TEST(test_product_attacks)
 END_TEST
 
 /* ------------------------------------------------------------------------ */
+/* What is narrowed is not summed                                            */
+
+/* How many codes one probe sums; bounds are those of an earlier search. */
+static uint64_t count_sums(const struct door *door, const struct data *data,
+                           pqk_metric metric, const uint64_t *rows,
+                           int with_bound)
+{
+    const pqk_kernel *kernel = door->kernel;
+    const size_t n = data->n;
+    const struct pqk_filter filter = {rows, NULL, NULL};
+    struct test_arena codes = {0}, tables = {0};
+    uint64_t *keys = test_alloc(pqk_top_k_heap_storage(n) * sizeof *keys);
+    pqk_neighbor *found = test_alloc(n * sizeof *found);
+    pqk_search_stats stats = {0};
+    pqk_top_k_heap heap;
+
+    test_aligned(&codes, kernel->codes_bytes(&door->codebook, n), 64);
+    test_aligned(&tables, kernel->tables_bytes(&door->codebook, 1), 64);
+    CHECK_OK(kernel->prepare_codes(door->prepared_codebook, data->codes, n,
+                                   codes.block));
+    kernel->compute_tables(door->prepared_codebook, metric, data->queries, 1,
+                           tables.block);
+    pqk_top_k_heap_init(&heap, keys, 10);
+    for (int round = 0; round <= with_bound; round++) {
+        stats = (pqk_search_stats){0};
+        kernel->probe(door->prepared_codebook, codes.block, n, 0,
+                      rows ? &filter : NULL, tables.block, 1, &heap, &stats);
+        pqk_top_k_heap_into_sorted(&heap, found);
+        pqk_top_k_heap_init(&heap, keys, n);
+        heap.bound = pqk_result_key(found[9].distance, UINT32_MAX);
+    }
+    test_arena_free(&codes);
+    test_arena_free(&tables);
+    free(found);
+    free(keys);
+    return stats.survivors;
+}
+
+/* A range is searched like its nearest, and centroids that are not there do
+ * not keep inner products from being bounded. */
+START_TEST(test_sums)
+{
+    const pqk_kernel *kernel = test_variant((size_t)_i);
+    const size_t n = 20000;
+    struct test_random random = {39};
+    struct data data = make_data(shapes[1], n, 1, &random);
+    uint64_t *rows = make_bitmap(BITS_HALF, n, &random);
+    struct door door;
+
+    CHECK_NO_FAULT(probing_open(&door, kernel, &data.codebook));
+    for (int metric = PQK_L2; metric <= PQK_INNER_PRODUCT; metric++)
+        for (int bits = 0; bits < 2; bits++)
+            for (int bound = 0; bound < 2; bound++) {
+                const uint64_t sums =
+                    count_sums(&door, &data, (pqk_metric)metric,
+                               bits ? rows : NULL, bound);
+
+                test_case("%s: sums, metric %d, %s, %s", variant_name(_i),
+                          metric, bits ? "half the bits" : "no bits",
+                          bound ? "a bound" : "no bound");
+                CHECK_THAT(_i == 0 || sums < n / 4, "%llu codes were summed",
+                           (unsigned long long)sums);
+            }
+    probing_close(&door);
+    free(rows);
+    free_data(&data);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------ */
 /* Prepared codes from outside                                               */
 
 /* Rows that are none, one at a time. */
@@ -397,9 +470,9 @@ START_TEST(test_unsafe_codes)
             memcpy(kept, row, layout.row_bytes);
             for (size_t b = 0; b < layout.row_bytes; b++)
                 row[b] = (unsigned char)(n >> 8 * b);
-            CHECK_THAT(!kernel->codes_are_safe(door.prepared_codebook, prepared,
-                                               n),
-                       "row %zu of its own is safe", i);
+            CHECK_THAT(
+                !kernel->codes_are_safe(door.prepared_codebook, prepared, n),
+                "row %zu of its own is safe", i);
             memcpy(row, kept, layout.row_bytes);
         }
         memset(prepared, 0xff, layout.columns + layout.column_stride);
@@ -428,9 +501,8 @@ START_TEST(test_labels)
     if (own) {
         memcpy(labels, own, sizeof labels);
         labels[7 * 256 + 99] = labels[7 * 256 + 3];
-        CHECK_STATUS(
-            kernel->prepare_codebook(&data.codebook, labels, prepared),
-            PQK_INVALID_ARGUMENT);
+        CHECK_STATUS(kernel->prepare_codebook(&data.codebook, labels, prepared),
+                     PQK_INVALID_ARGUMENT);
     }
     probing_close(&door);
     free(prepared);
@@ -450,6 +522,7 @@ int main(void)
     add_case(suite, "bounds", test_presets, 40, 0, variants);
     add_case(suite, "products", test_products, 40, 0, variants);
     add_case(suite, "product attacks", test_product_attacks, 60, 0, variants);
+    add_case(suite, "sums", test_sums, 10, 0, variants);
     add_case(suite, "unsafe codes", test_unsafe_codes, 10, 0, variants);
     add_case(suite, "labels", test_labels, 4, 0, variants);
     return run_suite(suite);

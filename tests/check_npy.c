@@ -496,12 +496,16 @@ START_TEST(test_output)
     struct pqf_output out;
     struct pqf_error err = {""};
     struct stat status;
+    char *unfinished;
     char read[8];
 
     scratch_write(path, "old", 3);
     ck_assert_int_eq(pqf_output_open(path, &out, &err), 0);
     pqf_output_bytes(&out, "new", 3);
+    unfinished = strdup(out.unfinished);
     pqf_output_abandon(&out);
+    ck_assert_int_ne(stat(unfinished, &status), 0);
+    free(unfinished);
     scratch_read(path, read, sizeof read);
     ck_assert_str_eq(read, "old");
 

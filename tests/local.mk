@@ -71,9 +71,9 @@ check_PROGRAMS += \
 	tests/check_api \
 	tests/check_collection \
 	tests/check_contract \
+	tests/check_encode \
 	tests/check_faiss \
 	tests/check_file \
-	tests/check_encode \
 	tests/check_filters \
 	tests/check_fixture \
 	tests/check_floors \
@@ -81,6 +81,7 @@ check_PROGRAMS += \
 	tests/check_kernels \
 	tests/check_npy \
 	tests/check_quantizer \
+	tests/check_quantizers \
 	tests/check_sha256 \
 	tests/check_sizes \
 	tests/check_statistics \
@@ -168,6 +169,12 @@ tests_check_quantizer_SOURCES = \
 	tests/check_quantizer.c \
 	tests/checked.h
 tests_check_quantizer_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_quantizers_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_quantizers_SOURCES = \
+	tests/check_quantizers.c \
+	tests/checked.h
+tests_check_quantizers_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_sha256_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_sha256_SOURCES = \

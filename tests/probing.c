@@ -222,7 +222,8 @@ const char *probing_open(struct door *door, const pqk_kernel *kernel,
         return test_fault("prepare_codebook wrote to the codebook");
     door->prepared_codebook = move(&door->prepared, bytes, &door->copy);
     status = kernel->prepare_codebook(
-        &given, kernel->labels_of(door->prepared_codebook), scratch_arena.block);
+        &given, kernel->labels_of(door->prepared_codebook),
+        scratch_arena.block);
     if (status != PQK_OK)
         return test_fault("prepare_codebook, with labels: %s",
                           pqk_status_string(status));
@@ -259,9 +260,9 @@ static const char *prepare_part(const struct door *door, const uint8_t *codes,
     codes += part->first * M;
     placed = place_input(&codes_arena, codes, code_bytes, 1, 0);
     test_aligned(&scratch_arena, bytes, ALIGNMENT);
-    status = door->kernel->prepare_codes(door->prepared_codebook, placed,
-                                         part->num_vectors,
-                                         scratch_arena.block);
+    status =
+        door->kernel->prepare_codes(door->prepared_codebook, placed,
+                                    part->num_vectors, scratch_arena.block);
     if (status != PQK_OK)
         return test_fault("prepare_codes: %s", pqk_status_string(status));
     if (!test_canaries_intact(&scratch_arena))
@@ -444,9 +445,9 @@ static float moved(float value, int ulps)
 static float limit_of(const struct preset *preset, const pqk_neighbor *all,
                       size_t count)
 {
-    return preset->by_rank ? moved(all[preset->rank % count].distance,
-                                   preset->ulps)
-                           : preset->value;
+    return preset->by_rank
+               ? moved(all[preset->rank % count].distance, preset->ulps)
+               : preset->value;
 }
 
 /* Leaves those that may be results, and returns how many they are. */
@@ -522,11 +523,11 @@ static const char *probe_part(const struct pass *pass, const struct part *part,
         filter.allows = ask;
     pass->door->kernel->probe(
         pass->door->prepared_codebook, part->codes, part->num_vectors,
-        pass->probe->first_id + (uint32_t)part->first,
-        filters ? &filter : NULL, pass->tables, num_queries, heaps, stats);
-    return asked.fault ? test_fault("the predicate was asked of %s",
-                                    asked.fault)
-                       : NULL;
+        pass->probe->first_id + (uint32_t)part->first, filters ? &filter : NULL,
+        pass->tables, num_queries, heaps, stats);
+    return asked.fault
+               ? test_fault("the predicate was asked of %s", asked.fault)
+               : NULL;
 }
 
 static const char *run_pass(const struct pass *pass, size_t k)
@@ -558,9 +559,8 @@ static const char *run_pass(const struct pass *pass, size_t k)
         return test_fault("the tables were overrun by a probe");
     stats.codes -= 1000;
     stats.survivors -= 100;
-    return probing_statistics(&stats, "nobody",
-                              (uint64_t)probe->num_vectors * num_queries,
-                              results);
+    return probing_statistics(
+        &stats, "nobody", (uint64_t)probe->num_vectors * num_queries, results);
 }
 
 /* Minus the sums of products, as the header defines them. */

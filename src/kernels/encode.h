@@ -3,8 +3,8 @@
  * Encoding: the first of the nearest centroids, for many rows.
  *
  * Where an instruction set multiplies pairs of 16-bit integers, rows and
- * centroids are rounded to a grid first.  Squared distances on the grid take a
- * third of the time, and rule out all centroids but those within a margin of
+ * centroids are rounded to a grid first.  Squared distances on the grid take
+ * less than half the time, and rule out all centroids but those within a margin of
  * the least; most often that is one.  Others are compared in float32, as the
  * reference does.  A variant that defines ISA_LANES provides, for that many
  * integers of 32 bits,
@@ -81,7 +81,7 @@ static void nearest_of_all(const float *centroids, size_t d, const float *rows,
 
 #ifdef ISA_LANES
 
-/* More dimensions do not come. */
+/* A grid of more dimensions would take too much of a stack. */
 #define GRID_DIMS 128
 
 /* Rows that go through the same step together, so that one need not wait for
@@ -137,7 +137,7 @@ static float find_extent(const float *centroids, size_t d, struct grid *grid)
             high = value > high ? value : high;
         }
         grid->centres[i] = low * 0.5f + high * 0.5f;
-        grid->reach[i] = high - grid->centres[i];
+        grid->reach[i] = fmaxf(high - grid->centres[i], grid->centres[i] - low);
         if (!(grid->reach[i] < INFINITY))
             return INFINITY;
         farthest = fmaxf(farthest, grid->reach[i]);
@@ -399,7 +399,7 @@ nearest_in_cells(const float *centroids, size_t d, const float *from,
     return (uint8_t)nearest;
 }
 
-/* So many survivors take as long as all do. */
+/* So many take longer to look at than all centroids. */
 #define MANY_CELLS 8
 
 SCAN_INLINE uint8_t nearest_on_grid(const float *centroids, size_t d,

@@ -188,8 +188,7 @@ static void probe_nearest_cells(struct scan *scan)
 /* Where the codes are in no order, the first ones are as good as any. */
 static void probe_first_blocks(struct scan *scan)
 {
-    size_t blocks =
-        more_for_filter(scan, scan->heap->k / (PQK_BLOCK / 4) + 16);
+    size_t blocks = more_for_filter(scan, scan->heap->k / (PQK_BLOCK / 4) + 16);
 
     if (blocks > scan->layout.num_blocks)
         blocks = scan->layout.num_blocks;

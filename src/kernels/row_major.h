@@ -239,8 +239,7 @@ static void scan_table(const float *query, const pqk_codebook *codebook,
     .probe_pq_l2_top_k = scan_row_major,                                       \
     .codebook_bytes = pqk_layout_codebook_bytes,                               \
     .prepare_codebook = pqk_layout_prepare_codebook,                           \
-    .labels_of = pqk_layout_labels_of,                                         \
-    .codes_bytes = pqk_layout_codes_bytes,                                     \
+    .labels_of = pqk_layout_labels_of, .codes_bytes = pqk_layout_codes_bytes,  \
     .prepare_codes = pqk_layout_prepare_codes,                                 \
     .code_layout = pqk_layout_code_layout,                                     \
     .codes_are_safe = pqk_layout_codes_are_safe,                               \

@@ -94,10 +94,9 @@ static void scan_compute_tables(const void *prepared_codebook,
 
         clear_minima(&query->bound);
         for (size_t m = 0; m < num_sub_vectors; m++) {
-            arrays.minima[m] =
-                make_row(codebook, metric, m,
-                         queries + (q * num_sub_vectors + m) * d,
-                         arrays.table + m * PQK_TABLE_STRIDE);
+            arrays.minima[m] = make_row(codebook, metric, m,
+                                        queries + (q * num_sub_vectors + m) * d,
+                                        arrays.table + m * PQK_TABLE_STRIDE);
             add_minimum(&query->bound, arrays.minima[m]);
         }
     }

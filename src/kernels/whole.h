@@ -74,8 +74,9 @@ static void sum_all(struct scan *scan)
  * s (S - B) (1 - e)^2 < v + M, each of the M entries having lost less than 1.
  * So k codes have S <= B + (v + M) / s but for roundings, their distances are at
  * most S + g (S + 2 N), and nothing beyond that is a result.  N is there once more
- * for what the factor above 1 takes from an S below 0.  Returns 0, with nothing done, if v
- * leaves no room below 255; the guess that set the scale was then too low.
+ * for what the factor above 1 takes from an S below 0.  Returns 0, with nothing
+ * done, if v leaves no room below 255; the guess that set the scale was then too
+ * low.
  */
 static int scan_whole(struct scan *scan, float guess)
 {
@@ -92,8 +93,7 @@ static int scan_whole(struct scan *scan, float guess)
                ((double)kth + num_sub_vectors) /
                    ((double)query->bound.scale * (1.0 - 0x1p-21));
     furthest *= (1.0 + num_sub_vectors * 0x1p-23) * (1.0 + 0x1p-22);
-    furthest +=
-        query->bound.below_zero * (num_sub_vectors * 0x1p-22 + 0x1p-20);
+    furthest += query->bound.below_zero * (num_sub_vectors * 0x1p-22 + 0x1p-20);
     if (kth == 255 || !(furthest < (double)MOST_BOUND) ||
         (double)query->bound.scale *
                 widened_range(&query->bound, scan->num_sub_vectors,
@@ -114,9 +114,8 @@ static int scan_small(struct scan *scan)
 
     /* Minima of groups would not do: the threshold comes from sums that lack
      * less than 1 per column. */
-    if (ISA_SINGLE_BOUND != BOUND_256 ||
-        scan->filter || has_bound(scan->heap) ||
-        scan->heap->k > scan->layout.num_vectors / 4)
+    if (ISA_SINGLE_BOUND != BOUND_256 || scan->filter ||
+        has_bound(scan->heap) || scan->heap->k > scan->layout.num_vectors / 4)
         return 0;
     guess = nearest_of_first(scan);
     for (int attempt = 0; attempt < 3 && guess < MOST_BOUND; attempt++) {

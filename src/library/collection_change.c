@@ -2,8 +2,7 @@
 /*
  * Adding to a collection and removing from it.  Rows come into the tail, which
  * stays small enough for a plain scan; when it is full, its rows and those of
- * the smallest partition, if it has room for them, become a new one.  Partitions
- * of a file are only marked.
+ * small partitions become a new one.  Partitions of a file are only marked.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -84,28 +83,15 @@ static pqk_status make_all_partitions(struct making *making, size_t num_threads)
     return status;
 }
 
-/* The smallest partition that may be made anew and stays within the largest
- * size with so many more rows; num_partitions if there is none. */
-static size_t partition_with_room(const pqk_collection *collection,
-                                  size_t more_rows)
+/* A partition joins rows if it is not more than so many times as large. */
+#define ABSORBED_RATIO 4
+
+static void swap_partitions(struct pqk_rows *a, struct pqk_rows *b)
 {
-    const size_t none = collection->num_partitions;
-    size_t smallest = none;
+    const struct pqk_rows partition = *a;
 
-    for (size_t p = 0; p < none; p++) {
-        const struct pqk_rows *partition = &collection->partitions[p];
-
-        if (!partition->mapped &&
-            (smallest == none ||
-             pqk_rows_left(partition) <
-                 pqk_rows_left(&collection->partitions[smallest])))
-            smallest = p;
-    }
-    if (smallest < none && (more_rows > collection->max_partition_rows ||
-                            pqk_rows_left(&collection->partitions[smallest]) >
-                                collection->max_partition_rows - more_rows))
-        return none;
-    return smallest;
+    *a = *b;
+    *b = partition;
 }
 
 static void drop_partition(pqk_collection *collection, size_t p)
@@ -121,35 +107,86 @@ static void drop_partition(pqk_collection *collection, size_t p)
 struct pool {
     struct pqk_row *rows;
     size_t num_rows;
-    size_t absorbed;      /* a partition whose rows they are too */
-    uint8_t *codes;       /* that partition's */
+    size_t first_absorbed; /* from here on partitions whose rows they are */
+    size_t end_absorbed;
+    uint8_t *codes;       /* of those partitions */
     struct pqk_tail tail; /* of what makes no partition */
 };
 
-/* The rows of the tail, of a partition with room, and the new ones. */
-static pqk_status fill_pool(const pqk_collection *collection,
+/* The smallest of the first `end` partitions that may be made anew, or end. */
+static size_t smallest_partition(const pqk_collection *collection, size_t end)
+{
+    size_t smallest = end;
+
+    for (size_t p = 0; p < end; p++) {
+        const struct pqk_rows *partition = &collection->partitions[p];
+
+        if (!partition->mapped &&
+            (smallest == end ||
+             pqk_rows_left(partition) <
+                 pqk_rows_left(&collection->partitions[smallest])))
+            smallest = p;
+    }
+    return smallest;
+}
+
+/* Small partitions join more rows that become partitions, as long as all fit
+ * into one.  Those that are much larger than the rest wait until that has
+ * grown, so that each row is prepared a few times in all and partitions do not
+ * become many.  Those that join are put last; how many rows they have. */
+static size_t absorb_partitions(pqk_collection *collection, size_t num_rows,
+                                struct pool *pool)
+{
+    const size_t most = collection->max_partition_rows;
+    size_t absorbed = 0;
+    size_t end = collection->num_partitions;
+
+    pool->end_absorbed = end;
+    for (;;) {
+        const size_t p = smallest_partition(collection, end);
+        struct pqk_rows *partition;
+
+        if (p == end || num_rows > most)
+            break;
+        partition = &collection->partitions[p];
+        if (pqk_rows_left(partition) > most - num_rows ||
+            pqk_rows_left(partition) / ABSORBED_RATIO > num_rows)
+            break;
+        num_rows += pqk_rows_left(partition);
+        absorbed += partition->num_rows;
+        swap_partitions(partition, &collection->partitions[--end]);
+    }
+    pool->first_absorbed = end;
+    return absorbed;
+}
+
+/* The rows of partitions that join, of the tail, and the new ones. */
+static pqk_status fill_pool(pqk_collection *collection,
                             const struct pqk_row *rows, size_t num_rows,
                             struct pool *pool)
 {
     const size_t num_sub_vectors =
         collection->prepared.codebook.num_sub_vectors;
     const struct pqk_tail *tail = &collection->tail;
-    size_t absorbed_rows = 0;
+    const size_t absorbed =
+        absorb_partitions(collection, tail->num_rows + num_rows, pool);
+    uint8_t *codes = pqk_array_alloc(absorbed, num_sub_vectors);
 
-    pool->absorbed = partition_with_room(collection, tail->num_rows + num_rows);
-    if (pool->absorbed < collection->num_partitions)
-        absorbed_rows = collection->partitions[pool->absorbed].num_rows;
-    if (num_rows > SIZE_MAX / sizeof *rows - tail->num_rows - absorbed_rows)
+    pool->codes = codes;
+    if (num_rows > SIZE_MAX / sizeof *rows - tail->num_rows - absorbed)
         return PQK_OUT_OF_MEMORY;
-    pool->rows = pqk_array_alloc(absorbed_rows + tail->num_rows + num_rows,
-                                 sizeof *rows);
-    pool->codes = pqk_array_alloc(absorbed_rows, num_sub_vectors);
-    if (!pool->rows || !pool->codes)
+    pool->rows =
+        pqk_array_alloc(absorbed + tail->num_rows + num_rows, sizeof *rows);
+    if (!pool->rows || !codes)
         return PQK_OUT_OF_MEMORY;
-    if (absorbed_rows > 0)
-        pool->num_rows = pqk_partition_restore(
-            &collection->prepared, &collection->partitions[pool->absorbed],
-            pool->codes, pool->rows);
+    for (size_t p = pool->first_absorbed; p < pool->end_absorbed; p++) {
+        const struct pqk_rows *partition = &collection->partitions[p];
+
+        pool->num_rows +=
+            pqk_partition_restore(&collection->prepared, partition, codes,
+                                  pool->rows + pool->num_rows);
+        codes += partition->num_rows * num_sub_vectors;
+    }
     pqk_tail_list(tail, num_sub_vectors, pool->rows + pool->num_rows);
     pool->num_rows += tail->num_rows;
     memcpy(pool->rows + pool->num_rows, rows, num_rows * sizeof *rows);
@@ -196,15 +233,14 @@ static pqk_status add_beyond_tail(pqk_collection *collection,
                                   const struct pqk_row *rows, size_t num_rows,
                                   size_t num_threads)
 {
-    const size_t none = collection->num_partitions;
     struct pool pool = {.rows = NULL};
     pqk_status status = fill_pool(collection, rows, num_rows, &pool);
 
     if (status == PQK_OK)
         status = make_of_pool(collection, &pool, num_threads);
     if (status == PQK_OK) {
-        if (pool.absorbed < none)
-            drop_partition(collection, pool.absorbed);
+        for (size_t p = pool.end_absorbed; p-- > pool.first_absorbed;)
+            drop_partition(collection, p);
         pqk_tail_free(&collection->tail);
         collection->tail = pool.tail;
     }

@@ -256,6 +256,8 @@ pqk_status pqk_quantizer_encode_with(const pqk_quantizer *quantizer,
         .num_threads = num_threads,
     };
 
+    if (!pqk_vectors_fit(num_vectors, pqk_quantizer_dim(quantizer)))
+        return PQK_INVALID_ARGUMENT;
     if (quantizer->metric == PQK_COSINE)
         return encode_scaled(quantizer, vectors, num_vectors, &effort, codes);
     return pqk_encode(&quantizer->codebook, vectors, num_vectors, &effort,
@@ -276,8 +278,7 @@ pqk_status pqk_quantizer_encode(const pqk_quantizer *quantizer,
                                 const float *vectors, size_t num_vectors,
                                 size_t num_threads, uint8_t *codes)
 {
-    if (!quantizer || ((!vectors || !codes) && num_vectors > 0) ||
-        !pqk_vectors_fit(num_vectors, pqk_quantizer_dim(quantizer)))
+    if (!quantizer || ((!vectors || !codes) && num_vectors > 0))
         return PQK_INVALID_ARGUMENT;
     return pqk_quantizer_encode_with(quantizer, usual_kernel(), vectors,
                                      num_vectors, num_threads, codes);
@@ -438,10 +439,11 @@ pqk_status pqk_quantizer_measure(const pqk_quantizer *quantizer,
                                       .num_threads = num_threads};
     pqk_status status;
 
-    if (!quantizer || !vectors || num_vectors == 0 || !error ||
-        !pqk_vectors_fit(num_vectors, pqk_quantizer_dim(quantizer)))
+    if (!quantizer || !vectors || num_vectors == 0 || !error)
         return PQK_INVALID_ARGUMENT;
     measurement.dim = pqk_quantizer_dim(quantizer);
+    if (!pqk_vectors_fit(num_vectors, measurement.dim))
+        return PQK_INVALID_ARGUMENT;
     status = allocate_measurement(&measurement);
     if (status == PQK_OK)
         status = measure(&measurement, vectors, num_vectors, 1);

@@ -158,7 +158,8 @@ static void prepared(struct choices *c, struct fuzz_input *input)
     describe(c, "prepared");
     test_fill_table(c->table, dim, values, &c->random);
     for (size_t i = 0; i < num_queries * dim; i++)
-        values[dim * K + i] = narrowed.narrowing.metric == PQK_L2 ? 0.0f : -1.0f;
+        values[dim * K + i] =
+            narrowed.narrowing.metric == PQK_L2 ? 0.0f : -1.0f;
     test_fill_codes(c->codes, c->n, c->M, K, codes, &c->random);
     scatter(input, codes, c->n * c->M, K, values, dim * (K + num_queries));
     fuzz_check(probing_open(&door, c->kernel, &codebook));
