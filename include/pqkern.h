@@ -490,6 +490,10 @@ PQK_API pqk_status pqk_quantizer_measure(const pqk_quantizer *quantizer,
  * \param[in]   path   written beside, synchronised and renamed, so that a failure
  *                     or a crash leaves what was there
  * \return      PQK_OK, PQK_IO_ERROR with errno, or PQK_OUT_OF_MEMORY
+ *
+ * If only the folder cannot be synchronised at the end, that is PQK_IO_ERROR
+ * with all of the new file in place.  A process that is killed may leave a file
+ * path.*.tmp, which nobody needs.
  */
 PQK_API pqk_status pqk_quantizer_save(const pqk_quantizer *quantizer,
                                       const char *path);
@@ -626,7 +630,8 @@ pqk_collection_quantizer(const pqk_collection *collection);
  * \brief       Write a collection, without what was removed
  * \param[in]   collection  may be mapped from the very file at path
  * \param[in]   path        written beside, synchronised and renamed, so that a
- *                          failure or a crash leaves what was there
+ *                          failure or a crash leaves what was there; see
+ *                          pqk_quantizer_save
  * \return      PQK_OK, PQK_IO_ERROR with errno, or PQK_OUT_OF_MEMORY
  */
 PQK_API pqk_status pqk_collection_save(const pqk_collection *collection,

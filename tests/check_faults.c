@@ -561,6 +561,7 @@ static const struct {
     {"ENOSPC", {FAULT_FILES, FAULT_FAILS, ENOSPC, 0}},
     {"EINTR", {FAULT_FILES, FAULT_FAILS, EINTR, 0}},
     {"ENOMEM of a file", {FAULT_FILES, FAULT_FAILS, ENOMEM, 0}},
+    {"interrupted", {FAULT_FILES, FAULT_INTERRUPTED, 0, 0}},
     {"one byte less", {FAULT_FILES, FAULT_ONE_LESS, 0, 0}},
     {"one byte less each time", {FAULT_FILES, FAULT_ONE_LESS, 0, 1}},
     {"half of the bytes", {FAULT_FILES, FAULT_HALF, 0, 0}},

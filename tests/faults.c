@@ -98,6 +98,9 @@ static size_t allowed(size_t count, int *dies)
     case FAULT_FAILS:
         errno = current.error;
         return NONE;
+    case FAULT_INTERRUPTED:
+        errno = EINTR;
+        return NONE;
     case FAULT_ONE_LESS:
         return count > 1 ? count - 1 : 1;
     case FAULT_KILLS_HALFWAY:

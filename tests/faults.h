@@ -16,10 +16,11 @@ enum fault_calls {
 };
 
 enum fault_manner {
-    FAULT_FAILS,    /* with an errno */
-    FAULT_ONE_LESS, /* what reads or writes does it with one byte less */
-    FAULT_HALF,     /* with half of them */
-    FAULT_KILLS,    /* the process, before the call */
+    FAULT_FAILS,       /* with an errno */
+    FAULT_INTERRUPTED, /* what reads or writes fails with EINTR */
+    FAULT_ONE_LESS,    /* it does it with one byte less */
+    FAULT_HALF,        /* with half of them */
+    FAULT_KILLS,       /* the process, before the call */
     FAULT_KILLS_HALFWAY
 };
 

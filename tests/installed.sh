@@ -54,7 +54,8 @@ test "$(pkg --modversion)" = "$version" || fail "the version in libpqkern.pc"
 headers=$(find "$root" -name '*.h' ! -name pqkern.h)
 test -z "$headers" || fail "installed a private header: $headers"
 for name in bin/pqkern bin/run_experiment completions/pqkern man1/pqkern.1 \
-    man1/run_experiment.1 man3/pqkern.3 man5/pqkern.5 pqkern/photos_base.bvecs; do
+    man1/run_experiment.1 man3/pqkern.3 man5/pqkern.5 \
+    pqkern/photos_base.bvecs; do
     test -n "$(find "$root" -path "*/$name*")" || fail "$name is not installed"
 done
 

@@ -207,9 +207,13 @@ does search -k 5 --allow $work/allow.ivecs $work/c "$data/photos_query.bvecs"
 test "$(cut -f 3 $work/out | sort -nu | tr '\n' ' ')" = "4 17 19999 " ||
     fail "--allow"
 mv $work/out $work/a
-# An id beyond the bits that memory is spent on.
-ids 17 19999 4 2147483647 >$work/allow.ivecs
-does search -k 5 --allow $work/allow.ivecs $work/c "$data/photos_query.bvecs"
+# The same with an id beyond the bits that memory is spent on.
+{
+    printf '\223NUMPY\001\000\166\000%-117s\n' \
+        "{'descr': '<i8', 'fortran_order': False, 'shape': (4,), }"
+    le32 17 0 19999 0 4 0 1 7
+} >$work/allow.npy
+does search -k 5 --allow $work/allow.npy $work/c "$data/photos_query.bvecs"
 same $work/out $work/a "--allow of a large id"
 does search -k 100 $work/c "$data/photos_query.bvecs"
 awk '$4 <= 60000' $work/out >$work/a
@@ -261,6 +265,20 @@ fi
 cat "$data/photos_learn.bvecs" | pq train $small --format bvecs - $work/t2 \
     >$work/out 2>$work/err || fail "train of a pipe: $(cat $work/err)"
 is trained_on 500 "train of a pipe"
+# Samples are of all rows, not of the first.
+head -c 66000 "$data/photos_learn.bvecs" >$work/first.bvecs
+# shellcheck disable=SC2086
+does train $small $work/first.bvecs $work/t
+if cmp -s $work/t $work/t2; then
+    fail "the sample of a pipe is its beginning"
+fi
+# shellcheck disable=SC2086
+does train $small "$data/photos_learn.bvecs" $work/t2
+if cmp -s $work/t $work/t2; then
+    fail "the sample of a file is its beginning"
+fi
+# shellcheck disable=SC2086
+does train $small --seed 1 "$data/photos_learn.bvecs" $work/t
 # shellcheck disable=SC2086
 does build $small --seed 1 "$data/photos_learn.bvecs" $work/tc
 does export --codebook $work/a.npy $work/tc
@@ -371,6 +389,19 @@ fails 1 'has no row for the id' search --rerank $work/three.bvecs $work/c \
 ids 1 2 >$work/two.ivecs
 fails 1 "$work/two.ivecs: has 2 ids, but $work/three.bvecs has 3 rows" build \
     -q $work/q -i $work/two.ivecs $work/three.bvecs $work/t
+ids 1 2 3 4 >$work/four.ivecs
+for count in two four; do
+    # shellcheck disable=SC2002
+    cat $work/three.bvecs | {
+        pq build --format bvecs -q $work/q -i $work/$count.ivecs - $work/t \
+            >/dev/null 2>$work/err
+        echo $? >>$work/err
+    }
+    sed "s/.*$count.ivecs: has \([a-z]*\) ids than standard input has rows/\1/" \
+        $work/err | tr '\n' ' ' >>$work/counts
+done
+test "$(cat $work/counts)" = "fewer 1 more 1 " ||
+    fail "ids of a pipe: $(cat $work/counts)"
 ids 5 6 5 >$work/twice.ivecs
 fails 1 "$work/twice.ivecs: the id 5 is given twice" build -q $work/q \
     -i $work/twice.ivecs $work/three.bvecs $work/t

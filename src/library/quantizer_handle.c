@@ -439,10 +439,11 @@ pqk_status pqk_quantizer_measure(const pqk_quantizer *quantizer,
                                       .num_threads = num_threads};
     pqk_status status;
 
-    if (!quantizer || !vectors || num_vectors == 0 || !error ||
-        !pqk_vectors_fit(num_vectors, pqk_quantizer_dim(quantizer)))
+    if (!quantizer || !vectors || num_vectors == 0 || !error)
         return PQK_INVALID_ARGUMENT;
     measurement.dim = pqk_quantizer_dim(quantizer);
+    if (!pqk_vectors_fit(num_vectors, measurement.dim))
+        return PQK_INVALID_ARGUMENT;
     status = allocate_measurement(&measurement);
     if (status == PQK_OK)
         status = measure(&measurement, vectors, num_vectors, 1);

@@ -9,7 +9,6 @@
 #include "formats/vecs.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +19,8 @@
 /* Results in memory at a time. */
 #define BATCH_RESULTS ((size_t)1 << 20)
 
-/* Ids below this are allowed by a bit each: at most 256 MiB. */
-#define MAX_BITS (UINT64_C(1) << 31)
+/* Ids below this are allowed by a bit each: at most 64 MiB. */
+#define MAX_BITS (UINT64_C(1) << 29)
 
 static uint64_t k, threads, candidates;
 static const char *kernel_name, *allow_path, *rerank_path, *ids_path, *format;
@@ -326,8 +325,6 @@ static void finish_row(struct job *job, size_t query, pqk_result *results,
                                  look_up, &job->originals, results, count,
                                  (size_t)k),
                       "reranking");
-    for (size_t i = *count; i < k; i++)
-        results[i] = (pqk_result){PQK_NO_ID, NAN};
 }
 
 static void search_nearest(struct job *job, struct sink *sink)

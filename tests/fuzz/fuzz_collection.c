@@ -280,7 +280,8 @@ static void begin(struct state *s)
 {
     const size_t M = 1 + fuzz_byte(s->input) % MOST_SUB_VECTORS;
     const size_t d = 1 + fuzz_byte(s->input) % 4;
-    const size_t K = fuzz_byte(s->input) % 2 ? 256 : 1 + fuzz_byte(s->input);
+    const size_t K = fuzz_byte(s->input) % 8 ? 1 + fuzz_byte(s->input) % 32
+                                             : 256;
     float *values = test_alloc(M * K * d * sizeof *values);
     const pqk_codebook codebook = {M, K, d, values};
 
