@@ -387,10 +387,12 @@ fails 1 "$work/two.bvecs: row 0, column 0: the code is 97, but there are 2" \
     build --codes -q $work/t2 $work/two.bvecs $work/t
 head -c 1000 $work/c >$work/short
 fails 1 "$work/short: is no" search $work/short $work/three.bvecs
-fails 1 "$work/short: is no" info $work/short
+fails 1 "$work/short: is a collection, but was cut short" info $work/short
 { head -c 200000 $work/c; printf '\377\377'; tail -c +200003 $work/c; } \
     >$work/altered
 fails 1 "$work/altered: is no" search $work/altered $work/three.bvecs
+# Its quantizer is whole, and might be taken for all of it.
+fails 1 "$work/altered: is a collection, but was cut" info $work/altered
 head -c 1000 "$data/photos_query.bvecs" >$work/short.bvecs
 fails 1 "$work/short.bvecs: row 7 has 76 of its 132 bytes" search $work/c \
     $work/short.bvecs
