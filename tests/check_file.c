@@ -808,7 +808,14 @@ START_TEST(test_save_nowhere)
     errno = 0;
     CHECK_STATUS(pqk_collection_save(collection, test_path(folder, "sub")),
                  PQK_IO_ERROR);
-    CHECK_THAT(errno == EISDIR || errno == EEXIST, "errno %d", errno);
+    CHECK_THAT(errno == EISDIR, "errno %d", errno);
+    test_case("save over a fifo");
+    CHECK_THAT(mkfifo(test_path(folder, "fifo"), 0666) == 0, "no fifo");
+    errno = 0;
+    CHECK_STATUS(pqk_collection_save(collection, test_path(folder, "fifo")),
+                 PQK_IO_ERROR);
+    CHECK_THAT(errno == EINVAL, "errno %d", errno);
+    CHECK_THAT(unlink(test_path(folder, "fifo")) == 0, "the fifo is gone");
     CHECK_THAT(test_count_files(folder) == 1, "a temporary file is left");
     test_case("save into the working folder");
     CHECK_THAT(chdir(folder) == 0, "no folder");
@@ -883,22 +890,41 @@ START_TEST(test_save_full)
 }
 END_TEST
 
+static unsigned mode_of(const char *path)
+{
+    struct stat info;
+
+    CHECK_THAT(lstat(path, &info) == 0, "no %s", path);
+    return (unsigned)info.st_mode & (S_IFMT | 0777);
+}
+
 START_TEST(test_save_over)
 {
     const char *path = test_path(folder, "over.pqk");
+    const char *link = test_path(folder, "link.pqk");
     pqk_collection *collection = make_example(pqk_kernel_at(0));
     struct bytes expected;
-    struct stat info;
 
-    test_case("save over a file, with the usual mode");
     put_example(&expected);
-    test_write_file(path, "longer than nothing", 19);
     umask(027);
+    test_case("save a new file, with the usual mode");
+    CHECK_OK(pqk_collection_save(collection, path));
+    CHECK_THAT(mode_of(path) == (S_IFREG | 0640), "mode %o", mode_of(path));
+    test_case("save over a file, with its mode");
+    test_write_file(path, "longer than nothing", 19);
+    CHECK_THAT(chmod(path, 0466) == 0, "chmod");
     CHECK_OK(pqk_collection_save(collection, path));
     check_bytes(path, &expected);
-    CHECK_THAT(stat(path, &info) == 0 && (info.st_mode & 0777) == 0640,
-               "mode %o", (unsigned)info.st_mode);
+    CHECK_THAT(mode_of(path) == (S_IFREG | 0466), "mode %o", mode_of(path));
     CHECK_THAT(test_count_files(folder) == 1, "a temporary file is left");
+    test_case("save over a link to a file");
+    CHECK_THAT(chmod(path, 0600) == 0, "chmod");
+    test_write_file(path, "longer than nothing", 19);
+    CHECK_THAT(symlink("over.pqk", link) == 0, "no link");
+    CHECK_OK(pqk_collection_save(collection, link));
+    check_bytes(path, &expected);
+    CHECK_THAT(S_ISLNK(mode_of(link)), "the link is gone");
+    CHECK_THAT(test_count_files(folder) == 2, "a temporary file is left");
     pqk_collection_free(collection);
 }
 END_TEST

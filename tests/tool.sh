@@ -174,6 +174,16 @@ does info $work/x.faiss
 is kind 'Faiss IndexPQ' info
 is vectors 20000 info
 
+# A file that is replaced keeps its mode, and a link to it leads to the new one.
+: >$work/mode.npy
+chmod 604 $work/mode.npy
+ln -s mode.npy $work/link.npy
+does export --ids $work/link.npy $work/c
+does export --ids $work/x.npy $work/c
+same $work/mode.npy $work/x.npy "what a link leads to"
+test -h $work/link.npy || fail "a link was replaced"
+test -n "$(find $work/mode.npy -perm 604)" || fail "the mode of an output"
+
 # Ids of one's own, which Faiss keeps in a map; removal.
 ids 7 2147483647 3 >$work/ids.ivecs
 does build -q $work/q -i $work/ids.ivecs $work/three.bvecs $work/own
@@ -402,6 +412,13 @@ fails 1 "$work/no/t: cannot be written" build -q $work/q $work/three.bvecs \
     $work/no/t
 fails 1 "$work/no/t: cannot be written" train --codebook \
     "$data/photos_codebook.fvecs" $work/no/t
+mkdir $work/folder
+fails 1 "$work/folder: cannot be written" build -q $work/q $work/three.bvecs \
+    $work/folder
+mkfifo $work/fifo
+fails 1 "$work/fifo: cannot be written" build -q $work/q $work/three.bvecs \
+    $work/fifo
+test -p $work/fifo || fail "a fifo was replaced"
 fails 1 "$work/no/t.npy: cannot be written" export --ids $work/no/t.npy $work/c
 # shellcheck disable=SC2002
 cat "$data/photos_base.bvecs" | {
