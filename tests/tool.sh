@@ -333,6 +333,12 @@ fails 64 '--rounds is for training' build --rounds 3 -q a b c
 fails 64 'say what to write' export $work/c
 fails 64 "--codes: '$work/x.txt' must end in .bvecs or .npy" export \
     --codes $work/x.txt $work/c
+mkdir $work/begun
+fails 64 '--distances: the name must end in' search --ivecs $work/begun/a.ivecs \
+    --distances $work/begun/d.txt $work/c $work/three.bvecs
+fails 64 "--ids: '$work/begun/b.txt' must end in" export \
+    --codes $work/begun/a.npy --ids $work/begun/b.txt $work/c
+rmdir $work/begun || fail "an output that was begun is left"
 fails 64 'say which ids' remove $work/c
 fails 64 "'-7' is no" remove $work/c -7
 fails 64 "'x7' is no id" remove $work/c x7
