@@ -476,6 +476,61 @@ START_TEST(test_save_over_mapped)
 }
 END_TEST
 
+/* One row after another, and between them the collection is saved and opened by
+ * one variant after another, with small partitions in the second loop: the tails
+ * that were saved come together. */
+enum { SESSIONS = 200 };
+
+static uint64_t id_of_session(size_t session)
+{
+    return session * 37 % SESSIONS * 3;
+}
+
+static void check_sessions(const pqk_collection *collection, size_t sessions)
+{
+    CHECK_THAT(pqk_collection_size(collection) == sessions, "%zu rows",
+               pqk_collection_size(collection));
+    for (size_t i = 0; i < sessions; i++) {
+        const uint64_t id = id_of_session(i);
+        uint8_t code[M];
+
+        CHECK_OK(pqk_collection_codes(collection, &id, 1, code));
+        CHECK_THAT(memcmp(code, first_codes[i % FIRST_ROWS], M) == 0,
+                   "id %llu has other codes", (unsigned long long)id);
+    }
+}
+
+START_TEST(test_sessions)
+{
+    const char *path = test_path(folder, "sessions.pqk");
+    pqk_collection *collection = make_example(NULL);
+    uint64_t ids[FIRST_ROWS + SECOND_ROWS];
+    const size_t most = _i == 0 ? 1 : 12;
+    size_t count = pqk_collection_ids(collection, PQK_NO_ID,
+                                      FIRST_ROWS + SECOND_ROWS, ids);
+
+    CHECK_OK(pqk_collection_remove(collection, ids, count, NULL));
+    CHECK_OK(pqk_collection_save(collection, path));
+    pqk_collection_free(collection);
+    for (size_t i = 0; i < SESSIONS; i++) {
+        const uint64_t id = id_of_session(i);
+
+        test_case("session %zu", i);
+        CHECK_OK(pqk_collection_open(
+            path, test_variant(i % test_variant_count()), 0, &collection));
+        CHECK_THAT(collection->num_partitions <= most, "%zu partitions",
+                   collection->num_partitions);
+        if (_i == 1)
+            pqk_collection_set_sizes(collection, 64, 4);
+        CHECK_OK(pqk_collection_add_codes(
+            collection, first_codes[i % FIRST_ROWS], &id, 1, 1));
+        CHECK_OK(pqk_collection_save(collection, path));
+        check_sessions(collection, i + 1);
+        pqk_collection_free(collection);
+    }
+}
+END_TEST
+
 /* ------------------------------------------------------------------------ */
 /* Damage                                                                    */
 
@@ -979,6 +1034,7 @@ int main(void)
     add_file_case(suite, "foreign", test_foreign, 1);
     add_file_case(suite, "same again", test_same_again, 1);
     add_file_case(suite, "save over mapped", test_save_over_mapped, 1);
+    add_file_case(suite, "sessions", test_sessions, 2);
     add_file_case(suite, "flipped", test_flipped, 1);
     add_file_case(suite, "truncated", test_truncated, 1);
     add_file_case(suite, "versions", test_versions, 1);
