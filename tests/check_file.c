@@ -727,6 +727,16 @@ START_TEST(test_contradictions)
         for (size_t v = 0; v < test_variant_count(); v++)
             CHECK_STATUS(open_bytes(&bytes, test_variant(v), 0), PQK_BAD_FILE);
     }
+    for (unsigned i = 0; i < 3; i++) {
+        static const uint32_t values[] = {0x7fc00000, 0x7f800000, 0xff800000};
+
+        test_case("a centroid that is not finite, %u", i);
+        put_example(&bytes);
+        put_at(&bytes, (size_t)get_at(&bytes, HEADER + 8, 8) + 4, values[i], 4);
+        seal(&bytes);
+        CHECK_STATUS(load_bytes(&bytes), PQK_BAD_FILE);
+        CHECK_STATUS(open_bytes(&bytes, NULL, PQK_UNVERIFIED), PQK_BAD_FILE);
+    }
     test_case("ids that do not ascend");
     put_example(&bytes);
     put_at(&bytes, bytes.size - 16, 7, 8);
