@@ -531,6 +531,46 @@ START_TEST(test_sessions)
 }
 END_TEST
 
+/* Ids dealt to partitions in runs, and in every other round one of them to two. */
+enum { DEALT = 60, HANDS = 7 };
+
+static void deal(struct pqk_rows *hand, uint64_t *ids, uint64_t id)
+{
+    if (hand->num_rows == 0)
+        hand->first_id = id;
+    else if (id != hand->first_id + hand->num_rows)
+        hand->ids = ids;
+    ids[hand->num_rows++] = id;
+}
+
+START_TEST(test_distinct)
+{
+    struct test_random random = {(uint64_t)_i};
+
+    for (unsigned round = 0; round < 100; round++) {
+        const size_t twice = round % 2 ? test_below(&random, DEALT) : DEALT;
+        uint64_t ids[HANDS][DEALT];
+        struct pqk_rows hands[HANDS], *end = hands;
+        size_t h = 0;
+
+        test_case("round %u", round);
+        memset(hands, 0, sizeof hands);
+        for (uint64_t id = 0; id < DEALT; id++) {
+            if (test_below(&random, 4) == 0)
+                h = test_below(&random, HANDS);
+            deal(&hands[h], ids[h], id);
+            if (id == twice)
+                deal(&hands[(h + 1) % HANDS], ids[(h + 1) % HANDS], id);
+        }
+        for (h = 0; h < HANDS; h++)
+            if (hands[h].num_rows > 0)
+                *end++ = hands[h];
+        CHECK_STATUS(pqk_partitions_distinct(hands, (size_t)(end - hands)),
+                     twice < DEALT ? PQK_DUPLICATE_ID : PQK_OK);
+    }
+}
+END_TEST
+
 /* ------------------------------------------------------------------------ */
 /* Damage                                                                    */
 
@@ -747,6 +787,15 @@ START_TEST(test_contradictions)
     put_at(&bytes, bytes.size - 8, UINT64_MAX, 8);
     seal(&bytes);
     CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+    for (uint64_t id = 8; id < 15; id++) {
+        test_case("id %llu in the second partition, 10 to 13 in the first",
+                  (unsigned long long)id);
+        put_example(&bytes);
+        put_at(&bytes, bytes.size - 16, id, 8);
+        seal(&bytes);
+        CHECK_STATUS(open_bytes(&bytes, NULL, 0),
+                     id >= 10 && id < 14 ? PQK_BAD_FILE : PQK_OK);
+    }
     test_case("other numbers of rows");
     put_example(&bytes);
     put_at(&bytes, 40, FIRST_ROWS + SECOND_ROWS + 1, 8);
@@ -1045,6 +1094,7 @@ int main(void)
     add_file_case(suite, "same again", test_same_again, 1);
     add_file_case(suite, "save over mapped", test_save_over_mapped, 1);
     add_file_case(suite, "sessions", test_sessions, 2);
+    add_case(suite, "distinct", test_distinct, 10, 0, 4);
     add_file_case(suite, "flipped", test_flipped, 1);
     add_file_case(suite, "truncated", test_truncated, 1);
     add_file_case(suite, "versions", test_versions, 1);
