@@ -476,6 +476,101 @@ START_TEST(test_save_over_mapped)
 }
 END_TEST
 
+/* One row after another, and between them the collection is saved and opened by
+ * one variant after another, with small partitions in the second loop: the tails
+ * that were saved come together. */
+enum { SESSIONS = 200 };
+
+static uint64_t id_of_session(size_t session)
+{
+    return session * 37 % SESSIONS * 3;
+}
+
+static void check_sessions(const pqk_collection *collection, size_t sessions)
+{
+    CHECK_THAT(pqk_collection_size(collection) == sessions, "%zu rows",
+               pqk_collection_size(collection));
+    for (size_t i = 0; i < sessions; i++) {
+        const uint64_t id = id_of_session(i);
+        uint8_t code[M];
+
+        CHECK_OK(pqk_collection_codes(collection, &id, 1, code));
+        CHECK_THAT(memcmp(code, first_codes[i % FIRST_ROWS], M) == 0,
+                   "id %llu has other codes", (unsigned long long)id);
+    }
+}
+
+START_TEST(test_sessions)
+{
+    const char *path = test_path(folder, "sessions.pqk");
+    pqk_collection *collection = make_example(NULL);
+    uint64_t ids[FIRST_ROWS + SECOND_ROWS];
+    const size_t most = _i == 0 ? 1 : 12;
+    size_t count = pqk_collection_ids(collection, PQK_NO_ID,
+                                      FIRST_ROWS + SECOND_ROWS, ids);
+
+    CHECK_OK(pqk_collection_remove(collection, ids, count, NULL));
+    CHECK_OK(pqk_collection_save(collection, path));
+    pqk_collection_free(collection);
+    for (size_t i = 0; i < SESSIONS; i++) {
+        const uint64_t id = id_of_session(i);
+
+        test_case("session %zu", i);
+        CHECK_OK(pqk_collection_open(
+            path, test_variant(i % test_variant_count()), 0, &collection));
+        CHECK_THAT(collection->num_partitions <= most, "%zu partitions",
+                   collection->num_partitions);
+        if (_i == 1)
+            pqk_collection_set_sizes(collection, 64, 4);
+        CHECK_OK(pqk_collection_add_codes(
+            collection, first_codes[i % FIRST_ROWS], &id, 1, 1));
+        CHECK_OK(pqk_collection_save(collection, path));
+        check_sessions(collection, i + 1);
+        pqk_collection_free(collection);
+    }
+}
+END_TEST
+
+/* Ids dealt to partitions in runs, and in every other round one of them to two. */
+enum { DEALT = 60, HANDS = 7 };
+
+static void deal(struct pqk_rows *hand, uint64_t *ids, uint64_t id)
+{
+    if (hand->num_rows == 0)
+        hand->first_id = id;
+    else if (id != hand->first_id + hand->num_rows)
+        hand->ids = ids;
+    ids[hand->num_rows++] = id;
+}
+
+START_TEST(test_distinct)
+{
+    struct test_random random = {(uint64_t)_i};
+
+    for (unsigned round = 0; round < 100; round++) {
+        const size_t twice = round % 2 ? test_below(&random, DEALT) : DEALT;
+        uint64_t ids[HANDS][DEALT];
+        struct pqk_rows hands[HANDS], *end = hands;
+        size_t h = 0;
+
+        test_case("round %u", round);
+        memset(hands, 0, sizeof hands);
+        for (uint64_t id = 0; id < DEALT; id++) {
+            if (test_below(&random, 4) == 0)
+                h = test_below(&random, HANDS);
+            deal(&hands[h], ids[h], id);
+            if (id == twice)
+                deal(&hands[(h + 1) % HANDS], ids[(h + 1) % HANDS], id);
+        }
+        for (h = 0; h < HANDS; h++)
+            if (hands[h].num_rows > 0)
+                *end++ = hands[h];
+        CHECK_STATUS(pqk_partitions_distinct(hands, (size_t)(end - hands)),
+                     twice < DEALT ? PQK_DUPLICATE_ID : PQK_OK);
+    }
+}
+END_TEST
+
 /* ------------------------------------------------------------------------ */
 /* Damage                                                                    */
 
@@ -672,6 +767,16 @@ START_TEST(test_contradictions)
         for (size_t v = 0; v < test_variant_count(); v++)
             CHECK_STATUS(open_bytes(&bytes, test_variant(v), 0), PQK_BAD_FILE);
     }
+    for (unsigned i = 0; i < 3; i++) {
+        static const uint32_t values[] = {0x7fc00000, 0x7f800000, 0xff800000};
+
+        test_case("a centroid that is not finite, %u", i);
+        put_example(&bytes);
+        put_at(&bytes, (size_t)get_at(&bytes, HEADER + 8, 8) + 4, values[i], 4);
+        seal(&bytes);
+        CHECK_STATUS(load_bytes(&bytes), PQK_BAD_FILE);
+        CHECK_STATUS(open_bytes(&bytes, NULL, PQK_UNVERIFIED), PQK_BAD_FILE);
+    }
     test_case("ids that do not ascend");
     put_example(&bytes);
     put_at(&bytes, bytes.size - 16, 7, 8);
@@ -682,6 +787,15 @@ START_TEST(test_contradictions)
     put_at(&bytes, bytes.size - 8, UINT64_MAX, 8);
     seal(&bytes);
     CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+    for (uint64_t id = 8; id < 15; id++) {
+        test_case("id %llu in the second partition, 10 to 13 in the first",
+                  (unsigned long long)id);
+        put_example(&bytes);
+        put_at(&bytes, bytes.size - 16, id, 8);
+        seal(&bytes);
+        CHECK_STATUS(open_bytes(&bytes, NULL, 0),
+                     id >= 10 && id < 14 ? PQK_BAD_FILE : PQK_OK);
+    }
     test_case("other numbers of rows");
     put_example(&bytes);
     put_at(&bytes, 40, FIRST_ROWS + SECOND_ROWS + 1, 8);
@@ -820,7 +934,14 @@ START_TEST(test_save_nowhere)
     errno = 0;
     CHECK_STATUS(pqk_collection_save(collection, test_path(folder, "sub")),
                  PQK_IO_ERROR);
-    CHECK_THAT(errno == EISDIR || errno == EEXIST, "errno %d", errno);
+    CHECK_THAT(errno == EISDIR, "errno %d", errno);
+    test_case("save over a fifo");
+    CHECK_THAT(mkfifo(test_path(folder, "fifo"), 0666) == 0, "no fifo");
+    errno = 0;
+    CHECK_STATUS(pqk_collection_save(collection, test_path(folder, "fifo")),
+                 PQK_IO_ERROR);
+    CHECK_THAT(errno == EINVAL, "errno %d", errno);
+    CHECK_THAT(unlink(test_path(folder, "fifo")) == 0, "the fifo is gone");
     CHECK_THAT(test_count_files(folder) == 1, "a temporary file is left");
     test_case("save into the working folder");
     CHECK_THAT(chdir(folder) == 0, "no folder");
@@ -895,22 +1016,41 @@ START_TEST(test_save_full)
 }
 END_TEST
 
+static unsigned mode_of(const char *path)
+{
+    struct stat info;
+
+    CHECK_THAT(lstat(path, &info) == 0, "no %s", path);
+    return (unsigned)info.st_mode & (S_IFMT | 0777);
+}
+
 START_TEST(test_save_over)
 {
     const char *path = test_path(folder, "over.pqk");
+    const char *link = test_path(folder, "link.pqk");
     pqk_collection *collection = make_example(pqk_kernel_at(0));
     struct bytes expected;
-    struct stat info;
 
-    test_case("save over a file, with the usual mode");
     put_example(&expected);
-    test_write_file(path, "longer than nothing", 19);
     umask(027);
+    test_case("save a new file, with the usual mode");
+    CHECK_OK(pqk_collection_save(collection, path));
+    CHECK_THAT(mode_of(path) == (S_IFREG | 0640), "mode %o", mode_of(path));
+    test_case("save over a file, with its mode");
+    test_write_file(path, "longer than nothing", 19);
+    CHECK_THAT(chmod(path, 0466) == 0, "chmod");
     CHECK_OK(pqk_collection_save(collection, path));
     check_bytes(path, &expected);
-    CHECK_THAT(stat(path, &info) == 0 && (info.st_mode & 0777) == 0640,
-               "mode %o", (unsigned)info.st_mode);
+    CHECK_THAT(mode_of(path) == (S_IFREG | 0466), "mode %o", mode_of(path));
     CHECK_THAT(test_count_files(folder) == 1, "a temporary file is left");
+    test_case("save over a link to a file");
+    CHECK_THAT(chmod(path, 0600) == 0, "chmod");
+    test_write_file(path, "longer than nothing", 19);
+    CHECK_THAT(symlink("over.pqk", link) == 0, "no link");
+    CHECK_OK(pqk_collection_save(collection, link));
+    check_bytes(path, &expected);
+    CHECK_THAT(S_ISLNK(mode_of(link)), "the link is gone");
+    CHECK_THAT(test_count_files(folder) == 2, "a temporary file is left");
     pqk_collection_free(collection);
 }
 END_TEST
@@ -965,6 +1105,8 @@ int main(void)
     add_file_case(suite, "foreign", test_foreign, 1);
     add_file_case(suite, "same again", test_same_again, 1);
     add_file_case(suite, "save over mapped", test_save_over_mapped, 1);
+    add_file_case(suite, "sessions", test_sessions, 2);
+    add_case(suite, "distinct", test_distinct, 10, 0, 4);
     add_file_case(suite, "flipped", test_flipped, 1);
     add_file_case(suite, "truncated", test_truncated, 1);
     add_file_case(suite, "versions", test_versions, 1);

@@ -237,12 +237,14 @@ int __real_munmap(void *memory, size_t bytes);
 int __real_close(int fd);
 int __real_fsync(int fd);
 int __real_rename(const char *from, const char *to);
+char *__real_realpath(const char *path, char *resolved);
 ssize_t __real_read(int fd, void *bytes, size_t count);
 ssize_t __real_write(int fd, const void *bytes, size_t count);
 int __wrap_munmap(void *memory, size_t bytes);
 int __wrap_close(int fd);
 int __wrap_fsync(int fd);
 int __wrap_rename(const char *from, const char *to);
+char *__wrap_realpath(const char *path, char *resolved);
 ssize_t __wrap_read(int fd, void *bytes, size_t count);
 ssize_t __wrap_write(int fd, const void *bytes, size_t count);
 
@@ -277,6 +279,12 @@ int __wrap_rename(const char *from, const char *to)
     if (result == 0)
         atomic_store(&renamed, 1);
     return result;
+}
+
+/* The name is a new block. */
+char *__wrap_realpath(const char *path, char *resolved)
+{
+    return fails(FAULT_FILES) ? NULL : counted(__real_realpath(path, resolved));
 }
 
 ssize_t __wrap_read(int fd, void *bytes, size_t count)

@@ -11,7 +11,8 @@
 enum fault_calls {
     FAULT_MEMORY,  /* malloc and its kin, strdup */
     FAULT_THREADS, /* pthread_create, pthread_mutex_init */
-    FAULT_FILES,   /* open, fstat, mmap, read and write, fsync, close, rename */
+    FAULT_FILES,   /* open, fstat, mmap, read and write, fsync, close, rename,
+                      realpath */
     FAULT_KINDS
 };
 

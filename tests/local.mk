@@ -225,7 +225,8 @@ tests_check_faults_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=pthread_create -Wl,--wrap=pthread_join \
 	-Wl,--wrap=pthread_mutex_init \
 	-Wl,--wrap=close -Wl,--wrap=fsync -Wl,--wrap=munmap \
-	-Wl,--wrap=read -Wl,--wrap=rename -Wl,--wrap=write \
+	-Wl,--wrap=read -Wl,--wrap=realpath -Wl,--wrap=rename \
+	-Wl,--wrap=write \
 	-Wl,--wrap=fstat -Wl,--wrap=mmap -Wl,--wrap=open \
 	-Wl,--wrap=pread -Wl,--wrap=pwrite \
 	-Wl,--wrap=fstat64 -Wl,--wrap=mmap64 -Wl,--wrap=open64 \

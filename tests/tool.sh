@@ -174,6 +174,16 @@ does info $work/x.faiss
 is kind 'Faiss IndexPQ' info
 is vectors 20000 info
 
+# A file that is replaced keeps its mode, and a link to it leads to the new one.
+: >$work/mode.npy
+chmod 604 $work/mode.npy
+ln -s mode.npy $work/link.npy
+does export --ids $work/link.npy $work/c
+does export --ids $work/x.npy $work/c
+same $work/mode.npy $work/x.npy "what a link leads to"
+test -h $work/link.npy || fail "a link was replaced"
+test -n "$(find $work/mode.npy -perm 604)" || fail "the mode of an output"
+
 # Ids of one's own, which Faiss keeps in a map; removal.
 ids 7 2147483647 3 >$work/ids.ivecs
 does build -q $work/q -i $work/ids.ivecs $work/three.bvecs $work/own
@@ -341,6 +351,12 @@ fails 64 '--rounds is for training' build --rounds 3 -q a b c
 fails 64 'say what to write' export $work/c
 fails 64 "--codes: '$work/x.txt' must end in .bvecs or .npy" export \
     --codes $work/x.txt $work/c
+mkdir $work/begun
+fails 64 '--distances: the name must end in' search --ivecs $work/begun/a.ivecs \
+    --distances $work/begun/d.txt $work/c $work/three.bvecs
+fails 64 "--ids: '$work/begun/b.txt' must end in" export \
+    --codes $work/begun/a.npy --ids $work/begun/b.txt $work/c
+rmdir $work/begun || fail "an output that was begun is left"
 fails 64 'say which ids' remove $work/c
 fails 64 "'-7' is no" remove $work/c -7
 fails 64 "'x7' is no id" remove $work/c x7
@@ -418,10 +434,12 @@ fails 1 "$work/two.bvecs: row 0, column 0: the code is 97, but there are 2" \
     build --codes -q $work/t2 $work/two.bvecs $work/t
 head -c 1000 $work/c >$work/short
 fails 1 "$work/short: is no" search $work/short $work/three.bvecs
-fails 1 "$work/short: is no" info $work/short
+fails 1 "$work/short: is a collection, but was cut short" info $work/short
 { head -c 200000 $work/c; printf '\377\377'; tail -c +200003 $work/c; } \
     >$work/altered
 fails 1 "$work/altered: is no" search $work/altered $work/three.bvecs
+# Its quantizer is whole, and might be taken for all of it.
+fails 1 "$work/altered: is a collection, but was cut" info $work/altered
 head -c 1000 "$data/photos_query.bvecs" >$work/short.bvecs
 fails 1 "$work/short.bvecs: row 7 has 76 of its 132 bytes" search $work/c \
     $work/short.bvecs
@@ -431,6 +449,13 @@ fails 1 "$work/no/t: cannot be written" build -q $work/q $work/three.bvecs \
     $work/no/t
 fails 1 "$work/no/t: cannot be written" train --codebook \
     "$data/photos_codebook.fvecs" $work/no/t
+mkdir $work/folder
+fails 1 "$work/folder: cannot be written" build -q $work/q $work/three.bvecs \
+    $work/folder
+mkfifo $work/fifo
+fails 1 "$work/fifo: cannot be written" build -q $work/q $work/three.bvecs \
+    $work/fifo
+test -p $work/fifo || fail "a fifo was replaced"
 fails 1 "$work/no/t.npy: cannot be written" export --ids $work/no/t.npy $work/c
 # shellcheck disable=SC2002
 cat "$data/photos_base.bvecs" | {

@@ -66,16 +66,18 @@ static void release(struct pqf_output *out)
     *out = (struct pqf_output){NULL, NULL, NULL, 0};
 }
 
-/* mkstemp gives mode 0600; a file here has what open would have given. */
-static void set_usual_mode(int fd)
+/* mkstemp gives mode 0600; a file here keeps the one it had, or has what open
+ * would have given. */
+static void set_mode(int fd, mode_t old_mode)
 {
     mode_t mask = umask(0);
 
     umask(mask);
-    (void)!fchmod(fd, 0666 & ~mask);
+    (void)!fchmod(fd, old_mode != 0 ? old_mode & 0777 : 0666 & ~mask);
 }
 
-static FILE *open_beside(struct pqf_output *out)
+/* old_mode is 0 if there is no file yet. */
+static FILE *open_beside(struct pqf_output *out, mode_t old_mode)
 {
     static const char suffix[] = ".XXXXXX";
     FILE *file = NULL;
@@ -90,7 +92,7 @@ static FILE *open_beside(struct pqf_output *out)
     if (fd < 0)
         return NULL;
     remember(out->unfinished);
-    set_usual_mode(fd);
+    set_mode(fd, old_mode);
     file = fdopen(fd, "wb");
     if (file == NULL) {
         unlink(out->unfinished);
@@ -99,18 +101,29 @@ static FILE *open_beside(struct pqf_output *out)
     return file;
 }
 
+/* A link stays one: the file that it leads to is replaced. */
+static char *name_of_file(const char *path)
+{
+    struct stat status;
+    int is_link = lstat(path, &status) == 0 && S_ISLNK(status.st_mode) &&
+                  stat(path, &status) == 0 && S_ISREG(status.st_mode);
+
+    return is_link ? realpath(path, NULL) : strdup(path);
+}
+
 int pqf_output_open(const char *path, struct pqf_output *out,
                     struct pqf_error *err)
 {
     struct stat status;
+    int exists = stat(path, &status) == 0;
 
-    *out = (struct pqf_output){NULL, strdup(path), NULL, 0};
+    *out = (struct pqf_output){NULL, name_of_file(path), NULL, 0};
     if (out->path == NULL)
-        return pqf_fail(err, "out of memory");
-    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        return fail_writing(path, errno, err);
+    if (exists && !S_ISREG(status.st_mode))
         out->file = fopen(path, "wbe");
     else
-        out->file = open_beside(out);
+        out->file = open_beside(out, exists ? status.st_mode : 0);
     if (out->file == NULL) {
         fail_writing(path, errno, err);
         release(out);

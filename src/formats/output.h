@@ -2,7 +2,8 @@
 /*
  * A file being written.  It is written beside its place and gets its name when
  * it is complete and on the disk, so that a failure or a crash leaves what was
- * there.  What is no regular file (a pipe, /dev/stdout) is written as it is.
+ * there.  The new file has the old one's mode.  What is no regular file (a pipe,
+ * /dev/stdout) is written as it is.
  */
 #ifndef PQF_OUTPUT_H
 #define PQF_OUTPUT_H

@@ -2,7 +2,8 @@
 /*
  * Adding to a collection and removing from it.  Rows come into the tail, which
  * stays small enough for a plain scan; when it is full, its rows and those of
- * small partitions become a new one.  Partitions of a file are only marked.
+ * small partitions become a new one.  Partitions of a file are no others, but
+ * are only marked where rows are removed.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -113,20 +114,16 @@ struct pool {
     struct pqk_tail tail; /* of what makes no partition */
 };
 
-/* The smallest of the first `end` partitions that may be made anew, or end. */
+/* The smallest of the first `end` partitions, or end if there are none. */
 static size_t smallest_partition(const pqk_collection *collection, size_t end)
 {
     size_t smallest = end;
 
-    for (size_t p = 0; p < end; p++) {
-        const struct pqk_rows *partition = &collection->partitions[p];
-
-        if (!partition->mapped &&
-            (smallest == end ||
-             pqk_rows_left(partition) <
-                 pqk_rows_left(&collection->partitions[smallest])))
+    for (size_t p = 0; p < end; p++)
+        if (smallest == end ||
+            pqk_rows_left(&collection->partitions[p]) <
+                pqk_rows_left(&collection->partitions[smallest]))
             smallest = p;
-    }
     return smallest;
 }
 
@@ -280,6 +277,52 @@ static pqk_status number_rows(const pqk_collection *collection,
     return PQK_OK;
 }
 
+/* A partition's rows go back into the tail, where there is room. */
+static pqk_status return_to_tail(pqk_collection *collection, size_t p)
+{
+    const size_t num_sub_vectors =
+        collection->prepared.codebook.num_sub_vectors;
+    const struct pqk_rows *partition = &collection->partitions[p];
+    const size_t left = pqk_rows_left(partition);
+    struct pqk_tail *tail = &collection->tail;
+    uint8_t *codes = pqk_array_alloc(partition->num_rows, num_sub_vectors);
+    struct pqk_row *rows = pqk_array_alloc(partition->num_rows, sizeof *rows);
+    pqk_status status = PQK_OUT_OF_MEMORY;
+
+    if (codes && rows)
+        status =
+            pqk_tail_reserve(tail, num_sub_vectors, tail->num_rows + left);
+    if (status == PQK_OK) {
+        (void)pqk_partition_restore(&collection->prepared, partition, codes,
+                                    rows);
+        pqk_tail_merge(tail, num_sub_vectors, rows, left);
+        drop_partition(collection, p);
+    }
+    free(codes);
+    free(rows);
+    return status;
+}
+
+/* Saving makes a partition of each tail.  Without this, they would stay as small
+ * as what is added between opening and saving, and become as many. */
+static pqk_status reopen_tail(pqk_collection *collection)
+{
+    pqk_status status = PQK_OK;
+
+    while (status == PQK_OK) {
+        const size_t end = collection->num_partitions;
+        const size_t p = smallest_partition(collection, end);
+
+        if (p == end ||
+            collection->tail.num_rows >= collection->max_tail_rows ||
+            pqk_rows_left(&collection->partitions[p]) >
+                collection->max_tail_rows - collection->tail.num_rows)
+            break;
+        status = return_to_tail(collection, p);
+    }
+    return status;
+}
+
 static pqk_status add_rows(pqk_collection *collection,
                            const struct pqk_row *rows, size_t num_rows,
                            size_t num_threads)
@@ -321,6 +364,8 @@ pqk_status pqk_collection_add_codes(pqk_collection *collection,
     if (!rows)
         return PQK_OUT_OF_MEMORY;
     status = number_rows(collection, codes, ids, num_vectors, rows);
+    if (status == PQK_OK)
+        status = reopen_tail(collection);
     if (status == PQK_OK)
         status = add_rows(collection, rows, num_vectors, num_threads);
     if (status == PQK_OK && rows[num_vectors - 1].id >= collection->next_id)

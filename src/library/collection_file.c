@@ -633,7 +633,10 @@ static pqk_status open_partitions(const struct opening *opening, size_t at)
     if (status == PQK_OK &&
         pqk_collection_size(collection) != head->num_vectors)
         return PQK_BAD_FILE;
-    return status;
+    if (status == PQK_OK && opening->verified)
+        status = pqk_partitions_distinct(collection->partitions,
+                                         collection->num_partitions);
+    return status == PQK_DUPLICATE_ID ? PQK_BAD_FILE : status;
 }
 
 /* With a quantizer, which becomes the collection's. */

@@ -85,18 +85,48 @@ static uint64_t some_number(void)
     return pqk_next_random(&state);
 }
 
-/* A new file with the mode that any new file would have. */
-static int create_beside(const char *path, char *temporary, size_t size)
+/* The file that a path leads to, so that a link to it stays one, and its mode, 0
+ * if it is new.  PQK_IO_ERROR if it is a device, a pipe or a folder, which must
+ * not be replaced. */
+static pqk_status find_replaced(const char *path, char **replaced, mode_t *mode)
 {
+    struct stat info;
+
+    *mode = 0;
+    if (stat(path, &info) == 0) {
+        if (!S_ISREG(info.st_mode)) {
+            errno = S_ISDIR(info.st_mode) ? EISDIR : EINVAL;
+            return PQK_IO_ERROR;
+        }
+        *mode = info.st_mode;
+        *replaced = realpath(path, NULL);
+    } else {
+        if (errno != ENOENT)
+            return PQK_IO_ERROR;
+        *replaced = strdup(path);
+    }
+    if (*replaced)
+        return PQK_OK;
+    return errno == ENOMEM ? PQK_OUT_OF_MEMORY : PQK_IO_ERROR;
+}
+
+/* With the mode of the old file, whatever the umask, or else that of any new
+ * one.  Where modes cannot be changed, the umask narrows it. */
+static int create_beside(const char *path, mode_t old_mode, char *temporary,
+                         size_t size)
+{
+    const mode_t mode = old_mode ? old_mode & 0777 : 0666;
     int fd = -1;
 
     for (int i = 0; i < TRIES && fd < 0; i++) {
         (void)snprintf(temporary, size, "%s.%016llx.tmp", path,
                        (unsigned long long)some_number());
-        fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         if (fd < 0 && errno != EEXIST)
             break;
     }
+    if (fd >= 0 && old_mode)
+        (void)!fchmod(fd, mode);
     return fd;
 }
 
@@ -110,25 +140,37 @@ static char *folder_of(const char *path)
     return folder;
 }
 
+static void free_names(struct pqk_replacement *replacement)
+{
+    free(replacement->path);
+    free(replacement->folder);
+    free(replacement->temporary);
+}
+
 pqk_status pqk_replacement_begin(struct pqk_replacement *replacement,
                                  const char *path)
 {
-    const size_t size = strlen(path) + sizeof ".0123456789abcdef.tmp";
-    pqk_status status = PQK_OUT_OF_MEMORY;
+    pqk_status status;
+    mode_t old_mode;
     int saved_errno;
+    size_t size;
 
-    replacement->path = path;
-    replacement->folder = folder_of(path);
+    status = find_replaced(path, &replacement->path, &old_mode);
+    if (status != PQK_OK)
+        return status;
+    size = strlen(replacement->path) + sizeof ".0123456789abcdef.tmp";
+    replacement->folder = folder_of(replacement->path);
     replacement->temporary = malloc(size);
+    status = PQK_OUT_OF_MEMORY;
     if (replacement->folder && replacement->temporary) {
-        replacement->fd = create_beside(path, replacement->temporary, size);
+        replacement->fd = create_beside(replacement->path, old_mode,
+                                        replacement->temporary, size);
         if (replacement->fd >= 0)
             return PQK_OK;
         status = PQK_IO_ERROR;
     }
     saved_errno = errno;
-    free(replacement->folder);
-    free(replacement->temporary);
+    free_names(replacement);
     errno = saved_errno;
     return status;
 }
@@ -196,8 +238,7 @@ pqk_status pqk_replacement_end(struct pqk_replacement *replacement,
         status = synchronise_folder(replacement->folder);
         saved_errno = errno;
     }
-    free(replacement->folder);
-    free(replacement->temporary);
+    free_names(replacement);
     errno = saved_errno;
     return status;
 }

@@ -16,12 +16,13 @@ void pqk_unmap(struct pqk_mapping *mapping);
 
 /* A file that is written beside the one it is to replace. */
 struct pqk_replacement {
-    const char *path;
+    char *path;   /* of the file itself, if the name is a link to it */
     char *folder; /* the one that it is in */
     char *temporary;
     int fd;
 };
 
+/* PQK_IO_ERROR with errno, also EISDIR or EINVAL if what is there is no file. */
 pqk_status pqk_replacement_begin(struct pqk_replacement *replacement,
                                  const char *path);
 

@@ -107,6 +107,69 @@ size_t pqk_rows_count(const struct pqk_rows *rows, const struct pqk_row *sought,
     return found;
 }
 
+/* A partition, from the first row on whose id is not known to be alone. */
+struct place {
+    const struct pqk_rows *rows;
+    size_t row;
+};
+
+static uint64_t id_at(const struct place *place)
+{
+    return pqk_rows_id(place->rows, place->row);
+}
+
+/* Moves the place at `at` down a heap that has the lowest id first. */
+static void sift_down(struct place *heap, size_t count, size_t at)
+{
+    const struct place moved = heap[at];
+    size_t child;
+
+    while ((child = 2 * at + 1) < count) {
+        if (child + 1 < count && id_at(&heap[child + 1]) < id_at(&heap[child]))
+            child++;
+        if (id_at(&moved) <= id_at(&heap[child]))
+            break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = moved;
+}
+
+/* Merges: what is below the second lowest id of all is passed over at once. */
+static pqk_status merge_distinct(struct place *heap, size_t count)
+{
+    for (size_t at = count / 2; at-- > 0;)
+        sift_down(heap, count, at);
+    while (count > 1) {
+        const size_t second =
+            count > 2 && id_at(&heap[2]) < id_at(&heap[1]) ? 2 : 1;
+        const uint64_t id = id_at(&heap[second]);
+
+        heap->row = pqk_rows_at_or_above(heap->rows, heap->row, id);
+        if (heap->row == heap->rows->num_rows)
+            *heap = heap[--count];
+        else if (id_at(heap) == id)
+            return PQK_DUPLICATE_ID;
+        sift_down(heap, count, 0);
+    }
+    return PQK_OK;
+}
+
+pqk_status pqk_partitions_distinct(const struct pqk_rows *partitions,
+                                   size_t count)
+{
+    struct place *heap = pqk_array_alloc(count, sizeof *heap);
+    pqk_status status;
+
+    if (!heap)
+        return PQK_OUT_OF_MEMORY;
+    for (size_t p = 0; p < count; p++)
+        heap[p] = (struct place){&partitions[p], 0};
+    status = merge_distinct(heap, count);
+    free(heap);
+    return status;
+}
+
 struct pqk_row *pqk_sorted_rows(const uint64_t *ids, size_t num_ids,
                                 const uint8_t *codes, size_t num_sub_vectors)
 {

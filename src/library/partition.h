@@ -66,6 +66,11 @@ void pqk_rows_match(const struct pqk_rows *rows, const struct pqk_row *sought,
 size_t pqk_rows_count(const struct pqk_rows *rows, const struct pqk_row *sought,
                       size_t num_sought);
 
+/* PQK_DUPLICATE_ID if an id is in two of the partitions, none of which is empty;
+ * removed rows count. */
+pqk_status pqk_partitions_distinct(const struct pqk_rows *partitions,
+                                   size_t count);
+
 /* Prepares rows in ascending order of their ids, at least one.  On failure
  * `made` is untouched. */
 pqk_status pqk_partition_make(const struct pqk_prepared *prepared,

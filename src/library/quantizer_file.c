@@ -99,6 +99,10 @@ pqk_status pqk_read_quantizer(const struct pqk_reader *reader,
         return status;
     read_values(pqk_section_bytes(reader, section), num_values(&shape),
                 made->centroids);
+    if (!pqk_centroids_are_finite(&made->codebook)) {
+        pqk_quantizer_free(made);
+        return PQK_BAD_FILE;
+    }
     *quantizer = made;
     return PQK_OK;
 }

@@ -30,10 +30,12 @@ static size_t num_centroid_values(const pqk_codebook *codebook)
            codebook->sub_vector_dim;
 }
 
-static int all_finite(const float *values, size_t count)
+int pqk_centroids_are_finite(const pqk_codebook *codebook)
 {
+    const size_t count = num_centroid_values(codebook);
+
     for (size_t i = 0; i < count; i++)
-        if (!isfinite(values[i]))
+        if (!isfinite(codebook->centroids[i]))
             return 0;
     return 1;
 }
@@ -66,7 +68,7 @@ pqk_status pqk_quantizer_create(const pqk_codebook *codebook, pqk_metric metric,
 {
     if (!codebook || !codebook->centroids || !quantizer ||
         !pqk_shape_is_possible(codebook) || !pqk_metric_is_known(metric) ||
-        !all_finite(codebook->centroids, num_centroid_values(codebook)))
+        !pqk_centroids_are_finite(codebook))
         return PQK_INVALID_ARGUMENT;
     return pqk_quantizer_new(codebook, metric, quantizer);
 }
@@ -150,9 +152,7 @@ static pqk_status train_on(const float *vectors, size_t num_vectors,
         pqk_train_codebook(vectors, num_vectors, &quantizer->codebook,
                            training->rounds ? training->rounds : USUAL_ROUNDS,
                            training->seed, &effort, quantizer->centroids);
-    if (status == PQK_OK &&
-        !all_finite(quantizer->centroids,
-                    num_centroid_values(&quantizer->codebook)))
+    if (status == PQK_OK && !pqk_centroids_are_finite(&quantizer->codebook))
         return PQK_INVALID_ARGUMENT;
     return status;
 }

@@ -12,6 +12,9 @@ struct pqk_quantizer {
 
 int pqk_metric_is_known(pqk_metric metric);
 
+/* As those of every quantizer are. */
+int pqk_centroids_are_finite(const pqk_codebook *codebook);
+
 /* Any centroids; those of NULL in the codebook are left to be written. */
 pqk_status pqk_quantizer_new(const pqk_codebook *codebook, pqk_metric metric,
                              pqk_quantizer **quantizer);

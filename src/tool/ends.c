@@ -51,6 +51,7 @@ void tool_usage(const char *format, ...)
     va_end(arguments);
     fprintf(stderr, "; see pqkern %s%s--help\n", command_name,
             command_name[0] == '\0' ? "" : " ");
+    pqf_output_remove_unfinished();
     exit(TOOL_EXIT_USAGE);
 }
 

@@ -6,6 +6,7 @@
 #include "tool.h"
 
 #include "formats/faiss.h"
+#include "formats/source.h"
 
 #include <errno.h>
 #include <string.h>
@@ -67,12 +68,36 @@ static void report_quantizer(const pqk_quantizer *quantizer)
                      tool_metric_name(pqk_quantizer_metric(quantizer)));
 }
 
-/* 1 if it is one. */
+/* How a collection's file begins: pqkern(5). */
+static int claims_collection(const char *path)
+{
+    static const unsigned char magic[8] = {0x89, 'P',  'Q',  'K',
+                                           '\r', '\n', 0x1a, '\n'};
+    static const unsigned char kind[4] = {2, 0, 0, 0};
+    unsigned char bytes[16];
+    struct pqf_source source;
+    struct pqf_error err;
+    int claims;
+
+    if (pqf_source_open(path, PQF_REGULAR_ONLY, &source, &err) != 0)
+        return 0;
+    claims = source.size >= sizeof bytes &&
+             pqf_source_read_at(&source, 0, bytes, sizeof bytes, &err) == 0 &&
+             memcmp(bytes, magic, sizeof magic) == 0 &&
+             memcmp(bytes + 12, kind, sizeof kind) == 0;
+    pqf_source_close(&source);
+    return claims;
+}
+
+/* 1 if it is one.  The quantizer of a damaged one may be whole, which must not
+ * pass for all that there is. */
 static int report_collection(const char *path)
 {
     pqk_collection *collection = NULL;
     pqk_status status = pqk_collection_open(path, NULL, 0, &collection);
 
+    if (status == PQK_BAD_FILE && claims_collection(path))
+        tool_die("%s: is a collection, but was cut short or altered", path);
     if (status == PQK_BAD_FILE)
         return 0;
     if (status == PQK_IO_ERROR)
