@@ -34,7 +34,8 @@ void *pqk_aligned_alloc(size_t bytes)
 
 void *pqk_array_alloc(size_t count, size_t bytes_each)
 {
-    if (!pqk_product_fits(count, bytes_each))
-        return NULL;
-    return malloc(count * bytes_each + (count == 0));
+    const size_t bytes =
+        pqk_product_fits(count, bytes_each) ? count * bytes_each : SIZE_MAX;
+
+    return malloc(bytes > 0 ? bytes : 1);
 }
