@@ -34,8 +34,10 @@ void *pqk_aligned_alloc(size_t bytes)
 
 void *pqk_array_alloc(size_t count, size_t bytes_each)
 {
-    const size_t bytes =
-        pqk_product_fits(count, bytes_each) ? count * bytes_each : SIZE_MAX;
+    size_t bytes;
 
+    if (!pqk_product_fits(count, bytes_each))
+        return NULL;
+    bytes = count * bytes_each;
     return malloc(bytes > 0 ? bytes : 1);
 }
