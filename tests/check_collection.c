@@ -118,7 +118,7 @@ static pqk_result *list_search(const struct list *list, const float *query,
                                const pqk_search_options *options, size_t *count)
 {
     pqk_result *results = test_alloc((list->num_rows + 1) * sizeof *results);
-    float scaled[MOST_DIM], entries[MOST_M][PQK_MAX_CENTROIDS];
+    float scaled[MOST_DIM] = {0.0f}, entries[MOST_M][PQK_MAX_CENTROIDS];
 
     *count = 0;
     list_query(list, query, scaled);
@@ -517,7 +517,7 @@ static void search_some(struct history *history)
     float *queries = test_alloc((num_queries + 1) * dim * sizeof *queries);
     uint64_t *allowed = test_alloc(num_words * sizeof *allowed);
     atomic_size_t asked = 0;
-    pqk_search_stats stats;
+    pqk_search_stats stats = {.kernel = ""};
     pqk_search_options options = {
         .num_threads = test_below(&history->random, 5), .stats = &stats};
 
@@ -626,9 +626,9 @@ START_TEST(test_large_range)
         CHECK_OK(
             pqk_collection_add_codes(history.collection, codes, NULL, ROWS, 1));
         add_to_list(&history.list, codes, NULL, ROWS);
-        for (float radius = 1.0f; radius < 100.0f; radius *= 2.0f)
+        for (unsigned i = 0; i < 7; i++)
             check_range(&history.list, history.collection, query, &no_options,
-                        radius);
+                        (float)(1u << i));
         end_history(&history);
     }
 }
