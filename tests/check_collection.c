@@ -517,7 +517,7 @@ static void search_some(struct history *history)
     float *queries = test_alloc((num_queries + 1) * dim * sizeof *queries);
     uint64_t *allowed = test_alloc(num_words * sizeof *allowed);
     atomic_size_t asked = 0;
-    pqk_search_stats stats;
+    pqk_search_stats stats = {.kernel = ""};
     pqk_search_options options = {
         .num_threads = test_below(&history->random, 5), .stats = &stats};
 
