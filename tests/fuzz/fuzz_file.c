@@ -30,6 +30,9 @@
 #define AT_OFFSET         8
 #define AT_SIZE           16
 #define AT_CHECKSUM       24
+#define AT_NUM_ROWS       32
+#define AT_ROWS           72
+#define AT_ROW_BYTES      80
 #define CODES             3
 
 /* So that a few bytes do not become a large file. */
@@ -377,6 +380,33 @@ static size_t generate_file(struct test_random *random, uint8_t *data)
     return size;
 }
 
+/* Puts the rows of the last partition into another order, as variants do with
+ * many rows; now and then two positions are the same row's. */
+static size_t shuffle_rows(struct test_random *random, uint8_t *data,
+                           size_t size)
+{
+    const size_t num_sections = num_sections_of(data, size);
+    uint8_t *last = data + HEADER_BYTES + (num_sections - 1) * ENTRY_BYTES;
+    const size_t num_rows = (size_t)pqk_get_u64(last + AT_NUM_ROWS);
+    uint8_t *rows = data + size;
+
+    if (pqk_get_u32(last + AT_TYPE) != CODES ||
+        size + num_rows > FUZZ_MOST_BYTES - 8)
+        return size;
+    pqk_put_u64(last + AT_ROWS, pqk_get_u64(last + AT_SIZE));
+    pqk_put_u64(last + AT_ROW_BYTES, 1);
+    pqk_put_u64(last + AT_SIZE, pqk_get_u64(last + AT_SIZE) + num_rows);
+    for (size_t row = 0; row < num_rows; row++) {
+        const size_t other = test_below(random, row + 1);
+
+        rows[row] = rows[other];
+        rows[other] = (uint8_t)row;
+    }
+    if (test_below(random, 4) == 0)
+        rows[0] = rows[num_rows - 1];
+    return size + num_rows;
+}
+
 /* Mostly in the header and the table, where a byte means most. */
 static void damage(struct test_random *random, uint8_t *data, size_t size)
 {
@@ -396,6 +426,8 @@ static size_t generate(struct test_random *random, uint8_t *data)
 
     while (size == 0)
         size = generate_file(random, data + 3);
+    if (test_below(random, 4) == 0)
+        size = shuffle_rows(random, data + 3, size);
     data[0] = test_below(random, 16) ? PLACED | SUMMED
                                      : (uint8_t)test_below(random, 4);
     data[1] = (uint8_t)test_next(random);
