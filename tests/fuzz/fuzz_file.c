@@ -258,6 +258,40 @@ static void use_collection(pqk_collection *collection,
     model_free(&model);
 }
 
+/* Each row of a section of codes has one position. */
+static int has_each_row(const uint8_t *entry, const uint8_t *codes)
+{
+    const size_t num_rows = (size_t)pqk_get_u64(entry + AT_NUM_ROWS);
+    const size_t row_bytes = (size_t)pqk_get_u64(entry + AT_ROW_BYTES);
+    const uint8_t *from = codes + pqk_get_u64(entry + AT_ROWS);
+    uint8_t *seen = calloc(num_rows, 1);
+    int each = 1;
+
+    for (size_t p = 0; p < num_rows && each; p++) {
+        size_t row = p >> 8 * row_bytes << 8 * row_bytes;
+
+        for (size_t i = 0; i < row_bytes; i++)
+            row |= (size_t)from[p * row_bytes + i] << 8 * i;
+        each = row < num_rows && !seen[row]++;
+    }
+    free(seen);
+    return each;
+}
+
+/* What was opened deserved it, as far as nothing else would show. */
+static void check_rows(const struct image *image)
+{
+    const size_t num_sections = num_sections_of(image->bytes, image->size);
+
+    for (size_t i = 0; i < num_sections; i++) {
+        const uint8_t *entry = image->bytes + HEADER_BYTES + i * ENTRY_BYTES;
+
+        if (pqk_get_u32(entry + AT_TYPE) == CODES)
+            FUZZ_THAT(has_each_row(
+                entry, image->bytes + pqk_get_u64(entry + AT_OFFSET)));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input input = {data, size};
@@ -273,14 +307,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     image = image_of(&input, how);
     test_write_file(path_of("file"), image.bytes, image.size);
-    free(image.bytes);
     status = pqk_collection_open(path_of("file"), test_variant(kernel), 0,
                                  &collection);
     FUZZ_THAT(status == PQK_OK || may_be_refused(status));
     if (status == PQK_OK) {
+        check_rows(&image);
         use_collection(collection, &random);
         pqk_collection_free(collection);
     }
+    free(image.bytes);
     if (pqk_collection_open(path_of("file"), test_variant(kernel),
                             PQK_UNVERIFIED, &collection) == PQK_OK)
         pqk_collection_free(collection);
@@ -407,16 +442,19 @@ static size_t shuffle_rows(struct test_random *random, uint8_t *data,
     return size + num_rows;
 }
 
-/* Mostly in the header and the table, where a byte means most. */
+/* Mostly in the header and the table, where a byte means most, or in the codes
+ * at the end. */
 static void damage(struct test_random *random, uint8_t *data, size_t size)
 {
-    for (size_t left = test_below(random, 4); left > 0; left--) {
-        const size_t at = test_below(random, test_below(random, 2) ? 400 : size);
+    const size_t most = size < 400 ? size : 400;
 
-        if (at < size)
-            data[at] = test_below(random, 2)
-                           ? (uint8_t)(data[at] ^ 1u << test_below(random, 8))
-                           : (uint8_t)test_next(random);
+    for (size_t left = test_below(random, 4); left > 0; left--) {
+        const size_t near = test_below(random, most);
+        const size_t at = test_below(random, 2) ? near : size - 1 - near;
+
+        data[at] = test_below(random, 2)
+                       ? (uint8_t)(data[at] ^ 1u << test_below(random, 8))
+                       : (uint8_t)test_next(random);
     }
 }
 
