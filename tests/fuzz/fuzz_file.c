@@ -110,9 +110,9 @@ static void sum(const struct image *image)
             pqk_put_u64(entry + AT_CHECKSUM,
                         pqk_xxh64(image->bytes + offset, (size_t)bytes));
     }
-    pqk_put_u64(image->bytes + AT_TABLE_CHECKSUM,
-                pqk_xxh64(image->bytes + HEADER_BYTES,
-                          num_sections * ENTRY_BYTES));
+    pqk_put_u64(
+        image->bytes + AT_TABLE_CHECKSUM,
+        pqk_xxh64(image->bytes + HEADER_BYTES, num_sections * ENTRY_BYTES));
     pqk_put_u64(image->bytes + AT_HEAD_CHECKSUM,
                 pqk_xxh64(image->bytes, AT_HEAD_CHECKSUM));
 }
@@ -188,7 +188,8 @@ static void search(const pqk_collection *collection, const struct model *model,
     const size_t dim = pqk_quantizer_dim(model->quantizer);
     float *queries = test_alloc(3 * dim * sizeof *queries);
     uint64_t allowed[4];
-    const pqk_search_options options = {.num_threads = 1 + test_below(random, 2),
+    const pqk_search_options options = {.num_threads =
+                                            1 + test_below(random, 2),
                                         .allowed = allowed,
                                         .num_allowed = test_below(random, 257)};
     const struct model_search plan = {
@@ -287,8 +288,8 @@ static void check_rows(const struct image *image)
         const uint8_t *entry = image->bytes + HEADER_BYTES + i * ENTRY_BYTES;
 
         if (pqk_get_u32(entry + AT_TYPE) == CODES)
-            FUZZ_THAT(has_each_row(
-                entry, image->bytes + pqk_get_u64(entry + AT_OFFSET)));
+            FUZZ_THAT(has_each_row(entry, image->bytes +
+                                              pqk_get_u64(entry + AT_OFFSET)));
     }
 }
 
@@ -346,8 +347,7 @@ static pqk_quantizer *any_quantizer(struct test_random *random)
 
     for (size_t i = 0; i < M * K * d; i++)
         values[i] = test_normal(random);
-    FUZZ_THAT(pqk_quantizer_create(&codebook,
-                                   (pqk_metric)test_below(random, 3),
+    FUZZ_THAT(pqk_quantizer_create(&codebook, (pqk_metric)test_below(random, 3),
                                    &quantizer) == PQK_OK);
     free(values);
     return quantizer;
