@@ -123,7 +123,8 @@ static uint64_t sum_of_results(uint64_t sum, const pqk_result *results,
     return sum;
 }
 
-static uint64_t sum_of_collection(uint64_t sum, const pqk_collection *collection)
+static uint64_t sum_of_collection(uint64_t sum,
+                                  const pqk_collection *collection)
 {
     uint64_t ids[2 * (ROWS + MORE_ROWS)];
     uint8_t codes[sizeof ids / sizeof *ids * M];
@@ -233,15 +234,13 @@ static void begin_collection(struct stage *stage)
     uint64_t ids[ROWS];
 
     begin_quantizer(stage);
-    CHECK_OK(
-        pqk_collection_create(stage->quantizer, NULL, &stage->collection));
+    CHECK_OK(pqk_collection_create(stage->quantizer, NULL, &stage->collection));
     pqk_collection_set_sizes(stage->collection, 64, 30);
     for (size_t i = 0; i < ROWS; i++)
         ids[i] = i < 100 ? i : 3 * i;
     for (size_t first = 0; first < ROWS; first += 75)
-        CHECK_OK(pqk_collection_add_codes(stage->collection,
-                                          stage->codes + first * M, ids + first,
-                                          75, 1));
+        CHECK_OK(pqk_collection_add_codes(
+            stage->collection, stage->codes + first * M, ids + first, 75, 1));
 }
 
 static void begin_holes(struct stage *stage)
@@ -249,8 +248,8 @@ static void begin_holes(struct stage *stage)
     const uint64_t ids[] = {3, 5, 450, 453, 897};
 
     begin_collection(stage);
-    CHECK_OK(pqk_collection_remove(stage->collection, ids, TEST_COUNT(ids),
-                                   NULL));
+    CHECK_OK(
+        pqk_collection_remove(stage->collection, ids, TEST_COUNT(ids), NULL));
 }
 
 /* The file holds what is not saved over it. */
@@ -269,8 +268,7 @@ static void begin_mapped(struct stage *stage)
     begin_holes(stage);
     CHECK_OK(pqk_collection_save(stage->collection, path_of(stage)));
     pqk_collection_free(stage->collection);
-    CHECK_OK(
-        pqk_collection_open(path_of(stage), NULL, 0, &stage->collection));
+    CHECK_OK(pqk_collection_open(path_of(stage), NULL, 0, &stage->collection));
 }
 
 static void begin_file(struct stage *stage)
@@ -303,8 +301,8 @@ static pqk_status search_index(struct stage *stage)
 {
     pqk_neighbor found[NEAREST];
     size_t count = 0;
-    const pqk_status status = pqk_index_search(stage->index, stage->vectors,
-                                               NEAREST, found, &count);
+    const pqk_status status =
+        pqk_index_search(stage->index, stage->vectors, NEAREST, found, &count);
 
     if (status == PQK_OK)
         stage->outcome = test_fnv(1, found, count * sizeof *found);

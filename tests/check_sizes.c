@@ -47,8 +47,8 @@ static void set_up(void)
     for (size_t i = 0; i < TEST_COUNT(s.centroids); i++)
         s.centroids[i] = (float)(i * 7 % 11);
     s.codebook = (pqk_codebook){M, K, D, s.centroids};
-    s.vector = test_place_copy(&s.arenas[0], s.centroids,
-                               DIM * sizeof *s.vector, 0);
+    s.vector =
+        test_place_copy(&s.arenas[0], s.centroids, DIM * sizeof *s.vector, 0);
     s.code = test_place_copy(&s.arenas[1], code, M, 0);
     s.id = test_at_end(&s.arenas[2], sizeof *s.id);
     s.result = test_at_end(&s.arenas[3], sizeof *s.result);
@@ -74,8 +74,8 @@ static void tear_down(void)
 /* What is too much is an argument out of range, or more than there is. */
 #define CHECK_REFUSED(size, call)                                              \
     do {                                                                       \
-        const pqk_status refused_ = (test_case("%s of %zu", #call, (size)),    \
-                                     (call));                                  \
+        const pqk_status refused_ =                                            \
+            (test_case("%s of %zu", #call, (size)), (call));                   \
         CHECK_THAT(refused_ == PQK_INVALID_ARGUMENT ||                         \
                        refused_ == PQK_OUT_OF_MEMORY,                          \
                    "%s", pqk_status_string(refused_));                         \
@@ -100,11 +100,11 @@ START_TEST(shapes)
         codebook = s.codebook;
         *members[m] = size;
         table = (pqk_distance_table){M, entries};
-        CHECK_REFUSED(size, pqk_compute_distance_table_l2(s.vector, &codebook,
-                                                          &table));
+        CHECK_REFUSED(
+            size, pqk_compute_distance_table_l2(s.vector, &codebook, &table));
         CHECK_REFUSED(size, pqk_index_create(&codebook, NULL, &index));
-        CHECK_REFUSED(size, pqk_quantizer_create(&codebook, PQK_L2,
-                                                 &quantizer));
+        CHECK_REFUSED(size,
+                      pqk_quantizer_create(&codebook, PQK_L2, &quantizer));
     }
 }
 END_TEST
@@ -128,8 +128,8 @@ START_TEST(rows_of_codes)
         const size_t many = (size_t)UINT32_MAX; /* with the one that is there */
 
         CHECK_REFUSED(many, pqk_index_add(s.index, s.code, many));
-        CHECK_REFUSED(many, pqk_probe_pq_l2_top_k(&table, s.code, many + 1,
-                                                  &heap));
+        CHECK_REFUSED(many,
+                      pqk_probe_pq_l2_top_k(&table, s.code, many + 1, &heap));
     }
 }
 END_TEST
@@ -176,8 +176,7 @@ START_TEST(training)
     altered = good;
     altered.num_sub_vectors = 1;
     altered.dim = size;
-    CHECK_REFUSED(size,
-                  pqk_quantizer_train(s.vector, 1, &altered, &quantizer));
+    CHECK_REFUSED(size, pqk_quantizer_train(s.vector, 1, &altered, &quantizer));
 }
 END_TEST
 
@@ -189,15 +188,15 @@ START_TEST(vectors)
     for (size_t i = 0; i < TEST_COUNT(s.quantizers); i++) {
         const pqk_quantizer *quantizer = s.quantizers[i];
 
-        CHECK_REFUSED(size, pqk_quantizer_encode(quantizer, s.vector, size, 1,
-                                                 s.code));
-        CHECK_REFUSED(size, pqk_quantizer_measure(quantizer, s.vector, size, 1,
-                                                  &error));
-        CHECK_REFUSED(size, pqk_quantizer_decode(quantizer, s.code, size,
-                                                 s.vector));
+        CHECK_REFUSED(
+            size, pqk_quantizer_encode(quantizer, s.vector, size, 1, s.code));
+        CHECK_REFUSED(
+            size, pqk_quantizer_measure(quantizer, s.vector, size, 1, &error));
+        CHECK_REFUSED(size,
+                      pqk_quantizer_decode(quantizer, s.code, size, s.vector));
     }
-    CHECK_REFUSED(size, pqk_collection_add(s.collection, s.vector, NULL, size,
-                                           1));
+    CHECK_REFUSED(size,
+                  pqk_collection_add(s.collection, s.vector, NULL, size, 1));
     CHECK_THAT(pqk_collection_size(s.collection) == 1, "something was added");
 }
 END_TEST
@@ -206,15 +205,15 @@ START_TEST(rows_of_a_collection)
 {
     const size_t size = beyond(M, _i), num_ids = beyond(sizeof(uint64_t), _i);
 
-    CHECK_REFUSED(size, pqk_collection_add_codes(s.collection, s.code, NULL,
-                                                 size, 1));
+    CHECK_REFUSED(
+        size, pqk_collection_add_codes(s.collection, s.code, NULL, size, 1));
     CHECK_REFUSED(num_ids, pqk_collection_add_codes(s.collection, s.code, s.id,
                                                     num_ids, 1));
-    CHECK_REFUSED(num_ids, pqk_collection_codes(s.collection, s.id, num_ids,
-                                                s.code));
+    CHECK_REFUSED(num_ids,
+                  pqk_collection_codes(s.collection, s.id, num_ids, s.code));
     CHECK_REFUSED(size, pqk_collection_codes(s.collection, s.id, size, s.code));
-    CHECK_REFUSED(num_ids, pqk_collection_remove(s.collection, s.id, num_ids,
-                                                 NULL));
+    CHECK_REFUSED(num_ids,
+                  pqk_collection_remove(s.collection, s.id, num_ids, NULL));
     CHECK_THAT(pqk_collection_size(s.collection) == 1, "something changed");
 }
 END_TEST
@@ -231,10 +230,9 @@ START_TEST(results)
                                               NULL, s.result, NULL));
     CHECK_REFUSED(size, pqk_collection_search(s.collection, s.vector, 1, size,
                                               NULL, s.result, counts));
-    CHECK_REFUSED(size,
-                  pqk_collection_search(s.collection, s.vector, 1u << 30,
-                                        SIZE_MAX / (1u << 30), NULL, s.result,
-                                        counts));
+    CHECK_REFUSED(size, pqk_collection_search(s.collection, s.vector, 1u << 30,
+                                              SIZE_MAX / (1u << 30), NULL,
+                                              s.result, counts));
     CHECK_REFUSED(num_queries,
                   pqk_collection_search(s.collection, s.vector, num_queries, 1,
                                         NULL, s.result, counts));

@@ -174,8 +174,9 @@ void *__wrap_reallocarray(void *memory, size_t count, size_t bytes)
 
 void *__wrap_aligned_alloc(size_t alignment, size_t bytes)
 {
-    return fails(FAULT_MEMORY) ? NULL
-                               : counted(__real_aligned_alloc(alignment, bytes));
+    return fails(FAULT_MEMORY)
+               ? NULL
+               : counted(__real_aligned_alloc(alignment, bytes));
 }
 
 char *__wrap_strdup(const char *text)
@@ -377,10 +378,10 @@ static void *mapped(void *memory)
         int dies;                                                              \
                                                                                \
         count = allowed(count, &dies);                                         \
-        return count == NONE ? -1                                              \
-                             : moved(__real_pread##suffix(fd, bytes, count,    \
-                                                          offset),             \
-                                     dies);                                    \
+        return count == NONE                                                   \
+                   ? -1                                                        \
+                   : moved(__real_pread##suffix(fd, bytes, count, offset),     \
+                           dies);                                              \
     }                                                                          \
                                                                                \
     ssize_t __wrap_pwrite##suffix(int fd, const void *bytes, size_t count,     \
@@ -389,10 +390,10 @@ static void *mapped(void *memory)
         int dies;                                                              \
                                                                                \
         count = allowed(count, &dies);                                         \
-        return count == NONE ? -1                                              \
-                             : moved(__real_pwrite##suffix(fd, bytes, count,   \
-                                                           offset),            \
-                                     dies);                                    \
+        return count == NONE                                                   \
+                   ? -1                                                        \
+                   : moved(__real_pwrite##suffix(fd, bytes, count, offset),    \
+                           dies);                                              \
     }
 
 #ifdef __GLIBC__

@@ -57,9 +57,9 @@ static uint64_t any_id(struct state *s)
 
 static size_t any_count(struct state *s)
 {
-    return 1 + (fuzz_byte(s->input) % 4 ? fuzz_byte(s->input) % 8u
-                                        : fuzz_below(s->input,
-                                                     MOST_ROWS_AT_ONCE - 1));
+    return 1 + (fuzz_byte(s->input) % 4
+                    ? fuzz_byte(s->input) % 8u
+                    : fuzz_below(s->input, MOST_ROWS_AT_ONCE - 1));
 }
 
 static void fill_codes(struct state *s, size_t count)
@@ -174,8 +174,8 @@ static void remove_some(struct state *s)
     size_t removed = 0;
 
     for (size_t i = 0; i < count; i++)
-        s->ids[i] = a_range && first + i < before ? s->model.ids[first + i]
-                                                  : any_id(s);
+        s->ids[i] =
+            a_range && first + i < before ? s->model.ids[first + i] : any_id(s);
     FUZZ_THAT(pqk_collection_remove(s->collection, s->ids, count, &removed) ==
               PQK_OK);
     for (size_t i = 0; i < count; i++)
@@ -226,11 +226,11 @@ static void search(struct state *s)
         .num_allowed = fuzz_below(s->input, 64 * TEST_COUNT(allowed) + 1),
         .predicate = filters & 2 ? is_odd : NULL,
         .stats = filters & 4 ? &stats : NULL};
-    const struct model_search plan = {
-        queries, num_queries,
-        fuzz_byte(s->input) % 4 ? fuzz_byte(s->input) % 16u
-                                : fuzz_below(s->input, 400),
-        filters & 128 ? NULL : &options};
+    const struct model_search plan = {queries, num_queries,
+                                      fuzz_byte(s->input) % 4
+                                          ? fuzz_byte(s->input) % 16u
+                                          : fuzz_below(s->input, 400),
+                                      filters & 128 ? NULL : &options};
 
     fill_values(s, queries, num_queries * dim);
     for (size_t i = 0; i < TEST_COUNT(allowed); i++)
@@ -244,8 +244,7 @@ static void list_page(struct state *s)
     const uint64_t after = fuzz_byte(s->input) % 4 ? any_id(s) : PQK_NO_ID;
     const size_t first = model_place(&s->model, after + 1);
     const size_t left = s->model.num_rows - first;
-    const size_t count =
-        pqk_collection_ids(s->collection, after, most, s->ids);
+    const size_t count = pqk_collection_ids(s->collection, after, most, s->ids);
 
     FUZZ_THAT(count == (left < most ? left : most));
     FUZZ_THAT(count == 0 || memcmp(s->ids, s->model.ids + first,
@@ -280,8 +279,8 @@ static void begin(struct state *s)
 {
     const size_t M = 1 + fuzz_byte(s->input) % MOST_SUB_VECTORS;
     const size_t d = 1 + fuzz_byte(s->input) % 4;
-    const size_t K = fuzz_byte(s->input) % 8 ? 1 + fuzz_byte(s->input) % 32
-                                             : 256;
+    const size_t K =
+        fuzz_byte(s->input) % 8 ? 1 + fuzz_byte(s->input) % 32 : 256;
     float *values = test_alloc(M * K * d * sizeof *values);
     const pqk_codebook codebook = {M, K, d, values};
 
@@ -306,9 +305,9 @@ static void begin(struct state *s)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const steps[])(struct state *) = {
-        add_under_ids, add_under_ids, add_in_order, add_vectors,
-        add_wrong_code, remove_some,  remove_some,  save_and_open,
-        search,        search,        list_page,    get_codes};
+        add_under_ids,  add_under_ids, add_in_order, add_vectors,
+        add_wrong_code, remove_some,   remove_some,  save_and_open,
+        search,         search,        list_page,    get_codes};
     struct fuzz_input input = {data, size};
     struct state s = {.input = &input};
 

@@ -30,6 +30,9 @@
 #define AT_OFFSET         8
 #define AT_SIZE           16
 #define AT_CHECKSUM       24
+#define AT_NUM_ROWS       32
+#define AT_ROWS           72
+#define AT_ROW_BYTES      80
 #define CODES             3
 
 /* So that a few bytes do not become a large file. */
@@ -107,9 +110,9 @@ static void sum(const struct image *image)
             pqk_put_u64(entry + AT_CHECKSUM,
                         pqk_xxh64(image->bytes + offset, (size_t)bytes));
     }
-    pqk_put_u64(image->bytes + AT_TABLE_CHECKSUM,
-                pqk_xxh64(image->bytes + HEADER_BYTES,
-                          num_sections * ENTRY_BYTES));
+    pqk_put_u64(
+        image->bytes + AT_TABLE_CHECKSUM,
+        pqk_xxh64(image->bytes + HEADER_BYTES, num_sections * ENTRY_BYTES));
     pqk_put_u64(image->bytes + AT_HEAD_CHECKSUM,
                 pqk_xxh64(image->bytes, AT_HEAD_CHECKSUM));
 }
@@ -185,7 +188,8 @@ static void search(const pqk_collection *collection, const struct model *model,
     const size_t dim = pqk_quantizer_dim(model->quantizer);
     float *queries = test_alloc(3 * dim * sizeof *queries);
     uint64_t allowed[4];
-    const pqk_search_options options = {.num_threads = 1 + test_below(random, 2),
+    const pqk_search_options options = {.num_threads =
+                                            1 + test_below(random, 2),
                                         .allowed = allowed,
                                         .num_allowed = test_below(random, 257)};
     const struct model_search plan = {
@@ -255,6 +259,40 @@ static void use_collection(pqk_collection *collection,
     model_free(&model);
 }
 
+/* Each row of a section of codes has one position. */
+static int has_each_row(const uint8_t *entry, const uint8_t *codes)
+{
+    const size_t num_rows = (size_t)pqk_get_u64(entry + AT_NUM_ROWS);
+    const size_t row_bytes = (size_t)pqk_get_u64(entry + AT_ROW_BYTES);
+    const uint8_t *from = codes + pqk_get_u64(entry + AT_ROWS);
+    uint8_t *seen = calloc(num_rows, 1);
+    int each = 1;
+
+    for (size_t p = 0; p < num_rows && each; p++) {
+        size_t row = p >> 8 * row_bytes << 8 * row_bytes;
+
+        for (size_t i = 0; i < row_bytes; i++)
+            row |= (size_t)from[p * row_bytes + i] << 8 * i;
+        each = row < num_rows && !seen[row]++;
+    }
+    free(seen);
+    return each;
+}
+
+/* What was opened deserved it, as far as nothing else would show. */
+static void check_rows(const struct image *image)
+{
+    const size_t num_sections = num_sections_of(image->bytes, image->size);
+
+    for (size_t i = 0; i < num_sections; i++) {
+        const uint8_t *entry = image->bytes + HEADER_BYTES + i * ENTRY_BYTES;
+
+        if (pqk_get_u32(entry + AT_TYPE) == CODES)
+            FUZZ_THAT(has_each_row(entry, image->bytes +
+                                              pqk_get_u64(entry + AT_OFFSET)));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input input = {data, size};
@@ -270,14 +308,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     image = image_of(&input, how);
     test_write_file(path_of("file"), image.bytes, image.size);
-    free(image.bytes);
     status = pqk_collection_open(path_of("file"), test_variant(kernel), 0,
                                  &collection);
     FUZZ_THAT(status == PQK_OK || may_be_refused(status));
     if (status == PQK_OK) {
+        check_rows(&image);
         use_collection(collection, &random);
         pqk_collection_free(collection);
     }
+    free(image.bytes);
     if (pqk_collection_open(path_of("file"), test_variant(kernel),
                             PQK_UNVERIFIED, &collection) == PQK_OK)
         pqk_collection_free(collection);
@@ -308,8 +347,7 @@ static pqk_quantizer *any_quantizer(struct test_random *random)
 
     for (size_t i = 0; i < M * K * d; i++)
         values[i] = test_normal(random);
-    FUZZ_THAT(pqk_quantizer_create(&codebook,
-                                   (pqk_metric)test_below(random, 3),
+    FUZZ_THAT(pqk_quantizer_create(&codebook, (pqk_metric)test_below(random, 3),
                                    &quantizer) == PQK_OK);
     free(values);
     return quantizer;
@@ -377,16 +415,46 @@ static size_t generate_file(struct test_random *random, uint8_t *data)
     return size;
 }
 
-/* Mostly in the header and the table, where a byte means most. */
+/* Puts the rows of the last partition into another order, as variants do with
+ * many rows; now and then two positions are the same row's. */
+static size_t shuffle_rows(struct test_random *random, uint8_t *data,
+                           size_t size)
+{
+    const size_t num_sections = num_sections_of(data, size);
+    uint8_t *last = data + HEADER_BYTES + (num_sections - 1) * ENTRY_BYTES;
+    const size_t num_rows = (size_t)pqk_get_u64(last + AT_NUM_ROWS);
+    uint8_t *rows = data + size;
+
+    if (pqk_get_u32(last + AT_TYPE) != CODES ||
+        size + num_rows > FUZZ_MOST_BYTES - 8)
+        return size;
+    pqk_put_u64(last + AT_ROWS, pqk_get_u64(last + AT_SIZE));
+    pqk_put_u64(last + AT_ROW_BYTES, 1);
+    pqk_put_u64(last + AT_SIZE, pqk_get_u64(last + AT_SIZE) + num_rows);
+    for (size_t row = 0; row < num_rows; row++) {
+        const size_t other = test_below(random, row + 1);
+
+        rows[row] = rows[other];
+        rows[other] = (uint8_t)row;
+    }
+    if (test_below(random, 4) == 0)
+        rows[0] = rows[num_rows - 1];
+    return size + num_rows;
+}
+
+/* Mostly in the header and the table, where a byte means most, or in the codes
+ * at the end. */
 static void damage(struct test_random *random, uint8_t *data, size_t size)
 {
-    for (size_t left = test_below(random, 4); left > 0; left--) {
-        const size_t at = test_below(random, test_below(random, 2) ? 400 : size);
+    const size_t most = size < 400 ? size : 400;
 
-        if (at < size)
-            data[at] = test_below(random, 2)
-                           ? (uint8_t)(data[at] ^ 1u << test_below(random, 8))
-                           : (uint8_t)test_next(random);
+    for (size_t left = test_below(random, 4); left > 0; left--) {
+        const size_t near = test_below(random, most);
+        const size_t at = test_below(random, 2) ? near : size - 1 - near;
+
+        data[at] = test_below(random, 2)
+                       ? (uint8_t)(data[at] ^ 1u << test_below(random, 8))
+                       : (uint8_t)test_next(random);
     }
 }
 
@@ -396,6 +464,8 @@ static size_t generate(struct test_random *random, uint8_t *data)
 
     while (size == 0)
         size = generate_file(random, data + 3);
+    if (test_below(random, 4) == 0)
+        size = shuffle_rows(random, data + 3, size);
     data[0] = test_below(random, 16) ? PLACED | SUMMED
                                      : (uint8_t)test_below(random, 4);
     data[1] = (uint8_t)test_next(random);

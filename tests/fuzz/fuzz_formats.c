@@ -86,8 +86,8 @@ static struct values read_on(struct pqf_rows *rows, enum reading reading,
         all.values = realloc(all.values, all.bytes + count * row_bytes);
         if (!all.values)
             abort();
-        all.failed = checked(next(rows, reading, count,
-                                  all.values + all.bytes, &got, &err),
+        all.failed = checked(next(rows, reading, count, all.values + all.bytes,
+                                  &got, &err),
                              &err) != 0;
         if (all.failed)
             break;

@@ -203,7 +203,8 @@ static int compare_results(const void *a, const void *b)
 static size_t scan(const struct model *model, const float *query,
                    const pqk_search_options *options, pqk_result *results)
 {
-    const size_t M = code_bytes(model), dim = pqk_quantizer_dim(model->quantizer);
+    const size_t M = code_bytes(model),
+                 dim = pqk_quantizer_dim(model->quantizer);
     float *scaled = test_alloc(dim * sizeof *scaled), *entries;
     size_t count = 0;
 
@@ -274,12 +275,11 @@ const char *model_compare_search(const struct model *model,
     pqk_result *all = test_alloc((model->num_rows + 1) * sizeof *all);
     pqk_result *found = test_alloc((search->num_queries * k + 1) * sizeof *all);
     size_t *counts = test_alloc(search->num_queries * sizeof *counts);
-    const pqk_status status = pqk_collection_search(
-        collection, search->queries, search->num_queries, k, search->options,
-        found, counts);
+    const pqk_status status =
+        pqk_collection_search(collection, search->queries, search->num_queries,
+                              k, search->options, found, counts);
     const char *fault =
-        status == PQK_OK ? NULL
-                         : test_fault("%s", pqk_status_string(status));
+        status == PQK_OK ? NULL : test_fault("%s", pqk_status_string(status));
 
     for (size_t q = 0; q < search->num_queries && !fault; q++) {
         const float *query = search->queries + q * dim;
