@@ -338,6 +338,10 @@ fails 64 '--distances: the name must end in' search --ivecs $work/begun/a.ivecs 
     --distances $work/begun/d.txt $work/c $work/three.bvecs
 fails 64 "--ids: '$work/begun/b.txt' must end in" export \
     --codes $work/begun/a.npy --ids $work/begun/b.txt $work/c
+fails 64 '--ivecs: rows are at most' search -k 32769 \
+    --ivecs $work/begun/a.ivecs $work/c $work/three.bvecs
+fails 64 '--distances: rows of .fvecs are at most' search -k 32769 \
+    --distances $work/begun/d.fvecs $work/c $work/three.bvecs
 rmdir $work/begun || fail "an output that was begun is left"
 fails 64 'say which ids' remove $work/c
 fails 64 "'-7' is no" remove $work/c -7
@@ -449,6 +453,15 @@ if test -w /dev/full; then
     done
     fails 1 '/dev/full: cannot be written' search --ivecs /dev/full $work/c \
         "$data/photos_query.bvecs"
+    # What cannot be written last keeps what comes before from its name.
+    mkdir $work/begun
+    ln -s /dev/full $work/full.npy
+    fails 1 '/dev/full: cannot be written' search --ivecs $work/begun/a.ivecs \
+        --npy /dev/full $work/c "$data/photos_query.bvecs"
+    fails 1 "$work/full.npy: cannot be written" export \
+        --codebook $work/begun/b.npy --codes $work/begun/a.npy \
+        --ids $work/full.npy $work/c
+    rmdir $work/begun || fail "some of the outputs are left"
 fi
 test "$(pq search $work/c "$data/photos_query.bvecs" 2>$work/err | head -n 1)" = \
     "$(head -n 1 $work/found)" || fail "the first line through a pipe"
