@@ -430,6 +430,34 @@ fails 1 "$work/fifo: cannot be written" build -q $work/q $work/three.bvecs \
     $work/fifo
 test -p $work/fifo || fail "a fifo was replaced"
 fails 1 "$work/no/t.npy: cannot be written" export --ids $work/no/t.npy $work/c
+# Memory is for rows that come, not for those that a stream announces.
+{ printf '\223NUMPY\001\000v\000'
+  printf '%-117s\n' "{'descr': '|u1', 'fortran_order': False, \
+'shape': (70368744177664, 128), }"
+  printf 'half a row'; } >$work/claim.npy
+# shellcheck disable=SC2002
+cat $work/claim.npy | {
+    pq search --format npy $work/c - >/dev/null 2>$work/err
+    test $? = 1 || fail "a stream that announces more than it has"
+    grep -q 'standard input: row 0 has 10 of its' $work/err ||
+        fail "a stream that announces more than it has: $(cat $work/err)"
+}
+# The truth by a pipe: all of it, one row too few, one too many.
+rm -f $work/truth.ivecs
+mkfifo $work/truth.ivecs
+for rows in 500 499 501; do
+    { cat "$data/photos_groundtruth.ivecs" "$data/photos_groundtruth.ivecs"; } |
+        head -c $((rows * 404)) >$work/truth.ivecs &
+    case $rows in
+    500) does evaluate $work/c "$data/photos_query.bvecs" $work/truth.ivecs
+         is recall_at_10 0.6934 "evaluate with a pipe" ;;
+    499) fails 1 'has fewer rows than there are queries, 500' evaluate $work/c \
+             "$data/photos_query.bvecs" $work/truth.ivecs ;;
+    501) fails 1 'has more rows than there are queries, 500' evaluate $work/c \
+             "$data/photos_query.bvecs" $work/truth.ivecs ;;
+    esac
+    wait
+done
 # shellcheck disable=SC2002
 cat "$data/photos_base.bvecs" | {
     pq build --format bvecs - $work/t >/dev/null 2>$work/err
