@@ -50,17 +50,24 @@ extern "C" {
 #define PQK_MAX_SUB_VECTORS 256
 #define PQK_MAX_CENTROIDS 256
 
-/** \brief What a call came to; 0 is success */
+/**
+ * \brief What a call came to; 0 is success
+ *
+ * On failure no object is changed, and pointers, counts and structures that a
+ * call would have set are untouched.  Arrays that it was to fill, and a search's
+ * counts and statistics, may hold anything.
+ */
 typedef enum pqk_status {
     PQK_OK = 0,
     PQK_INVALID_ARGUMENT,    /**< a pointer, size or shape out of its range */
-    PQK_OUT_OF_MEMORY,       /**< nothing was changed */
+    PQK_OUT_OF_MEMORY,
     PQK_UNKNOWN_KERNEL,      /**< no variant of that name exists anywhere */
     PQK_KERNEL_UNAVAILABLE,  /**< not in this build, or not on this CPU */
     PQK_IO_ERROR,            /**< errno tells more */
-    PQK_BAD_FILE,            /**< of another kind, truncated or altered */
+    PQK_BAD_FILE,            /**< of another kind, truncated, altered or
+                                  contradictory */
     PQK_NEWER_FILE,          /**< of a format that a later version writes */
-    PQK_DUPLICATE_ID,        /**< an id is there already; nothing was changed */
+    PQK_DUPLICATE_ID,        /**< an id is there already, or given twice */
     PQK_CANCELLED            /**< a progress function said so */
 } pqk_status;
 
@@ -193,6 +200,8 @@ PQK_API pqk_status pqk_compute_distance_table_l2(const float *query,
  * \param       num_vectors  at most 2^32 - 1; row i has id i
  * \param       heap         initialised; what it holds already competes
  * \return      as pqk_compute_distance_table_l2
+ *
+ * It takes about 100 KiB of the stack.
  */
 PQK_API pqk_status pqk_probe_pq_l2_top_k(const pqk_distance_table *table,
                                          const uint8_t *codes,
@@ -289,7 +298,8 @@ typedef struct pqk_search_stats {
  * \param[in]   index        must outlive the search; partitions may be added
  *                           between searches
  * \param       max_queries  most queries at a time, at least 1
- * \param       max_k        most results per query
+ * \param       max_k        most results per query, at most 2^32 - 1; memory
+ *                           for so many is taken
  * \param[out]  search       to be freed with pqk_search_free
  */
 PQK_API pqk_status pqk_search_create(const pqk_index *index,
@@ -341,7 +351,7 @@ PQK_API pqk_search_stats pqk_search_statistics(const pqk_search *search);
  * \brief       Search all partitions for one query: begin, tables, probe, results
  * \param[in]   index
  * \param[in]   query      M * d values
- * \param       k
+ * \param       k          any; memory is taken for those that there are
  * \param[out]  neighbors  room for k
  * \param[out]  count      how many were written
  * \return      also PQK_OUT_OF_MEMORY: it makes a search for the one call; for
@@ -491,9 +501,12 @@ PQK_API pqk_status pqk_quantizer_measure(const pqk_quantizer *quantizer,
  *                     or a crash leaves what was there
  * \return      PQK_OK, PQK_IO_ERROR with errno, or PQK_OUT_OF_MEMORY
  *
- * If only the folder cannot be synchronised at the end, that is PQK_IO_ERROR
- * with all of the new file in place.  A process that is killed may leave a file
- * path.*.tmp, which nobody needs.
+ * A file that is replaced hands on its permissions, but not its owner; a symbolic
+ * link to a file stays, and the file is replaced.  What is no regular file is left
+ * alone: PQK_IO_ERROR with EISDIR or EINVAL.  If only the folder cannot be
+ * synchronised at the end, the new file is in place, and the call returns
+ * PQK_IO_ERROR: the file may be the old one again after a crash.  A process that is
+ * killed may leave a file path.*.tmp, which nobody needs.
  */
 PQK_API pqk_status pqk_quantizer_save(const pqk_quantizer *quantizer,
                                       const char *path);
@@ -630,9 +643,11 @@ pqk_collection_quantizer(const pqk_collection *collection);
  * \brief       Write a collection, without what was removed
  * \param[in]   collection  may be mapped from the very file at path
  * \param[in]   path        written beside, synchronised and renamed, so that a
- *                          failure or a crash leaves what was there; see
- *                          pqk_quantizer_save
+ *                          failure or a crash leaves what was there
  * \return      PQK_OK, PQK_IO_ERROR with errno, or PQK_OUT_OF_MEMORY
+ *
+ * Files are replaced as by pqk_quantizer_save.  If two programs open, change and
+ * save one file at a time, the last one wins.
  */
 PQK_API pqk_status pqk_collection_save(const pqk_collection *collection,
                                        const char *path);
@@ -645,8 +660,9 @@ PQK_API pqk_status pqk_collection_save(const pqk_collection *collection,
  * \param       flags       0, or PQK_UNVERIFIED
  * \param[out]  collection  to be freed with pqk_collection_free; untouched on
  *                          failure
- * \return      PQK_BAD_FILE if it is no collection, is cut short or fails a
- *              checksum; PQK_NEWER_FILE; PQK_IO_ERROR with errno
+ * \return      PQK_BAD_FILE if it is no collection, is cut short, fails a
+ *              checksum or holds an id twice; PQK_NEWER_FILE; PQK_IO_ERROR with
+ *              errno
  *
  * The file must not be changed while it is mapped; pqk_collection_save replaces
  * files, it does not change them.
@@ -655,8 +671,13 @@ PQK_API pqk_status pqk_collection_open(const char *path,
                                        const pqk_kernel *kernel, unsigned flags,
                                        pqk_collection **collection);
 
-/** \brief Do not read codes and ids when opening: their checksums and row numbers
- *         stay unseen, so the file must come from somebody who is trusted */
+/**
+ * \brief Do not read codes and ids when opening: what they hold is not checked
+ *
+ * Then it depends on the file whether memory is accessed within its bounds, so the
+ * file must come from somebody who is trusted.  Damage stays unseen, and saving the
+ * collection gives it checksums that fit.
+ */
 #define PQK_UNVERIFIED 1u
 
 /** \brief A vector found */
@@ -666,7 +687,8 @@ typedef struct pqk_result {
 } pqk_result;
 
 /** \brief      Whether a vector may be a result; asked only of those that are near
- *              enough, by several threads at once if the search has several */
+ *              enough, by several threads at once if the search has several, and
+ *              sometimes more than once, so the answer must stay the same */
 typedef int (*pqk_predicate)(void *context, uint64_t id);
 
 /** \brief How to search; all zeros is a good choice */

@@ -168,6 +168,7 @@ START_TEST(test_bad_values)
     refuse_value(0, 0, 'J', 1, "is no index file of Faiss", "");
     refuse_value(0, 1, 0x615277, 3, "\"IwRa\"", "IndexPQ");
     refuse_value(0, 2, 0x5150, 2, "\"IxPQ\"", "the only one");
+    refuse_value(0, 2, 0x0a1b, 2, "\"Ix??\"", "the only one");
     refuse_value(0, AT_D, 0, 4, "d is 0", "damaged");
     refuse_value(0, AT_D, UINT64_MAX, 4, "d is -1", "damaged");
     refuse_value(0, AT_D, 12, 4, "quantizer's d is 6", "the index has 12");

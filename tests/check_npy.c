@@ -273,6 +273,8 @@ START_TEST(test_bad_syntax)
     refuse_header("{'shape': (-1, 2)}", "negative", "");
     refuse_header("{'shape': (18446744073709551616, 2)}", "overflow", "");
     refuse_header("{'color': 'red'}", "'color'", "no meaning");
+    refuse_header("{'\033[2J\n': 1}", "'?[2J?'", "no meaning");
+    refuse_header("{'descr': \033\r\x7f\xc3}", "before '????}", "damaged");
     refuse_header("{'descr': '<f4', 'descr': '<f4'}", "'descr'", "twice");
     refuse_header("{'descr': '<f4', 'fortran_order': False}", "lacks 'shape'",
                   "");
@@ -296,6 +298,9 @@ START_TEST(test_bad_meaning)
     refuse_header("{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': "
                   "(8,)}",
                   "records", "[('x', '<f4')]");
+    refuse_header("{'descr': [('\033', '<f4')]}", "records", "[('?', '<f4')]");
+    refuse_header(DICT("<\033", "False", "(2, 2)"), "'<?'", "");
+    refuse_header(DICT(">\033", "False", "(2, 2)"), "'>?'", "'<?'");
     refuse_header(DICT("<f4", "False", "()"), "0 axes", "reshape");
     refuse_header(DICT("<f4", "False", "(2, 2, 2)"), "3 axes", "reshape");
     refuse_header(DICT("<f4", "False", "(2, 0)"), "0 values wide", "");

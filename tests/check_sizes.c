@@ -138,6 +138,8 @@ START_TEST(searches)
 {
     const size_t size = beyond(sizeof(uint64_t), _i);
     pqk_search *search;
+    pqk_neighbor found;
+    size_t count;
 
     CHECK_REFUSED(size, pqk_search_create(s.index, size, 1, &search));
     CHECK_REFUSED(size, pqk_search_create(s.index, 1, size, &search));
@@ -151,6 +153,8 @@ START_TEST(searches)
     CHECK_OK(pqk_search_tables(search, s.vector));
     CHECK_REFUSED(size, pqk_search_probe(search, size));
     pqk_search_free(search);
+    CHECK_OK(pqk_index_search(s.index, s.vector, size, &found, &count));
+    CHECK_THAT(count == pqk_index_size(s.index), "%zu found", count);
     CHECK_THAT(pqk_top_k_heap_storage(size) >= size / 2 + 1 &&
                    pqk_top_k_heap_storage(SIZE_MAX) == SIZE_MAX,
                "a heap of %zu needs little", size);

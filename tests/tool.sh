@@ -356,6 +356,10 @@ fails 64 '--distances: the name must end in' search --ivecs $work/begun/a.ivecs 
     --distances $work/begun/d.txt $work/c $work/three.bvecs
 fails 64 "--ids: '$work/begun/b.txt' must end in" export \
     --codes $work/begun/a.npy --ids $work/begun/b.txt $work/c
+fails 64 '--ivecs: rows are at most' search -k 32769 \
+    --ivecs $work/begun/a.ivecs $work/c $work/three.bvecs
+fails 64 '--distances: rows of .fvecs are at most' search -k 32769 \
+    --distances $work/begun/d.fvecs $work/c $work/three.bvecs
 rmdir $work/begun || fail "an output that was begun is left"
 fails 64 'say which ids' remove $work/c
 fails 64 "'-7' is no" remove $work/c -7
@@ -457,6 +461,34 @@ fails 1 "$work/fifo: cannot be written" build -q $work/q $work/three.bvecs \
     $work/fifo
 test -p $work/fifo || fail "a fifo was replaced"
 fails 1 "$work/no/t.npy: cannot be written" export --ids $work/no/t.npy $work/c
+# Memory is for rows that come, not for those that a stream announces.
+{ printf '\223NUMPY\001\000v\000'
+  printf '%-117s\n' "{'descr': '|u1', 'fortran_order': False, \
+'shape': (70368744177664, 128), }"
+  printf 'half a row'; } >$work/claim.npy
+# shellcheck disable=SC2002
+cat $work/claim.npy | {
+    pq search --format npy $work/c - >/dev/null 2>$work/err
+    test $? = 1 || fail "a stream that announces more than it has"
+    grep -q 'standard input: row 0 has 10 of its' $work/err ||
+        fail "a stream that announces more than it has: $(cat $work/err)"
+}
+# The truth by a pipe: all of it, one row too few, one too many.
+rm -f $work/truth.ivecs
+mkfifo $work/truth.ivecs
+for rows in 500 499 501; do
+    { cat "$data/photos_groundtruth.ivecs" "$data/photos_groundtruth.ivecs"; } |
+        head -c $((rows * 404)) >$work/truth.ivecs &
+    case $rows in
+    500) does evaluate $work/c "$data/photos_query.bvecs" $work/truth.ivecs
+         is recall_at_10 0.6934 "evaluate with a pipe" ;;
+    499) fails 1 'has fewer rows than there are queries, 500' evaluate $work/c \
+             "$data/photos_query.bvecs" $work/truth.ivecs ;;
+    501) fails 1 'has more rows than there are queries, 500' evaluate $work/c \
+             "$data/photos_query.bvecs" $work/truth.ivecs ;;
+    esac
+    wait
+done
 # shellcheck disable=SC2002
 cat "$data/photos_base.bvecs" | {
     pq build --format bvecs - $work/t >/dev/null 2>$work/err
@@ -480,6 +512,15 @@ if test -w /dev/full; then
     done
     fails 1 '/dev/full: cannot be written' search --ivecs /dev/full $work/c \
         "$data/photos_query.bvecs"
+    # What cannot be written last keeps what comes before from its name.
+    mkdir $work/begun
+    ln -s /dev/full $work/full.npy
+    fails 1 '/dev/full: cannot be written' search --ivecs $work/begun/a.ivecs \
+        --npy /dev/full $work/c "$data/photos_query.bvecs"
+    fails 1 "$work/full.npy: cannot be written" export \
+        --codebook $work/begun/b.npy --codes $work/begun/a.npy \
+        --ids $work/full.npy $work/c
+    rmdir $work/begun || fail "some of the outputs are left"
 fi
 test "$(pq search $work/c "$data/photos_query.bvecs" 2>$work/err | head -n 1)" = \
     "$(head -n 1 $work/found)" || fail "the first line through a pipe"

@@ -17,3 +17,12 @@ int pqf_fail(struct pqf_error *err, const char *format, ...)
     va_end(arguments);
     return -1;
 }
+
+void pqf_printable(const char *from, char *text, size_t size)
+{
+    size_t i;
+
+    for (i = 0; i + 1 < size && from[i] != '\0'; i++)
+        text[i] = from[i] >= 0x20 && from[i] <= 0x7e ? from[i] : '?';
+    text[i] = '\0';
+}

@@ -4,6 +4,8 @@
 #ifndef PQF_ERROR_H
 #define PQF_ERROR_H
 
+#include <stddef.h>
+
 struct pqf_error {
     char text[1024];
 };
@@ -12,5 +14,9 @@ struct pqf_error {
  * `return pqf_fail(err, ...)`. */
 int pqf_fail(struct pqf_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Copies text from a file for a message, up to its zero byte, cut to size - 1;
+ * what might be an order to a terminal becomes '?'. */
+void pqf_printable(const char *from, char *text, size_t size);
 
 #endif

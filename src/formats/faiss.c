@@ -80,14 +80,16 @@ static int skip_vector(struct reading *r, const char *name, uint64_t count,
 static int fail_kind(const struct reading *r, const unsigned char *fourcc)
 {
     const char *path = r->faiss->source.path;
+    char kind[FOURCC_BYTES + 1];
 
     if (fourcc[0] != 'I' || (fourcc[1] != 'x' && fourcc[1] != 'w'))
         return pqf_fail(r->err, "%s: is no index file of Faiss", path);
+    pqf_printable((const char *)fourcc, kind, sizeof kind);
     return pqf_fail(r->err,
-                    "%s: is a Faiss index of the kind \"%.4s\", but IndexPQ "
+                    "%s: is a Faiss index of the kind \"%s\", but IndexPQ "
                     "(\"IxPq\") is the only one that is read, alone or in an "
                     "IndexIDMap (\"IxMp\", \"IxM2\"); write the codes into one",
-                    path, (const char *)fourcc);
+                    path, kind);
 }
 
 static int read_header(struct reading *r)

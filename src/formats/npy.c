@@ -57,10 +57,13 @@ struct cursor {
 
 static int fail_syntax(const struct cursor *c, const char *wanted)
 {
+    char found[21];
+
+    pqf_printable(c->at, found, sizeof found);
     return pqf_fail(c->err,
-                    "%s: the header is damaged: %s is missing before '%.20s'; "
+                    "%s: the header is damaged: %s is missing before '%s'; "
                     "save the array again",
-                    c->rows->source.path, wanted, c->at);
+                    c->rows->source.path, wanted, found);
 }
 
 static void skip_blanks(struct cursor *c)
@@ -88,7 +91,8 @@ static int take_word(struct cursor *c, const char *word)
     return 1;
 }
 
-/* A string in either kind of quotes; Python escapes nothing in these. */
+/* A string in either kind of quotes; Python escapes nothing in these.  It comes
+ * out printable. */
 static int take_string(struct cursor *c, char *text, size_t size)
 {
     const char *end;
@@ -99,8 +103,7 @@ static int take_string(struct cursor *c, char *text, size_t size)
     end = quote == '\'' || quote == '"' ? strchr(c->at + 1, quote) : NULL;
     if (end == NULL || (size_t)(end - c->at - 1) >= size)
         return 0;
-    memcpy(text, c->at + 1, (size_t)(end - c->at - 1));
-    text[end - c->at - 1] = '\0';
+    pqf_printable(c->at + 1, text, (size_t)(end - c->at));
     c->at = end + 1;
     return 1;
 }
@@ -146,16 +149,24 @@ static int parse_shape(struct cursor *c, struct header *header)
     return 0;
 }
 
+static int fail_records(const struct cursor *c)
+{
+    char found[41];
+
+    pqf_printable(c->at, found, sizeof found);
+    return pqf_fail(c->err,
+                    "%s: the array is of records (%s), not of numbers; save one "
+                    "field by itself",
+                    c->rows->source.path, found);
+}
+
 static int parse_value(struct cursor *c, enum key key, struct header *header)
 {
     switch (key) {
     case KEY_DESCR:
         skip_blanks(c);
         if (*c->at == '[')
-            return pqf_fail(c->err,
-                            "%s: the array is of records (%.40s), not of "
-                            "numbers; save one field by itself",
-                            c->rows->source.path, c->at);
+            return fail_records(c);
         return take_string(c, header->descr, sizeof header->descr)
                    ? 0
                    : fail_syntax(c, "the type's name");

@@ -207,3 +207,19 @@ void pqf_output_abandon(struct pqf_output *out)
         unlink(out->unfinished);
     release(out);
 }
+
+int pqf_outputs_commit(struct pqf_output *const *outputs, size_t count,
+                       struct pqf_error *err)
+{
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < count; i++)
+        if (outputs[i]->path != NULL)
+            result = pqf_output_close(outputs[i], err);
+    for (size_t i = 0; result == 0 && i < count; i++)
+        if (outputs[i]->path != NULL)
+            result = pqf_output_commit(outputs[i], err);
+    for (size_t i = 0; result != 0 && i < count; i++)
+        pqf_output_abandon(outputs[i]);
+    return result;
+}

@@ -2,8 +2,8 @@
 /*
  * A file being written.  It is written beside its place and gets its name when
  * it is complete and on the disk, so that a failure or a crash leaves what was
- * there.  The new file has the old one's mode.  What is no regular file (a pipe,
- * /dev/stdout) is written as it is.
+ * there.  The new file has the old one's mode.  What is no regular file (a
+ * pipe, /dev/stdout) is written as it is.
  */
 #ifndef PQF_OUTPUT_H
 #define PQF_OUTPUT_H
@@ -39,6 +39,12 @@ int pqf_output_close(struct pqf_output *out, struct pqf_error *err);
 
 /* Close it, if that is still to be done, and give it its name. */
 int pqf_output_commit(struct pqf_output *out, struct pqf_error *err);
+
+/* Give several their names, once all of them are on the disk; what is all zeros
+ * was not opened, and is passed over.  On failure those that are left are
+ * abandoned. */
+int pqf_outputs_commit(struct pqf_output *const *outputs, size_t count,
+                       struct pqf_error *err);
 
 /* Leave what was there; nothing to do after a commit. */
 void pqf_output_abandon(struct pqf_output *out);

@@ -146,8 +146,13 @@ pqk_status pqk_index_search(const pqk_index *index, const float *query,
                             size_t k, pqk_neighbor *neighbors, size_t *count)
 {
     pqk_search *search = NULL;
-    pqk_status status = pqk_search_create(index, 1, k, &search);
+    pqk_status status;
 
+    if (!index || (!neighbors && k > 0))
+        return PQK_INVALID_ARGUMENT;
+    if (k > index->num_vectors)
+        k = index->num_vectors;
+    status = pqk_search_create(index, 1, k, &search);
     if (status == PQK_OK)
         status = pqk_search_begin(search, 1, k);
     if (status == PQK_OK)

@@ -40,14 +40,20 @@ static void read_truth(const char *path, size_t num_queries,
     size_t got;
 
     tool_open_rows(path, NULL, 0, "", &rows);
-    if (rows.num_rows != num_queries)
+    if (rows.num_rows != PQF_UNKNOWN && rows.num_rows != num_queries)
         tool_die("%s: has %" PRIu64 " rows, but there are %zu queries; give "
                  "the truth of these queries",
                  path, rows.num_rows, num_queries);
     truth->width = rows.dim;
-    truth->ids = tool_alloc(num_queries, rows.dim * sizeof *truth->ids);
-    tool_check(pqf_rows_next_ids(&rows, num_queries, truth->ids, &got, &err),
-               &err);
+    /* Of a pipe one more is asked for, to see that there is none. */
+    truth->ids = tool_alloc(num_queries + 1, rows.dim * sizeof *truth->ids);
+    tool_check(
+        pqf_rows_next_ids(&rows, num_queries + 1, truth->ids, &got, &err),
+        &err);
+    if (got != num_queries)
+        tool_die("%s: has %s rows than there are queries, %zu; give the truth "
+                 "of these queries",
+                 path, got < num_queries ? "fewer" : "more", num_queries);
     pqf_rows_close(&rows);
 }
 

@@ -87,26 +87,17 @@ static void write_ids(struct rows_out *rows, const uint64_t *ids, size_t count)
     }
 }
 
-static void close_rows(struct rows_out *rows)
-{
-    struct pqf_error err;
-
-    if (rows->path != NULL)
-        tool_check(pqf_output_commit(&rows->out, &err), &err);
-}
-
 /* ------------------------------------------------------------------------ */
 
-static void export_codebook(const pqk_quantizer *quantizer)
+static void export_codebook(const pqk_quantizer *quantizer,
+                            struct rows_out *rows)
 {
     pqk_codebook c = pqk_quantizer_codebook(quantizer);
     const size_t num_rows = c.num_sub_vectors * c.num_centroids;
-    struct rows_out rows;
 
-    open_rows(&rows, "codebook", codebook_path, PQF_FVECS, PQF_FLOAT32,
-              num_rows, c.sub_vector_dim);
-    write_rows(&rows, c.centroids, num_rows);
-    close_rows(&rows);
+    open_rows(rows, "codebook", codebook_path, PQF_FVECS, PQF_FLOAT32, num_rows,
+              c.sub_vector_dim);
+    write_rows(rows, c.centroids, num_rows);
 }
 
 /* Faiss always has 256 centroids: the last one is repeated, which no code
@@ -192,56 +183,58 @@ static void get_codes(struct piece *p)
 }
 
 /* Faiss has its ids behind all codes. */
-static void close_faiss(struct faiss_out *faiss, struct piece *p)
+static void end_faiss(struct faiss_out *faiss, struct piece *p)
 {
     struct rows_out ids = {.path = faiss_path, .format = PQF_NPY, .size = 8};
-    struct pqf_error err;
 
     pqf_faiss_write_tail(&faiss->out, &faiss->shape);
     ids.out = faiss->out;
     p->count = 0;
     while (faiss->shape.has_ids && next_piece(p))
         write_ids(&ids, p->ids, p->count);
-    tool_check(pqf_output_commit(&ids.out, &err), &err);
+    faiss->out = ids.out;
 }
 
-static void export_collection(const pqk_collection *collection)
+/* All that may be asked for, which gets its names together. */
+struct files {
+    struct rows_out codebook, codes, ids, vectors;
+    struct faiss_out faiss;
+};
+
+static void export_collection(const pqk_collection *collection,
+                              struct files *files)
 {
     const pqk_quantizer *quantizer = pqk_collection_quantizer(collection);
     const size_t dim = pqk_quantizer_dim(quantizer);
     const size_t width = pqk_quantizer_codebook(quantizer).num_sub_vectors;
     const size_t size = pqk_collection_size(collection);
-    struct rows_out codes, ids, vectors;
     struct piece p = {collection, tool_piece(dim), 0, NULL, NULL, NULL};
-    struct faiss_out faiss = {.shape = {.dim = 0}};
     uint64_t done = 0;
 
     p.ids = tool_alloc(p.most, sizeof *p.ids);
     p.codes = tool_alloc(p.most, width);
     p.vectors =
         tool_alloc(vectors_path != NULL ? p.most : 0, dim * sizeof *p.vectors);
-    open_rows(&codes, "codes", codes_path, PQF_BVECS, PQF_UINT8, size, width);
-    open_rows(&ids, "ids", ids_path, PQF_IVECS, PQF_INT64, size, 1);
-    open_rows(&vectors, "vectors", vectors_path, PQF_FVECS, PQF_FLOAT32, size,
-              dim);
+    open_rows(&files->codes, "codes", codes_path, PQF_BVECS, PQF_UINT8, size,
+              width);
+    open_rows(&files->ids, "ids", ids_path, PQF_IVECS, PQF_INT64, size, 1);
+    open_rows(&files->vectors, "vectors", vectors_path, PQF_FVECS, PQF_FLOAT32,
+              size, dim);
     if (faiss_path != NULL)
-        open_faiss(&faiss, collection);
+        open_faiss(&files->faiss, collection);
     tool_progress_begin("exporting");
     while (next_piece(&p)) {
         get_codes(&p);
-        write_rows(&codes, p.codes, p.count);
-        write_ids(&ids, p.ids, p.count);
-        write_rows(&vectors, p.vectors, p.count);
+        write_rows(&files->codes, p.codes, p.count);
+        write_ids(&files->ids, p.ids, p.count);
+        write_rows(&files->vectors, p.vectors, p.count);
         if (faiss_path != NULL)
-            pqf_output_bytes(&faiss.out, p.codes, p.count * width);
+            pqf_output_bytes(&files->faiss.out, p.codes, p.count * width);
         tool_progress(NULL, done += p.count, size);
     }
     tool_progress_end();
-    close_rows(&codes);
-    close_rows(&ids);
-    close_rows(&vectors);
     if (faiss_path != NULL)
-        close_faiss(&faiss, &p);
+        end_faiss(&files->faiss, &p);
     free(p.vectors);
     free(p.codes);
     free(p.ids);
@@ -251,8 +244,13 @@ static void run(int num_operands, char **operands)
 {
     const int wants_codes = faiss_path != NULL || codes_path != NULL ||
                             ids_path != NULL || vectors_path != NULL;
+    struct files files = {.codebook = {.path = NULL}};
+    struct pqf_output *const outputs[] = {
+        &files.codebook.out, &files.codes.out, &files.ids.out,
+        &files.vectors.out, &files.faiss.out};
     pqk_collection *collection;
     pqk_quantizer *quantizer;
+    struct pqf_error err;
 
     (void)num_operands;
     if (!wants_codes && codebook_path == NULL)
@@ -260,14 +258,17 @@ static void run(int num_operands, char **operands)
                    "--codebook");
     if (codebook_path != NULL) {
         quantizer = tool_load_quantizer(operands[0]);
-        export_codebook(quantizer);
+        export_codebook(quantizer, &files.codebook);
         pqk_quantizer_free(quantizer);
     }
     if (wants_codes) {
         collection = tool_open_collection(operands[0], NULL);
-        export_collection(collection);
+        export_collection(collection, &files);
         pqk_collection_free(collection);
     }
+    tool_check(
+        pqf_outputs_commit(outputs, sizeof outputs / sizeof outputs[0], &err),
+        &err);
 }
 
 const struct tool_command tool_export = {

@@ -47,10 +47,17 @@ static void *grow(void *values, uint64_t *room, uint64_t used, size_t row_bytes)
     return more;
 }
 
+/* A stream's word for its number of rows is not worth more memory than it has
+ * filled so far. */
 static uint64_t first_room(const struct pqf_rows *rows)
 {
+    const uint64_t few = tool_piece(rows->dim) < 1024 ? tool_piece(rows->dim)
+                                                      : 1024;
+
+    if (!rows->source.regular && rows->num_rows >= few)
+        return few;
     /* One more, so that the end is seen without growing. */
-    return rows->num_rows == PQF_UNKNOWN ? 1024 : rows->num_rows + 1;
+    return rows->num_rows + 1;
 }
 
 float *tool_read_floats(struct pqf_rows *rows, size_t *num_rows)

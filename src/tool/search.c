@@ -210,12 +210,27 @@ struct sink {
     int prints;
 };
 
+static void check_sink(struct sink *sink)
+{
+    if (k > PQF_VECS_MAX_DIM && ivecs_path != NULL)
+        tool_usage("--ivecs: rows are at most %d wide", PQF_VECS_MAX_DIM);
+    if (distances_path == NULL)
+        return;
+    if (pqf_format_of(distances_path, &sink->distances_format) != 0 ||
+        (sink->distances_format != PQF_FVECS &&
+         sink->distances_format != PQF_NPY))
+        tool_usage("--distances: the name must end in .fvecs or .npy");
+    if (k > PQF_VECS_MAX_DIM && sink->distances_format == PQF_FVECS)
+        tool_usage("--distances: rows of .fvecs are at most %d wide; write "
+                   ".npy",
+                   PQF_VECS_MAX_DIM);
+}
+
 static void open_sink(struct sink *sink, uint64_t num_queries)
 {
     struct pqf_error err;
 
-    if (k > PQF_VECS_MAX_DIM && ivecs_path != NULL)
-        tool_usage("--ivecs: rows are at most %d wide", PQF_VECS_MAX_DIM);
+    check_sink(sink);
     sink->prints = json || (ivecs_path == NULL && npy_path == NULL &&
                             distances_path == NULL);
     if (ivecs_path != NULL)
@@ -226,10 +241,6 @@ static void open_sink(struct sink *sink, uint64_t num_queries)
     }
     if (distances_path == NULL)
         return;
-    if (pqf_format_of(distances_path, &sink->distances_format) != 0 ||
-        (sink->distances_format != PQF_FVECS &&
-         sink->distances_format != PQF_NPY))
-        tool_usage("--distances: the name must end in .fvecs or .npy");
     tool_check(pqf_output_open(distances_path, &sink->distances, &err), &err);
     if (sink->distances_format == PQF_NPY)
         pqf_npy_write_header(&sink->distances, PQF_FLOAT32, num_queries,
@@ -238,14 +249,13 @@ static void open_sink(struct sink *sink, uint64_t num_queries)
 
 static void close_sink(struct sink *sink)
 {
+    struct pqf_output *const outputs[] = {&sink->ivecs, &sink->npy,
+                                          &sink->distances};
     struct pqf_error err;
 
-    if (ivecs_path != NULL)
-        tool_check(pqf_output_commit(&sink->ivecs, &err), &err);
-    if (npy_path != NULL)
-        tool_check(pqf_output_commit(&sink->npy, &err), &err);
-    if (distances_path != NULL)
-        tool_check(pqf_output_commit(&sink->distances, &err), &err);
+    tool_check(
+        pqf_outputs_commit(outputs, sizeof outputs / sizeof outputs[0], &err),
+        &err);
 }
 
 static uint64_t id_for(const char *path, uint64_t id, uint64_t most)
