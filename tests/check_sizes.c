@@ -87,7 +87,7 @@ START_TEST(shapes)
 {
     pqk_codebook codebook = s.codebook;
     pqk_distance_table table;
-    float entries[M * PQK_TABLE_STRIDE];
+    float entries[M * PQK_TABLE_STRIDE] = {0.0f};
     pqk_index *index;
     pqk_quantizer *quantizer;
     size_t *const members[] = {&codebook.num_sub_vectors,

@@ -219,7 +219,7 @@ static void search(struct state *s)
     const unsigned filters = fuzz_byte(s->input);
     float queries[MOST_QUERIES * MOST_DIM];
     uint64_t allowed[64];
-    pqk_search_stats stats;
+    pqk_search_stats stats = {.kernel = NULL};
     const pqk_search_options options = {
         .num_threads = filters / 8 % 4,
         .allowed = filters & 1 ? allowed : NULL,

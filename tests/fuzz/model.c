@@ -102,7 +102,9 @@ const char *model_read(struct model *model, const pqk_collection *collection,
     const size_t size = pqk_collection_size(collection);
 
     *model = (struct model){.quantizer = pqk_collection_quantizer(collection)};
-    make_room(model, size + 1);
+    model->capacity = size + 1;
+    model->ids = test_alloc((size + 1) * sizeof *model->ids);
+    model->codes = test_alloc((size + 1) * code_bytes(model));
     model->num_rows =
         pqk_collection_ids(collection, PQK_NO_ID, size + 1, model->ids);
     *distinct = are_distinct(model);
