@@ -16,8 +16,7 @@
 static pqk_status copy_codebook(pqk_index *index, const pqk_codebook *codebook,
                                 const pqk_kernel *kernel)
 {
-    const size_t bytes = codebook->num_sub_vectors * codebook->num_centroids *
-                         codebook->sub_vector_dim * sizeof(float);
+    const size_t bytes = pqk_num_centroid_values(codebook) * sizeof(float);
     float *centroids = pqk_aligned_alloc(bytes);
     pqk_codebook copy = *codebook;
     pqk_status status;

@@ -14,19 +14,13 @@
 
 enum { AT_M, AT_NUM_CENTROIDS, AT_SUB_VECTOR_DIM, AT_METRIC, NUM_USED };
 
-static size_t num_values(const pqk_codebook *codebook)
-{
-    return codebook->num_sub_vectors * codebook->num_centroids *
-           codebook->sub_vector_dim;
-}
-
 struct pqk_section pqk_quantizer_section(const pqk_quantizer *quantizer)
 {
     const pqk_codebook *codebook = &quantizer->codebook;
 
     return (struct pqk_section){
         .type = PQK_SECTION_QUANTIZER,
-        .num_bytes = 4 * (uint64_t)num_values(codebook),
+        .num_bytes = 4 * (uint64_t)pqk_num_centroid_values(codebook),
         .parameters = {[AT_M] = codebook->num_sub_vectors,
                        [AT_NUM_CENTROIDS] = codebook->num_centroids,
                        [AT_SUB_VECTOR_DIM] = codebook->sub_vector_dim,
@@ -38,7 +32,7 @@ pqk_status pqk_write_quantizer(struct pqk_replacement *replacement,
                                struct pqk_section *section,
                                const pqk_quantizer *quantizer)
 {
-    const size_t count = num_values(&quantizer->codebook);
+    const size_t count = pqk_num_centroid_values(&quantizer->codebook);
     uint8_t *bytes = pqk_array_alloc(count, 4);
     pqk_status status;
 
@@ -78,7 +72,7 @@ static int read_shape(const struct pqk_section *section, pqk_codebook *shape)
     shape->centroids = NULL;
     return pqk_shape_is_possible(shape) &&
            parameters[AT_METRIC] <= PQK_COSINE &&
-           section->num_bytes == 4 * (uint64_t)num_values(shape);
+           section->num_bytes == 4 * (uint64_t)pqk_num_centroid_values(shape);
 }
 
 pqk_status pqk_read_quantizer(const struct pqk_reader *reader,
@@ -97,8 +91,8 @@ pqk_status pqk_read_quantizer(const struct pqk_reader *reader,
         &shape, (pqk_metric)section->parameters[AT_METRIC], &made);
     if (status != PQK_OK)
         return status;
-    read_values(pqk_section_bytes(reader, section), num_values(&shape),
-                made->centroids);
+    read_values(pqk_section_bytes(reader, section),
+                pqk_num_centroid_values(&shape), made->centroids);
     if (!pqk_centroids_are_finite(&made->codebook)) {
         pqk_quantizer_free(made);
         return PQK_BAD_FILE;

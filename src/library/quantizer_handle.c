@@ -24,15 +24,9 @@ int pqk_metric_is_known(pqk_metric metric)
            metric == PQK_COSINE;
 }
 
-static size_t num_centroid_values(const pqk_codebook *codebook)
-{
-    return codebook->num_sub_vectors * codebook->num_centroids *
-           codebook->sub_vector_dim;
-}
-
 int pqk_centroids_are_finite(const pqk_codebook *codebook)
 {
-    const size_t count = num_centroid_values(codebook);
+    const size_t count = pqk_num_centroid_values(codebook);
 
     for (size_t i = 0; i < count; i++)
         if (!isfinite(codebook->centroids[i]))
@@ -43,7 +37,7 @@ int pqk_centroids_are_finite(const pqk_codebook *codebook)
 pqk_status pqk_quantizer_new(const pqk_codebook *codebook, pqk_metric metric,
                              pqk_quantizer **quantizer)
 {
-    const size_t count = num_centroid_values(codebook);
+    const size_t count = pqk_num_centroid_values(codebook);
     pqk_quantizer *made = malloc(sizeof *made);
 
     if (!made)

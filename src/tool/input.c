@@ -5,6 +5,8 @@
 
 #include "tool.h"
 
+#include "library/splitmix.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +80,13 @@ float *tool_read_floats(struct pqf_rows *rows, size_t *num_rows)
     return values;
 }
 
+int tool_compare_ids(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
 uint64_t *tool_read_ids(const char *path, size_t *num_ids)
 {
     struct pqf_rows rows;
@@ -104,14 +113,10 @@ uint64_t *tool_read_ids(const char *path, size_t *num_ids)
 /* ------------------------------------------------------------------------ */
 /* Samples: the same of the same seed and rows, on every machine             */
 
-/* Vigna's SplitMix64: a number from [0, 1). */
+/* A number from [0, 1). */
 static double draw(uint64_t *state)
 {
-    uint64_t z = *state += UINT64_C(0x9E3779B97F4A7C15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-    return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
+    return (double)(pqk_next_random(state) >> 11) * 0x1p-53;
 }
 
 /* Knuth's Algorithm S: of a file only the rows of the sample are read. */

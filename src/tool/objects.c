@@ -101,18 +101,26 @@ pqk_collection *tool_open_collection(const char *path, const pqk_kernel *kernel)
     return collection;
 }
 
-/* The library writes beside under a name that only it knows, so that a signal
- * has to wait until the file is whole. */
-void tool_save_collection(const pqk_collection *collection, const char *path)
+static void end_saving(pqk_status status, const char *path)
 {
-    pqk_status status;
-
-    tool_hold_signals(1);
-    status = pqk_collection_save(collection, path);
     if (status == PQK_IO_ERROR)
         tool_die("%s: cannot be written: %s", path, strerror(errno));
     tool_check_status(status, path);
     tool_hold_signals(0);
+}
+
+/* The library writes beside under a name that only it knows, so that a signal
+ * has to wait until the file is whole. */
+void tool_save_quantizer(const pqk_quantizer *quantizer, const char *path)
+{
+    tool_hold_signals(1);
+    end_saving(pqk_quantizer_save(quantizer, path), path);
+}
+
+void tool_save_collection(const pqk_collection *collection, const char *path)
+{
+    tool_hold_signals(1);
+    end_saving(pqk_collection_save(collection, path), path);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -174,13 +182,6 @@ pqk_quantizer *tool_train_quantizer(struct pqf_rows *rows, uint64_t threads,
 /* ------------------------------------------------------------------------ */
 /* Adding                                                                   */
 
-static int compare_ids(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 static _Noreturn void die_of_duplicate(const pqk_collection *collection,
                                        const struct tool_batch *batch)
 {
@@ -194,7 +195,7 @@ static _Noreturn void die_of_duplicate(const pqk_collection *collection,
                      batch->ids_path, batch->first + i, batch->ids[i]);
     if (count > 0)
         memcpy(sorted, batch->ids, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, compare_ids);
+    qsort(sorted, count, sizeof *sorted, tool_compare_ids);
     for (size_t i = 1; i < count; i++)
         if (sorted[i] == sorted[i - 1])
             tool_die("%s: the id %" PRIu64 " is given twice; all ids must "

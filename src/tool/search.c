@@ -89,19 +89,12 @@ struct allowed {
     size_t count;
 };
 
-static int compare_ids(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 static int is_allowed(void *context, uint64_t id)
 {
     const struct allowed *allowed = context;
 
-    return bsearch(&id, allowed->ids, allowed->count, sizeof id, compare_ids) !=
-           NULL;
+    return bsearch(&id, allowed->ids, allowed->count, sizeof id,
+                   tool_compare_ids) != NULL;
 }
 
 static void allow(struct allowed *allowed, pqk_search_options *search)
@@ -109,7 +102,8 @@ static void allow(struct allowed *allowed, pqk_search_options *search)
     size_t num_bits;
 
     allowed->ids = tool_read_ids(allow_path, &allowed->count);
-    qsort(allowed->ids, allowed->count, sizeof *allowed->ids, compare_ids);
+    qsort(allowed->ids, allowed->count, sizeof *allowed->ids,
+          tool_compare_ids);
     if (allowed->count > 0 && allowed->ids[allowed->count - 1] >= MAX_BITS) {
         search->predicate = is_allowed;
         search->predicate_context = allowed;

@@ -129,6 +129,9 @@ float *tool_read_floats(struct pqf_rows *rows, size_t *num_rows);
 /* All ids of a file of one column. */
 uint64_t *tool_read_ids(const char *path, size_t *num_ids);
 
+/* Orders ids, for qsort and bsearch. */
+int tool_compare_ids(const void *a, const void *b);
+
 /* A random sample of at most `most` rows, all if there are no more. */
 float *tool_sample(struct pqf_rows *rows, uint64_t most, uint64_t seed,
                    size_t *num_rows);
@@ -146,6 +149,7 @@ const char *tool_metric_name(pqk_metric metric);
 pqk_quantizer *tool_load_quantizer(const char *path);
 pqk_collection *tool_open_collection(const char *path,
                                      const pqk_kernel *kernel);
+void tool_save_quantizer(const pqk_quantizer *quantizer, const char *path);
 void tool_save_collection(const pqk_collection *collection, const char *path);
 
 /* What the options of training say. */

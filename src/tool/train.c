@@ -5,10 +5,8 @@
 
 #include "tool.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const char *codebook_path, *format;
 static uint64_t threads;
@@ -73,18 +71,6 @@ static pqk_quantizer *take_codebook(void)
     return quantizer;
 }
 
-static void save(const pqk_quantizer *quantizer, const char *path)
-{
-    pqk_status status;
-
-    tool_hold_signals(1);
-    status = pqk_quantizer_save(quantizer, path);
-    if (status == PQK_IO_ERROR)
-        tool_die("%s: cannot be written: %s", path, strerror(errno));
-    tool_check_status(status, path);
-    tool_hold_signals(0);
-}
-
 static void run(int num_operands, char **operands)
 {
     const char *vectors = num_operands == 2 ? operands[0] : NULL;
@@ -106,7 +92,7 @@ static void run(int num_operands, char **operands)
             &error);
         pqf_rows_close(&rows);
     }
-    save(quantizer, output);
+    tool_save_quantizer(quantizer, output);
     shape = pqk_quantizer_codebook(quantizer);
     tool_report_begin(json);
     tool_report_text("quantizer", output);
