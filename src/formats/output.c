@@ -63,7 +63,10 @@ static void release(struct pqf_output *out)
         forget(out->unfinished);
     free(out->unfinished);
     free(out->path);
-    *out = (struct pqf_output){NULL, NULL, NULL, 0};
+    out->file = NULL;
+    out->path = NULL;
+    out->unfinished = NULL;
+    out->failure = 0;
 }
 
 /* mkstemp gives mode 0600; a file here keeps the one it had, or has what open
