@@ -653,8 +653,8 @@ PQK_API pqk_status pqk_collection_open(const char *path,
                                        const pqk_kernel *kernel, unsigned flags,
                                        pqk_collection **collection);
 
-/** \brief Do not read the codes when opening: their checksums and row numbers stay
- *         unseen, so the file must come from somebody who is trusted */
+/** \brief Do not read codes and ids when opening: their checksums and row numbers
+ *         stay unseen, so the file must come from somebody who is trusted */
 #define PQK_UNVERIFIED 1u
 
 /** \brief A vector found */

@@ -118,7 +118,7 @@ static pqk_result *list_search(const struct list *list, const float *query,
                                const pqk_search_options *options, size_t *count)
 {
     pqk_result *results = test_alloc((list->num_rows + 1) * sizeof *results);
-    float scaled[MOST_DIM], entries[MOST_M][PQK_MAX_CENTROIDS];
+    float scaled[MOST_DIM] = {0.0f}, entries[MOST_M][PQK_MAX_CENTROIDS];
 
     *count = 0;
     list_query(list, query, scaled);
@@ -517,7 +517,7 @@ static void search_some(struct history *history)
     float *queries = test_alloc((num_queries + 1) * dim * sizeof *queries);
     uint64_t *allowed = test_alloc(num_words * sizeof *allowed);
     atomic_size_t asked = 0;
-    pqk_search_stats stats;
+    pqk_search_stats stats = {.kernel = ""};
     pqk_search_options options = {
         .num_threads = test_below(&history->random, 5), .stats = &stats};
 
@@ -605,6 +605,35 @@ START_TEST(test_histories)
 }
 END_TEST
 
+/* More results than there is room for at first. */
+START_TEST(test_large_range)
+{
+    enum { ROWS = 20000 };
+    static const struct shape large = {2, 200, 1, ROWS, 10};
+    const float query[2] = {1.5f, 0.5f};
+    const pqk_search_options no_options = {.num_threads = 1};
+
+    for (size_t v = 0; v < test_variant_count(); v++) {
+        struct history history;
+        static uint8_t codes[ROWS * 2];
+
+        test_case("large range, %s", pqk_kernel_name(test_variant(v)));
+        begin_history(&history, v, PQK_L2, &large, v);
+        for (size_t i = 0; i < sizeof codes; i++)
+            codes[i] = (uint8_t)test_below(&history.random, 200);
+        free(history.list.rows);
+        history.list.rows = test_alloc(ROWS * sizeof(struct row));
+        CHECK_OK(
+            pqk_collection_add_codes(history.collection, codes, NULL, ROWS, 1));
+        add_to_list(&history.list, codes, NULL, ROWS);
+        for (unsigned i = 0; i < 7; i++)
+            check_range(&history.list, history.collection, query, &no_options,
+                        (float)(1u << i));
+        end_history(&history);
+    }
+}
+END_TEST
+
 static void add_folder_case(Suite *suite, const char *name, const TTest *test,
                             double seconds, int end)
 {
@@ -623,5 +652,6 @@ int main(void)
     test_print_variants();
     add_folder_case(suite, "histories", test_histories, 60,
                     (int)TEST_COUNT(shapes));
+    add_case(suite, "large range", test_large_range, 20, 0, 1);
     return run_suite(suite);
 }

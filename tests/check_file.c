@@ -691,9 +691,21 @@ START_TEST(test_contradictions)
     put_example(&bytes);
     bytes.data[4000] = 1;
     CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+    test_case("a byte behind the last section");
+    put_example(&bytes);
+    bytes.size++;
+    put_at(&bytes, 16, bytes.size, 8);
+    seal(&bytes);
+    CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
     test_case("two codes with one label");
     put_foreign_example(&bytes);
     bytes.data[get_at(&bytes, HEADER + ENTRY + 8, 8)] = 255;
+    for (size_t p = 0; p < FIRST_ROWS; p++) {
+        unsigned char *label =
+            &bytes.data[get_at(&bytes, HEADER + 2 * ENTRY + 8, 8) + 3 + 2 * p];
+
+        *label = *label == 7 ? 255 : *label;
+    }
     seal(&bytes);
     for (size_t v = 0; v < test_variant_count(); v++)
         CHECK_STATUS(open_bytes(&bytes, test_variant(v), 0), PQK_BAD_FILE);

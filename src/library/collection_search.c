@@ -514,13 +514,11 @@ static void run_search(struct search *search, void *(*run)(void *),
             free_scratch(&search->scratches[made]);
             break;
         }
-    if (made == 0)
-        search->status = PQK_OUT_OF_MEMORY;
-    else if (pthread_mutex_init(&search->lock, NULL) != 0)
-        search->status = PQK_OUT_OF_MEMORY;
-    else {
+    if (made > 0 && pthread_mutex_init(&search->lock, NULL) == 0) {
         pqk_run_on_threads(run, search, made);
         pthread_mutex_destroy(&search->lock);
+    } else {
+        search->status = PQK_OUT_OF_MEMORY;
     }
     while (made > 0)
         free_scratch(&search->scratches[--made]);

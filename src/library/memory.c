@@ -34,7 +34,10 @@ void *pqk_aligned_alloc(size_t bytes)
 
 void *pqk_array_alloc(size_t count, size_t bytes_each)
 {
+    size_t bytes;
+
     if (!pqk_product_fits(count, bytes_each))
         return NULL;
-    return malloc(count * bytes_each + (count == 0));
+    bytes = count * bytes_each;
+    return malloc(bytes > 0 ? bytes : 1);
 }
