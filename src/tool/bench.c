@@ -300,11 +300,11 @@ static void run(int num_operands, char **operands)
 }
 
 const struct tool_command tool_bench = {
-    "bench",
-    "COLLECTION [QUERIES]",
-    "Measure queries per second, side by side.",
-    options,
-    NULL,
-    1,
-    2,
-    run};
+    .name = "bench",
+    .operands = "COLLECTION [QUERIES]",
+    .summary = "Measure queries per second, side by side.",
+    .options = options,
+    .least_operands = 1,
+    .most_operands = 2,
+    .run = run,
+};

@@ -195,11 +195,12 @@ static void run(int num_operands, char **operands)
 }
 
 const struct tool_command tool_build = {
-    "build",
-    "INPUT COLLECTION",
-    "Encode vectors into a collection, or add to one.",
-    options,
-    tool_training_options,
-    2,
-    2,
-    run};
+    .name = "build",
+    .operands = "INPUT COLLECTION",
+    .summary = "Encode vectors into a collection, or add to one.",
+    .options = options,
+    .more = tool_training_options,
+    .least_operands = 2,
+    .most_operands = 2,
+    .run = run,
+};

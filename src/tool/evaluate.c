@@ -135,11 +135,12 @@ static void run(int num_operands, char **operands)
     pqk_collection_free(collection);
 }
 
-const struct tool_command tool_evaluate = {"evaluate",
-                                           "COLLECTION QUERIES GROUNDTRUTH",
-                                           "Measure recall and time per query.",
-                                           options,
-                                           NULL,
-                                           3,
-                                           3,
-                                           run};
+const struct tool_command tool_evaluate = {
+    .name = "evaluate",
+    .operands = "COLLECTION QUERIES GROUNDTRUTH",
+    .summary = "Measure recall and time per query.",
+    .options = options,
+    .least_operands = 3,
+    .most_operands = 3,
+    .run = run,
+};

@@ -271,11 +271,12 @@ static void run(int num_operands, char **operands)
 }
 
 const struct tool_command tool_export = {
-    "export",
-    "FILE",
-    "Write a collection's parts, or a quantizer's centroids, for others.",
-    options,
-    NULL,
-    1,
-    1,
-    run};
+    .name = "export",
+    .operands = "FILE",
+    .summary =
+        "Write a collection's parts, or a quantizer's centroids, for others.",
+    .options = options,
+    .least_operands = 1,
+    .most_operands = 1,
+    .run = run,
+};

@@ -99,11 +99,11 @@ static void run(int num_operands, char **operands)
 }
 
 const struct tool_command tool_import = {
-    "import",
-    "FAISS-INDEX COLLECTION",
-    "Make a collection of an IndexPQ of Faiss.",
-    options,
-    NULL,
-    2,
-    2,
-    run};
+    .name = "import",
+    .operands = "FAISS-INDEX COLLECTION",
+    .summary = "Make a collection of an IndexPQ of Faiss.",
+    .options = options,
+    .least_operands = 2,
+    .most_operands = 2,
+    .run = run,
+};

@@ -123,4 +123,11 @@ static void run(int num_operands, char **operands)
 }
 
 const struct tool_command tool_info = {
-    "info", "FILE", "Say what a file is.", options, NULL, 1, 1, run};
+    .name = "info",
+    .operands = "FILE",
+    .summary = "Say what a file is.",
+    .options = options,
+    .least_operands = 1,
+    .most_operands = 1,
+    .run = run,
+};

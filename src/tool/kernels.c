@@ -42,6 +42,11 @@ static void run(int num_operands, char **operands)
 }
 
 const struct tool_command tool_kernels = {
-    "kernels", "",   "List the variants of the kernels, and which is chosen.",
-    options,   NULL, 0,
-    0,         run};
+    .name = "kernels",
+    .operands = "",
+    .summary = "List the variants of the kernels, and which is chosen.",
+    .options = options,
+    .least_operands = 0,
+    .most_operands = 0,
+    .run = run,
+};

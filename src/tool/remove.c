@@ -70,11 +70,12 @@ static void run(int num_operands, char **operands)
     pqk_collection_free(collection);
 }
 
-const struct tool_command tool_remove = {"remove",
-                                         "COLLECTION [ID]...",
-                                         "Remove vectors from a collection.",
-                                         options,
-                                         NULL,
-                                         1,
-                                         65536,
-                                         run};
+const struct tool_command tool_remove = {
+    .name = "remove",
+    .operands = "COLLECTION [ID]...",
+    .summary = "Remove vectors from a collection.",
+    .options = options,
+    .least_operands = 1,
+    .most_operands = 65536,
+    .run = run,
+};

@@ -420,11 +420,12 @@ static void run(int num_operands, char **operands)
     pqk_collection_free(collection);
 }
 
-const struct tool_command tool_search = {"search",
-                                         "COLLECTION QUERIES",
-                                         "Find the nearest to each query.",
-                                         options,
-                                         NULL,
-                                         2,
-                                         2,
-                                         run};
+const struct tool_command tool_search = {
+    .name = "search",
+    .operands = "COLLECTION QUERIES",
+    .summary = "Find the nearest to each query.",
+    .options = options,
+    .least_operands = 2,
+    .most_operands = 2,
+    .run = run,
+};

@@ -125,11 +125,12 @@ static void run(int num_operands, char **operands)
 }
 
 const struct tool_command tool_train = {
-    "train",
-    "[VECTORS] QUANTIZER",
-    "Train a quantizer, or make one of given centroids.",
-    options,
-    tool_training_options,
-    1,
-    2,
-    run};
+    .name = "train",
+    .operands = "[VECTORS] QUANTIZER",
+    .summary = "Train a quantizer, or make one of given centroids.",
+    .options = options,
+    .more = tool_training_options,
+    .least_operands = 1,
+    .most_operands = 2,
+    .run = run,
+};
