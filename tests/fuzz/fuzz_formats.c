@@ -275,7 +275,7 @@ static size_t generate(struct test_random *random, uint8_t *data)
 
 int main(int argc, char **argv)
 {
-    static const struct fuzz_plan plan = {"fuzz_formats", 3000, generate};
+    static const struct fuzz_plan plan = {"fuzz_formats", 1500, generate};
 
     return fuzz_main(argc, argv, &plan);
 }
