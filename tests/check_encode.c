@@ -92,11 +92,10 @@ static void make_problem(struct problem *p)
             const float *of_dim = p->centroids + i * 256;
             float value = draw(p->kind, &p->random);
 
-            if (p->kind == COARSE && i % 2 == 0)
-                value = of_dim[a];
-            else if (p->kind == BETWEEN)
+            if (p->kind == BETWEEN)
                 value = of_dim[a] * 0.5f + of_dim[b] * 0.5f;
-            else if (p->kind == DUPLICATES && a % 2 == 0)
+            else if ((p->kind == COARSE && i % 2 == 0) ||
+                     (p->kind == DUPLICATES && a % 2 == 0))
                 value = of_dim[a];
             p->rows[r * p->d + i] = value;
         }

@@ -270,9 +270,10 @@ END_TEST
 /* Bounds that are set beforehand                                            */
 
 static void check_presets(int variant, const struct data *data,
-                          struct narrowing *narrowing)
+                          const struct narrowing *narrowing)
 {
     const size_t n = data->n, ks[] = {10, 1, n};
+    struct narrowing narrower = *narrowing;
     const struct preset presets[] = {
         {1, 0, 0, 0.0f},      {1, 0, -1, 0.0f},     {1, 0, 1, 0.0f},
         {1, 9, 0, 0.0f},      {1, 9, -1, 0.0f},     {1, 9, 1, 0.0f},
@@ -282,9 +283,9 @@ static void check_presets(int variant, const struct data *data,
         {0, 0, 0, 1e-45f}};
 
     for (size_t p = 0; p < TEST_COUNT(presets); p++) {
-        narrowing->preset = &presets[p];
+        narrower.preset = &presets[p];
         test_subcase(", bound %zu", p);
-        check_all(variant, data, narrowing, ks, TEST_COUNT(ks));
+        check_all(variant, data, &narrower, ks, TEST_COUNT(ks));
     }
 }
 
