@@ -14,6 +14,7 @@
 
 #include "harness/random.h"
 #include "harness/statistics.h"
+#include "library/quantizer.h"
 #include "pqkern.h"
 
 #include <math.h>
@@ -107,6 +108,7 @@ static void make_vectors(float *vectors, size_t count, const float *centres,
 
 static void make_inputs(struct bench *b)
 {
+    static const struct pqk_effort two_threads = {.num_threads = 2};
     uint64_t random = 42;
     float *centres = need(256 * DIM * sizeof(float));
     float *vectors = need((size_t)CODES * DIM * sizeof(float));
@@ -122,10 +124,11 @@ static void make_inputs(struct bench *b)
     make_vectors(b->queries, QUERIES, centres, &random);
     b->heap = need(pqk_top_k_heap_storage(K) * sizeof *b->heap);
     b->codebook = (pqk_codebook){M, CENTROIDS, SUB_DIM, b->centroids};
-    ok(pqk_train_codebook(vectors, TRAINED, &b->codebook, 4, 1, 2,
+    ok(pqk_train_codebook(vectors, TRAINED, &b->codebook, 4, 1, &two_threads,
                           b->centroids),
        "training");
-    ok(pqk_encode(&b->codebook, vectors, CODES, 2, b->codes), "encoding");
+    ok(pqk_encode(&b->codebook, vectors, CODES, &two_threads, b->codes),
+       "encoding");
     free(vectors);
     free(centres);
 }

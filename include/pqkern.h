@@ -50,15 +50,25 @@ extern "C" {
 #define PQK_MAX_SUB_VECTORS 256
 #define PQK_MAX_CENTROIDS 256
 
-/** \brief What a call came to; 0 is success */
+/**
+ * \brief What a call came to; 0 is success
+ *
+ * On failure no object is changed, and pointers, counts and structures that a
+ * call would have set are untouched.  Arrays that it was to fill, and a search's
+ * counts and statistics, may hold anything.
+ */
 typedef enum pqk_status {
     PQK_OK = 0,
     PQK_INVALID_ARGUMENT,    /**< a pointer, size or shape out of its range */
-    PQK_OUT_OF_MEMORY,       /**< nothing was changed */
+    PQK_OUT_OF_MEMORY,
     PQK_UNKNOWN_KERNEL,      /**< no variant of that name exists anywhere */
     PQK_KERNEL_UNAVAILABLE,  /**< not in this build, or not on this CPU */
     PQK_IO_ERROR,            /**< errno tells more */
-    PQK_BAD_FILE             /**< not an index file, truncated or altered */
+    PQK_BAD_FILE,            /**< of another kind, truncated, altered or
+                                  contradictory */
+    PQK_NEWER_FILE,          /**< of a format that a later version writes */
+    PQK_DUPLICATE_ID,        /**< an id is there already, or given twice */
+    PQK_CANCELLED            /**< a progress function said so */
 } pqk_status;
 
 /**
@@ -190,57 +200,27 @@ PQK_API pqk_status pqk_compute_distance_table_l2(const float *query,
  * \param       num_vectors  at most 2^32 - 1; row i has id i
  * \param       heap         initialised; what it holds already competes
  * \return      as pqk_compute_distance_table_l2
+ *
+ * It takes about 100 KiB of the stack.
  */
 PQK_API pqk_status pqk_probe_pq_l2_top_k(const pqk_distance_table *table,
                                          const uint8_t *codes,
                                          size_t num_vectors,
                                          pqk_top_k_heap *heap);
 
-/** \brief      pqk_compute_distance_table_l2 with a chosen variant */
+/** \brief      pqk_compute_distance_table_l2 with a chosen variant, which must be
+ *              available */
 PQK_API pqk_status pqk_compute_distance_table_l2_with(
     const pqk_kernel *kernel, const float *query, const pqk_codebook *codebook,
     pqk_distance_table *table);
 
-/** \brief      pqk_probe_pq_l2_top_k with a chosen variant */
+/** \brief      pqk_probe_pq_l2_top_k with a chosen variant, which must be
+ *              available */
 PQK_API pqk_status pqk_probe_pq_l2_top_k_with(const pqk_kernel *kernel,
                                               const pqk_distance_table *table,
                                               const uint8_t *codes,
                                               size_t num_vectors,
                                               pqk_top_k_heap *heap);
-
-/* ------------------------------------------------------------------------ */
-/* Quantizer                                                                */
-/* ------------------------------------------------------------------------ */
-
-/**
- * \brief       Train a codebook by k-means, the same bits on every machine
- * \param[in]   vectors      [num_vectors][M * d], finite
- * \param       num_vectors  at least 1
- * \param       shape        num_sub_vectors, num_centroids and sub_vector_dim;
- *                           its centroids member is not looked at
- * \param       rounds       rounds of Lloyd's algorithm; 25 is a good number
- * \param       seed         same seed, same codebook
- * \param       num_threads  1 or more; the result does not depend on it
- * \param[out]  centroids    [M][num_centroids][d]
- * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY
- */
-PQK_API pqk_status pqk_train_codebook(const float *vectors, size_t num_vectors,
-                                      const pqk_codebook *shape, size_t rounds,
-                                      uint64_t seed, size_t num_threads,
-                                      float *centroids);
-
-/**
- * \brief       Encode vectors: the first nearest centroid of each sub-vector
- * \param[in]   codebook
- * \param[in]   vectors      [num_vectors][M * d]; a NaN sub-vector gets code 0
- * \param       num_vectors
- * \param       num_threads  1 or more; the result does not depend on it
- * \param[out]  codes        [num_vectors][M]
- * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY
- */
-PQK_API pqk_status pqk_encode(const pqk_codebook *codebook,
-                              const float *vectors, size_t num_vectors,
-                              size_t num_threads, uint8_t *codes);
 
 /* ------------------------------------------------------------------------ */
 /* Index: codes prepared for scanning                                       */
@@ -295,27 +275,6 @@ PQK_API const pqk_kernel *pqk_index_kernel(const pqk_index *index);
 /** \brief      The index's codebook, valid as long as the index */
 PQK_API pqk_codebook pqk_index_codebook(const pqk_index *index);
 
-/**
- * \brief       Write an index: the same bytes whatever the variant or CPU
- * \param[in]   index
- * \param[in]   path   written beside and renamed, so that a failure leaves what
- *                     was there
- * \return      PQK_OK, PQK_IO_ERROR with errno, or PQK_OUT_OF_MEMORY
- */
-PQK_API pqk_status pqk_index_save(const pqk_index *index, const char *path);
-
-/**
- * \brief       Read an index and lay it out for a variant
- * \param[in]   path
- * \param       kernel  a variant, or NULL for pqk_kernel_find(NULL)
- * \param[out]  index   to be freed with pqk_index_free; untouched on failure
- * \return      PQK_BAD_FILE if the file is no index, is cut short, has bytes left
- *              over or fails its checksum (against accidents, not malice; a
- *              hostile file is refused or loads as some index, but does no harm)
- */
-PQK_API pqk_status pqk_index_load(const char *path, const pqk_kernel *kernel,
-                                  pqk_index **index);
-
 /* ------------------------------------------------------------------------ */
 /* Search                                                                   */
 /* ------------------------------------------------------------------------ */
@@ -339,7 +298,8 @@ typedef struct pqk_search_stats {
  * \param[in]   index        must outlive the search; partitions may be added
  *                           between searches
  * \param       max_queries  most queries at a time, at least 1
- * \param       max_k        most results per query
+ * \param       max_k        most results per query, at most 2^32 - 1; memory
+ *                           for so many is taken
  * \param[out]  search       to be freed with pqk_search_free
  */
 PQK_API pqk_status pqk_search_create(const pqk_index *index,
@@ -391,7 +351,7 @@ PQK_API pqk_search_stats pqk_search_statistics(const pqk_search *search);
  * \brief       Search all partitions for one query: begin, tables, probe, results
  * \param[in]   index
  * \param[in]   query      M * d values
- * \param       k
+ * \param       k          any; memory is taken for those that there are
  * \param[out]  neighbors  room for k
  * \param[out]  count      how many were written
  * \return      also PQK_OUT_OF_MEMORY: it makes a search for the one call; for
@@ -400,6 +360,405 @@ PQK_API pqk_search_stats pqk_search_statistics(const pqk_search *search);
 PQK_API pqk_status pqk_index_search(const pqk_index *index, const float *query,
                                     size_t k, pqk_neighbor *neighbors,
                                     size_t *count);
+
+/* ------------------------------------------------------------------------ */
+/* Quantizers                                                               */
+/* ------------------------------------------------------------------------ */
+
+/** \brief What near means; smaller distances are nearer under each */
+typedef enum pqk_metric {
+    PQK_L2 = 0,         /**< the squared Euclidean distance */
+    PQK_INNER_PRODUCT,  /**< minus the inner product: a table entry is minus the
+                             float32 sum, in ascending order, of q * c */
+    PQK_COSINE          /**< the same of vectors that are scaled to length 1 when
+                             they are trained on, encoded or searched for: each
+                             value is divided by the square root of the sum of
+                             squares, in ascending order, in float64, and rounded
+                             to float32; a vector without a direction (zero, not
+                             finite) stays as it is */
+} pqk_metric;
+
+/**
+ * \brief       Called now and then during long work, by one thread at a time
+ * \param       context  the caller's
+ * \param       done     of total, both in a unit that only their ratio shows
+ * \return      0 to go on, anything else to stop: the work ends with
+ *              PQK_CANCELLED
+ */
+typedef int (*pqk_progress)(void *context, uint64_t done, uint64_t total);
+
+/**
+ * \brief A codebook and its metric; immutable, so any number of threads may use
+ *        one
+ */
+typedef struct pqk_quantizer pqk_quantizer;
+
+/** \brief How to train; all zeros but dim and num_sub_vectors is a good choice */
+typedef struct pqk_training {
+    size_t dim;              /**< of a vector; a multiple of num_sub_vectors */
+    size_t num_sub_vectors;  /**< M, the bytes of a code, 1 to 256 */
+    size_t num_centroids;    /**< per sub-vector; 0 means 256 */
+    pqk_metric metric;
+    size_t rounds;           /**< of Lloyd's algorithm; 0 means 25 */
+    uint64_t seed;           /**< same seed and vectors, same codebook, on every
+                                  machine and for any number of threads */
+    size_t max_vectors;      /**< train on a random sample of at most so many;
+                                  0 means 256 per centroid */
+    size_t num_threads;      /**< 0 means 1 */
+    pqk_progress progress;   /**< or NULL */
+    void *progress_context;
+} pqk_training;
+
+/**
+ * \brief       Train a quantizer: k-means for each sub-vector (Jégou, Douze and
+ *              Schmid, 2011)
+ * \param[in]   vectors      [num_vectors][dim], finite
+ * \param       num_vectors  at least 1
+ * \param[in]   training
+ * \param[out]  quantizer    to be freed with pqk_quantizer_free; untouched on
+ *                           failure
+ * \return      PQK_OK, PQK_INVALID_ARGUMENT, PQK_OUT_OF_MEMORY or PQK_CANCELLED
+ */
+PQK_API pqk_status pqk_quantizer_train(const float *vectors, size_t num_vectors,
+                                       const pqk_training *training,
+                                       pqk_quantizer **quantizer);
+
+/**
+ * \brief       Make a quantizer of centroids from elsewhere
+ * \param[in]   codebook   copied; its values must be finite
+ * \param       metric
+ * \param[out]  quantizer  to be freed with pqk_quantizer_free; untouched on failure
+ */
+PQK_API pqk_status pqk_quantizer_create(const pqk_codebook *codebook,
+                                        pqk_metric metric,
+                                        pqk_quantizer **quantizer);
+
+/** \brief      Free a quantizer; NULL is allowed */
+PQK_API void pqk_quantizer_free(pqk_quantizer *quantizer);
+
+/** \brief      Values of a vector, M * d */
+PQK_API size_t pqk_quantizer_dim(const pqk_quantizer *quantizer);
+
+/** \brief      The metric that it was made for */
+PQK_API pqk_metric pqk_quantizer_metric(const pqk_quantizer *quantizer);
+
+/** \brief      Shape and centroids, valid as long as the quantizer */
+PQK_API pqk_codebook pqk_quantizer_codebook(const pqk_quantizer *quantizer);
+
+/**
+ * \brief       Encode vectors: the first nearest centroid of each sub-vector
+ * \param[in]   quantizer
+ * \param[in]   vectors      [num_vectors][dim]; a NaN sub-vector gets code 0
+ * \param       num_vectors
+ * \param       num_threads  0 means 1; the result does not depend on it
+ * \param[out]  codes        [num_vectors][M]
+ */
+PQK_API pqk_status pqk_quantizer_encode(const pqk_quantizer *quantizer,
+                                        const float *vectors,
+                                        size_t num_vectors, size_t num_threads,
+                                        uint8_t *codes);
+
+/**
+ * \brief       Decode: the centroids that codes name
+ * \param[in]   quantizer
+ * \param[in]   codes        [num_vectors][M], every byte below num_centroids, else
+ *                           PQK_INVALID_ARGUMENT
+ * \param       num_vectors
+ * \param[out]  vectors      [num_vectors][dim]
+ */
+PQK_API pqk_status pqk_quantizer_decode(const pqk_quantizer *quantizer,
+                                        const uint8_t *codes,
+                                        size_t num_vectors, float *vectors);
+
+/** \brief What encoding loses */
+typedef struct pqk_quantizer_error {
+    double mean_squared;  /**< squared L2 distance from a vector to its decoding,
+                               averaged over the vectors */
+    double relative;      /**< the same as a share of their variance: 0 is
+                               lossless, 1 no better than their mean; inf if
+                               equal vectors lose anything */
+    float largest;        /**< the largest squared distance */
+} pqk_quantizer_error;
+
+/**
+ * \brief       Measure what encoding loses on some vectors
+ * \param[in]   quantizer
+ * \param[in]   vectors      [num_vectors][dim], finite; under PQK_COSINE they are
+ *                           scaled first
+ * \param       num_vectors  at least 1
+ * \param       num_threads  0 means 1; the result does not depend on it
+ * \param[out]  error
+ */
+PQK_API pqk_status pqk_quantizer_measure(const pqk_quantizer *quantizer,
+                                         const float *vectors,
+                                         size_t num_vectors, size_t num_threads,
+                                         pqk_quantizer_error *error);
+
+/**
+ * \brief       Write a quantizer
+ * \param[in]   quantizer
+ * \param[in]   path   written beside, synchronised and renamed, so that a failure
+ *                     or a crash leaves what was there
+ * \return      PQK_OK, PQK_IO_ERROR with errno, or PQK_OUT_OF_MEMORY
+ *
+ * A file that is replaced hands on its permissions, but not its owner; a symbolic
+ * link to a file stays, and the file is replaced.  What is no regular file is left
+ * alone: PQK_IO_ERROR with EISDIR or EINVAL.  If only the folder cannot be
+ * synchronised at the end, the new file is in place, and the call returns
+ * PQK_IO_ERROR: the file may be the old one again after a crash.  A process that is
+ * killed may leave a file path.*.tmp, which nobody needs.
+ */
+PQK_API pqk_status pqk_quantizer_save(const pqk_quantizer *quantizer,
+                                      const char *path);
+
+/**
+ * \brief       Read the quantizer of a quantizer's or a collection's file
+ * \param[in]   path
+ * \param[out]  quantizer  to be freed with pqk_quantizer_free; untouched on failure
+ * \return      also PQK_BAD_FILE, PQK_NEWER_FILE
+ */
+PQK_API pqk_status pqk_quantizer_load(const char *path,
+                                      pqk_quantizer **quantizer);
+
+/* ------------------------------------------------------------------------ */
+/* Collections: codes under ids of one's own                                */
+/* ------------------------------------------------------------------------ */
+
+/**
+ * \brief       Codes of vectors under 64-bit ids: to be added to, removed from,
+ *              searched, saved and mapped
+ *
+ * The codes are kept in partitions, prepared for scanning; rows that were added
+ * lately wait in a small part of their own until they fill one.  None of it shows
+ * in results, which are those of a plain scan over all rows, to the bit, in
+ * (distance, id) order.
+ *
+ * Thread safety: any number of threads may search one collection, and call what
+ * takes it as const; whoever changes it must be alone with it.
+ */
+typedef struct pqk_collection pqk_collection;
+
+/** \brief No vector's id; fills what a search did not find */
+#define PQK_NO_ID UINT64_MAX
+
+/**
+ * \brief       Make an empty collection
+ * \param[in]   quantizer   copied
+ * \param       kernel      a variant, or NULL for pqk_kernel_find(NULL)
+ * \param[out]  collection  to be freed with pqk_collection_free; untouched on
+ *                          failure
+ */
+PQK_API pqk_status pqk_collection_create(const pqk_quantizer *quantizer,
+                                         const pqk_kernel *kernel,
+                                         pqk_collection **collection);
+
+/** \brief      Free a collection and unmap its file; NULL is allowed */
+PQK_API void pqk_collection_free(pqk_collection *collection);
+
+/**
+ * \brief       Encode and add vectors
+ * \param       collection
+ * \param[in]   vectors      [num_vectors][dim]
+ * \param[in]   ids          [num_vectors], none twice, none there already, none
+ *                           PQK_NO_ID; or NULL for the numbers that follow the
+ *                           largest id so far, from 0 on
+ * \param       num_vectors
+ * \param       num_threads  0 means 1; the result does not depend on it
+ * \return      PQK_OK, PQK_DUPLICATE_ID, PQK_INVALID_ARGUMENT or
+ *              PQK_OUT_OF_MEMORY; on failure nothing was added
+ */
+PQK_API pqk_status pqk_collection_add(pqk_collection *collection,
+                                      const float *vectors, const uint64_t *ids,
+                                      size_t num_vectors, size_t num_threads);
+
+/**
+ * \brief       Add codes
+ * \param       collection
+ * \param[in]   codes        [num_vectors][M], every byte below num_centroids
+ * \param[in]   ids          as for pqk_collection_add
+ * \param       num_vectors
+ * \param       num_threads  0 means 1; partitions are prepared in parallel
+ */
+PQK_API pqk_status pqk_collection_add_codes(pqk_collection *collection,
+                                            const uint8_t *codes,
+                                            const uint64_t *ids,
+                                            size_t num_vectors,
+                                            size_t num_threads);
+
+/**
+ * \brief       Remove vectors
+ * \param       collection
+ * \param[in]   ids          those that are not there are passed over
+ * \param       num_ids
+ * \param[out]  num_removed  how many were there; may be NULL
+ * \return      PQK_OUT_OF_MEMORY: nothing was removed
+ */
+PQK_API pqk_status pqk_collection_remove(pqk_collection *collection,
+                                         const uint64_t *ids, size_t num_ids,
+                                         size_t *num_removed);
+
+/** \brief      Vectors that are there */
+PQK_API size_t pqk_collection_size(const pqk_collection *collection);
+
+/** \brief      1 if a vector of that id is there */
+PQK_API int pqk_collection_contains(const pqk_collection *collection,
+                                    uint64_t id);
+
+/**
+ * \brief       Get codes back
+ * \param[in]   collection
+ * \param[in]   ids      [num_ids]
+ * \param       num_ids
+ * \param[out]  codes    [num_ids][M]
+ * \return      PQK_INVALID_ARGUMENT if an id is not there
+ */
+PQK_API pqk_status pqk_collection_codes(const pqk_collection *collection,
+                                        const uint64_t *ids, size_t num_ids,
+                                        uint8_t *codes);
+
+/**
+ * \brief       List ids in ascending order
+ * \param[in]   collection
+ * \param       after    list ids greater than this; PQK_NO_ID to begin
+ * \param       max_ids
+ * \param[out]  ids      room for max_ids
+ * \return      how many were written; fewer than max_ids if there are no more
+ */
+PQK_API size_t pqk_collection_ids(const pqk_collection *collection,
+                                  uint64_t after, size_t max_ids,
+                                  uint64_t *ids);
+
+/** \brief      Bytes that codes and ids take, mapped ones included */
+PQK_API size_t pqk_collection_bytes(const pqk_collection *collection);
+
+/** \brief      The variant that it is laid out for */
+PQK_API const pqk_kernel *
+pqk_collection_kernel(const pqk_collection *collection);
+
+/** \brief      Its quantizer, valid as long as the collection */
+PQK_API const pqk_quantizer *
+pqk_collection_quantizer(const pqk_collection *collection);
+
+/**
+ * \brief       Write a collection, without what was removed
+ * \param[in]   collection  may be mapped from the very file at path
+ * \param[in]   path        written beside, synchronised and renamed, so that a
+ *                          failure or a crash leaves what was there
+ * \return      PQK_OK, PQK_IO_ERROR with errno, or PQK_OUT_OF_MEMORY
+ *
+ * Files are replaced as by pqk_quantizer_save.  If two programs open, change and
+ * save one file at a time, the last one wins.
+ */
+PQK_API pqk_status pqk_collection_save(const pqk_collection *collection,
+                                       const char *path);
+
+/**
+ * \brief       Map a file and use it as it is, without copying
+ * \param[in]   path
+ * \param       kernel      a variant, or NULL for pqk_kernel_find(NULL); one with
+ *                          another layout than that of the writer's makes a copy
+ * \param       flags       0, or PQK_UNVERIFIED
+ * \param[out]  collection  to be freed with pqk_collection_free; untouched on
+ *                          failure
+ * \return      PQK_BAD_FILE if it is no collection, is cut short, fails a
+ *              checksum or holds an id twice; PQK_NEWER_FILE; PQK_IO_ERROR with
+ *              errno
+ *
+ * The file must not be changed while it is mapped; pqk_collection_save replaces
+ * files, it does not change them.
+ */
+PQK_API pqk_status pqk_collection_open(const char *path,
+                                       const pqk_kernel *kernel, unsigned flags,
+                                       pqk_collection **collection);
+
+/**
+ * \brief Do not read codes and ids when opening: what they hold is not checked
+ *
+ * Then it depends on the file whether memory is accessed within its bounds, so the
+ * file must come from somebody who is trusted.  Damage stays unseen, and saving the
+ * collection gives it checksums that fit.
+ */
+#define PQK_UNVERIFIED 1u
+
+/** \brief A vector found */
+typedef struct pqk_result {
+    uint64_t id;
+    float distance;  /**< as the metric says */
+} pqk_result;
+
+/** \brief      Whether a vector may be a result; asked only of those that are near
+ *              enough, by several threads at once if the search has several, and
+ *              sometimes more than once, so the answer must stay the same */
+typedef int (*pqk_predicate)(void *context, uint64_t id);
+
+/** \brief How to search; all zeros is a good choice */
+typedef struct pqk_search_options {
+    size_t num_threads;       /**< 0 means 1; results do not depend on it */
+    const uint64_t *allowed;  /**< bit id % 64 of word id / 64 says whether id may
+                                   be a result; NULL if all may */
+    size_t num_allowed;       /**< bits in it; ids beyond are not allowed */
+    pqk_predicate predicate;  /**< the same, by asking; NULL if all may */
+    void *predicate_context;
+    pqk_search_stats *stats;  /**< what the search did; may be NULL */
+} pqk_search_options;
+
+/**
+ * \brief       Find the k nearest to each query
+ * \param[in]   collection
+ * \param[in]   queries      [num_queries][dim]
+ * \param       num_queries  many at a time share the reading of the codes
+ * \param       k            at most 2^31
+ * \param[in]   options      NULL for all zeros
+ * \param[out]  results      [num_queries][k], each row in (distance, id) order,
+ *                           filled up with PQK_NO_ID and a distance of NaN
+ * \param[out]  counts       [num_queries], how many were found; may be NULL
+ * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY
+ */
+PQK_API pqk_status pqk_collection_search(const pqk_collection *collection,
+                                         const float *queries,
+                                         size_t num_queries, size_t k,
+                                         const pqk_search_options *options,
+                                         pqk_result *results, size_t *counts);
+
+/**
+ * \brief       Find all within a distance of a query
+ * \param[in]   collection
+ * \param[in]   query      dim values
+ * \param       radius     results are at most so distant, equality included; a NaN
+ *                         finds nothing
+ * \param[in]   options    NULL for all zeros
+ * \param[out]  results    in (distance, id) order, to be freed with free(); NULL if
+ *                         there are none; untouched on failure
+ * \param[out]  count      how many
+ */
+PQK_API pqk_status pqk_collection_search_range(
+    const pqk_collection *collection, const float *query, float radius,
+    const pqk_search_options *options, pqk_result **results, size_t *count);
+
+/**
+ * \brief       Where a caller keeps an original vector
+ * \return      dim values, or NULL if there is none: its result keeps no place
+ */
+typedef const float *(*pqk_vector_lookup)(void *context, uint64_t id);
+
+/**
+ * \brief       Order results by the distances to the original vectors
+ * \param[in]   quantizer  for dim and metric
+ * \param[in]   query      dim values
+ * \param       lookup
+ * \param       context    for lookup
+ * \param       results    replaced by the nearest, with exact distances: under
+ *                         PQK_L2 the float32 sum, in ascending order, of the
+ *                         squared differences, under the others minus that of the
+ *                         products, of vectors scaled to length 1 under
+ *                         PQK_COSINE
+ * \param       count      how many there are; how many are left, at most k
+ * \param       k
+ */
+PQK_API pqk_status pqk_rerank(const pqk_quantizer *quantizer,
+                              const float *query, pqk_vector_lookup lookup,
+                              void *context, pqk_result *results, size_t *count,
+                              size_t k);
 
 #ifdef __cplusplus
 }

@@ -193,17 +193,20 @@ void pqk_scalar_table(const float *query, const pqk_codebook *codebook,
  * of several rows overlap; rolled up it takes twice as long. */
 static inline void scan_rows(const float *entries, size_t num_sub_vectors,
                              const uint8_t *codes, size_t num_vectors,
-                             uint32_t first_id, pqk_top_k_heap *heap)
+                             uint32_t first_id, const struct pqk_filter *filter,
+                             pqk_top_k_heap *heap)
 {
     float bound = pqk_heap_bound(heap);
 
     for (size_t i = 0; i < num_vectors; i++, codes += num_sub_vectors) {
         float sum = 0.0f;
 
+        if (filter && !pqk_filter_has_row(filter, (uint32_t)i))
+            continue;
 #pragma GCC unroll 16
         for (size_t m = 0; m < num_sub_vectors; m++)
             sum += entries[m * PQK_TABLE_STRIDE + codes[m]];
-        if (sum > bound)
+        if (sum > bound || (filter && !pqk_filter_allows(filter, (uint32_t)i)))
             continue;
         pqk_top_k_heap_push(heap, first_id + (uint32_t)i, sum);
         bound = pqk_heap_bound(heap);
@@ -212,19 +215,25 @@ static inline void scan_rows(const float *entries, size_t num_sub_vectors,
 
 void pqk_scalar_scan(const float *entries, size_t num_sub_vectors,
                      const uint8_t *codes, size_t num_vectors,
-                     uint32_t first_id, pqk_top_k_heap *heap)
+                     uint32_t first_id, const struct pqk_filter *filter,
+                     pqk_top_k_heap *heap)
 {
-    if (num_sub_vectors == 16)
-        scan_rows(entries, 16, codes, num_vectors, first_id, heap);
+    if (filter)
+        scan_rows(entries, num_sub_vectors, codes, num_vectors, first_id,
+                  filter, heap);
+    else if (num_sub_vectors == 16)
+        scan_rows(entries, 16, codes, num_vectors, first_id, NULL, heap);
     else
-        scan_rows(entries, num_sub_vectors, codes, num_vectors, first_id, heap);
+        scan_rows(entries, num_sub_vectors, codes, num_vectors, first_id, NULL,
+                  heap);
 }
 
 void pqk_scalar_probe(const float *entries, size_t num_sub_vectors,
                       const uint8_t *codes, size_t num_vectors,
                       pqk_top_k_heap *heap)
 {
-    pqk_scalar_scan(entries, num_sub_vectors, codes, num_vectors, 0, heap);
+    pqk_scalar_scan(entries, num_sub_vectors, codes, num_vectors, 0, NULL,
+                    heap);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -246,13 +255,16 @@ size_t pqk_scalar_codebook_bytes(const pqk_codebook *shape)
                sizeof(float);
 }
 
+/* Every code is its own label. */
 pqk_status pqk_scalar_prepare_codebook(const pqk_codebook *codebook,
+                                       const uint8_t *labels,
                                        void *prepared_codebook)
 {
     struct scalar_codebook *prepared = prepared_codebook;
     const size_t d = codebook->sub_vector_dim;
     const float *centroid = codebook->centroids;
 
+    (void)labels;
     memset(prepared, 0, pqk_scalar_codebook_bytes(codebook));
     prepared->num_sub_vectors = (uint32_t)codebook->num_sub_vectors;
     prepared->num_centroids = (uint32_t)codebook->num_centroids;
@@ -263,6 +275,12 @@ pqk_status pqk_scalar_prepare_codebook(const pqk_codebook *codebook,
                 prepared->transposed[(m * d + i) * PQK_TABLE_STRIDE + c] =
                     centroid[i];
     return PQK_OK;
+}
+
+const uint8_t *pqk_scalar_labels_of(const void *prepared_codebook)
+{
+    (void)prepared_codebook;
+    return NULL;
 }
 
 size_t pqk_scalar_codes_bytes(const pqk_codebook *shape, size_t num_vectors)
@@ -279,6 +297,25 @@ pqk_status pqk_scalar_prepare_codes(const void *prepared_codebook,
     if (num_vectors > 0)
         memcpy(prepared_codes, codes, codebook->num_sub_vectors * num_vectors);
     return PQK_OK;
+}
+
+struct pqk_code_layout pqk_scalar_code_layout(const pqk_codebook *shape,
+                                              size_t num_vectors)
+{
+    return (struct pqk_code_layout){.column_stride = 1,
+                                    .position_stride = shape->num_sub_vectors,
+                                    .bytes = (uint64_t)shape->num_sub_vectors *
+                                             num_vectors};
+}
+
+/* Tables have an entry for every byte. */
+int pqk_scalar_codes_are_safe(const void *prepared_codebook,
+                              const void *prepared_codes, size_t num_vectors)
+{
+    (void)prepared_codebook;
+    (void)prepared_codes;
+    (void)num_vectors;
+    return 1;
 }
 
 void pqk_scalar_restore_codes(const void *prepared_codebook,
@@ -301,32 +338,48 @@ size_t pqk_scalar_tables_bytes(const pqk_codebook *shape, size_t num_queries)
  * each lane rounds like a scalar. */
 typedef float four_f32 __attribute__((vector_size(16), aligned(4), may_alias));
 
+static four_f32 squared_distances(const float *query, const float *centroids,
+                                  size_t d)
+{
+    four_f32 sum = {0.0f, 0.0f, 0.0f, 0.0f};
+
+    for (size_t i = 0; i < d; i++, centroids += PQK_TABLE_STRIDE) {
+        four_f32 difference = query[i] - *(const four_f32 *)centroids;
+        sum += difference * difference;
+    }
+    return sum;
+}
+
+static four_f32 negated_products(const float *query, const float *centroids,
+                                 size_t d)
+{
+    four_f32 sum = {0.0f, 0.0f, 0.0f, 0.0f};
+
+    for (size_t i = 0; i < d; i++, centroids += PQK_TABLE_STRIDE)
+        sum += query[i] * *(const four_f32 *)centroids;
+    return -sum;
+}
+
 static void transposed_table(const struct scalar_codebook *codebook,
-                             const float *query, float *entries)
+                             pqk_metric metric, const float *query,
+                             float *entries)
 {
     const size_t d = codebook->sub_vector_dim;
     const float *values = codebook->transposed;
 
-    for (size_t m = 0; m < codebook->num_sub_vectors; m++) {
+    for (size_t m = 0; m < codebook->num_sub_vectors; m++, query += d) {
         float *row = entries + m * PQK_TABLE_STRIDE;
 
-        for (size_t c = 0; c < PQK_TABLE_STRIDE; c += 4) {
-            four_f32 sum = {0.0f, 0.0f, 0.0f, 0.0f};
-
-            for (size_t i = 0; i < d; i++) {
-                four_f32 difference =
-                    query[m * d + i] -
-                    *(const four_f32 *)(values + i * PQK_TABLE_STRIDE + c);
-                sum += difference * difference;
-            }
-            *(four_f32 *)(row + c) = sum;
-        }
+        for (size_t c = 0; c < PQK_TABLE_STRIDE; c += 4)
+            *(four_f32 *)(row + c) =
+                metric == PQK_L2 ? squared_distances(query, values + c, d)
+                                 : negated_products(query, values + c, d);
         values += d * PQK_TABLE_STRIDE;
         pad_table_row(row, codebook->num_centroids);
     }
 }
 
-void pqk_scalar_compute_tables(const void *prepared_codebook,
+void pqk_scalar_compute_tables(const void *prepared_codebook, pqk_metric metric,
                                const float *queries, size_t num_queries,
                                void *tables)
 {
@@ -336,13 +389,14 @@ void pqk_scalar_compute_tables(const void *prepared_codebook,
     float *entries = tables;
 
     for (size_t q = 0; q < num_queries; q++)
-        transposed_table(codebook, queries + q * dim,
+        transposed_table(codebook, metric, queries + q * dim,
                          entries + q * num_sub_vectors * PQK_TABLE_STRIDE);
 }
 
 void pqk_scalar_prepared_probe(const void *prepared_codebook,
                                const void *prepared_codes, size_t num_vectors,
-                               uint32_t first_id, void *tables,
+                               uint32_t first_id,
+                               const struct pqk_filter *filter, void *tables,
                                size_t num_queries, pqk_top_k_heap *heaps,
                                pqk_search_stats *stats)
 {
@@ -353,11 +407,59 @@ void pqk_scalar_prepared_probe(const void *prepared_codebook,
     for (size_t q = 0; q < num_queries; q++)
         pqk_scalar_scan(entries + q * num_sub_vectors * PQK_TABLE_STRIDE,
                         num_sub_vectors, prepared_codes, num_vectors, first_id,
-                        &heaps[q]);
+                        filter, &heaps[q]);
     stats->bound_groups = 0;
     stats->codes += (uint64_t)num_vectors * num_queries;
     stats->survivors += (uint64_t)num_vectors * num_queries;
     stats->bytes_read += (uint64_t)num_vectors * num_queries * num_sub_vectors;
+}
+
+typedef int32_t four_i32 __attribute__((vector_size(16)));
+
+static four_i32 select_i32(four_i32 mask, four_i32 yes, four_i32 no)
+{
+    return (mask & yes) | (~mask & no);
+}
+
+/* Each lane keeps its own first strict minimum; among lanes the smaller
+ * distance, then the lower number, wins, which is the first strict minimum of
+ * all. */
+static uint8_t nearest_centroid(const float *centroids, size_t d,
+                                const float *row)
+{
+    four_f32 best = {INFINITY, INFINITY, INFINITY, INFINITY};
+    four_i32 best_at = {0, 0, 0, 0};
+    four_i32 at = {0, 1, 2, 3};
+    size_t winner = 0;
+
+    for (size_t c = 0; c < 256; c += 4, at += 4) {
+        four_f32 sum = {0.0f, 0.0f, 0.0f, 0.0f};
+        four_i32 nearer;
+
+        for (size_t i = 0; i < d; i++) {
+            four_f32 difference =
+                row[i] - *(const four_f32 *)(centroids + i * 256 + c);
+            sum += difference * difference;
+        }
+        nearer = sum < best;
+        best = (four_f32)select_i32(nearer, (four_i32)sum, (four_i32)best);
+        best_at = select_i32(nearer, at, best_at);
+    }
+    for (size_t lane = 1; lane < 4; lane++)
+        if (best[lane] < best[winner] ||
+            (best[lane] == best[winner] && best_at[lane] < best_at[winner]))
+            winner = lane;
+    return (uint8_t)best_at[winner];
+}
+
+static void scalar_nearest_centroids(const float *centroids, size_t d,
+                                     const float *rows, size_t num_rows,
+                                     size_t row_stride, uint8_t *codes,
+                                     size_t code_stride)
+{
+    for (size_t i = 0; i < num_rows; i++)
+        codes[i * code_stride] =
+            nearest_centroid(centroids, d, rows + i * row_stride);
 }
 
 static const struct pqk_kernel scalar = {
@@ -367,12 +469,16 @@ static const struct pqk_kernel scalar = {
     .probe_pq_l2_top_k = pqk_scalar_probe,
     .codebook_bytes = pqk_scalar_codebook_bytes,
     .prepare_codebook = pqk_scalar_prepare_codebook,
+    .labels_of = pqk_scalar_labels_of,
     .codes_bytes = pqk_scalar_codes_bytes,
     .prepare_codes = pqk_scalar_prepare_codes,
+    .code_layout = pqk_scalar_code_layout,
+    .codes_are_safe = pqk_scalar_codes_are_safe,
     .restore_codes = pqk_scalar_restore_codes,
     .tables_bytes = pqk_scalar_tables_bytes,
     .compute_tables = pqk_scalar_compute_tables,
     .probe = pqk_scalar_prepared_probe,
+    .nearest_centroids = scalar_nearest_centroids,
 };
 
 /* ------------------------------------------------------------------------ */
@@ -408,7 +514,9 @@ pqk_status pqk_compute_distance_table_l2_with(const pqk_kernel *kernel,
         return PQK_INVALID_ARGUMENT;
     if (codebook->num_sub_vectors - 1 >= PQK_MAX_SUB_VECTORS ||
         codebook->num_centroids - 1 >= PQK_MAX_CENTROIDS ||
-        codebook->sub_vector_dim == 0)
+        codebook->sub_vector_dim == 0 ||
+        codebook->sub_vector_dim > SIZE_MAX / sizeof(float) /
+                                       PQK_MAX_SUB_VECTORS / PQK_MAX_CENTROIDS)
         return PQK_INVALID_ARGUMENT;
     kernel->compute_distance_table_l2(query, codebook, table->entries);
     table->num_sub_vectors = codebook->num_sub_vectors;
@@ -423,7 +531,8 @@ pqk_status pqk_probe_pq_l2_top_k_with(const pqk_kernel *kernel,
     if (!kernel || !table || !table->entries || !heap)
         return PQK_INVALID_ARGUMENT;
     if (table->num_sub_vectors - 1 >= PQK_MAX_SUB_VECTORS ||
-        num_vectors > UINT32_MAX || (!codes && num_vectors > 0))
+        num_vectors > UINT32_MAX || (!codes && num_vectors > 0) ||
+        num_vectors > SIZE_MAX / table->num_sub_vectors)
         return PQK_INVALID_ARGUMENT;
     kernel->probe_pq_l2_top_k(table->entries, table->num_sub_vectors, codes,
                               num_vectors, heap);

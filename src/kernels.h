@@ -23,6 +23,30 @@ enum {
     PQK_CPU_NEON = 1u << 3
 };
 
+/* Which rows of a partition may be results. */
+struct pqk_filter {
+    const uint64_t *rows; /* bit row % 64 of word row / 64; NULL if all may */
+    /* Asked last, of rows that are near enough; NULL if all may. */
+    int (*allows)(void *context, uint32_t row);
+    void *context;
+};
+
+/*
+ * Where prepared codes keep what was given, so that they can be stored, mapped
+ * and read without the variant that made them.  The code at position p of
+ * sub-vector m is the byte at
+ *     columns + m * column_stride + p * position_stride
+ * put through the codebook's labels, and belongs to row p; or, if row_bytes is
+ * not 0, to the row that replaces the row_bytes low bytes of p by those at
+ *     rows + p * row_bytes
+ * in little-endian order.  Offsets and strides are in bytes.
+ */
+struct pqk_code_layout {
+    uint64_t columns, column_stride, position_stride;
+    uint64_t rows, row_bytes;
+    uint64_t bytes; /* of everything */
+};
+
 struct pqk_kernel {
     const char *name;
     unsigned cpu_features; /* all of these are needed */
@@ -42,12 +66,21 @@ struct pqk_kernel {
     /*
      * The prepared path: a codebook once, each partition's codes once, then
      * tables and a probe per query.  The prepared forms are flat memory that
-     * the library allocates and may move, so they hold no pointers.
+     * the library allocates and may move, so they hold no pointers; prepared
+     * codes may be mapped from a file, prepared codebooks may not.
      * codebook->centroids is valid only during prepare_codebook.
+     *
+     * Prepared codes hold labels, a permutation of the codes of each sub-vector:
+     * labels [M][256] are those of an earlier prepare_codebook, or NULL to have
+     * them chosen; PQK_INVALID_ARGUMENT if two codes share one.  labels_of gives
+     * them back.  A label that no code has is not used; where every code is its
+     * own label both may be NULL.
      */
     size_t (*codebook_bytes)(const pqk_codebook *shape);
     pqk_status (*prepare_codebook)(const pqk_codebook *codebook,
+                                   const uint8_t *labels,
                                    void *prepared_codebook);
+    const uint8_t *(*labels_of)(const void *prepared_codebook);
 
     /* At most 1.25 * M bytes a code plus a constant.  Codes are below
      * num_centroids. */
@@ -56,6 +89,15 @@ struct pqk_kernel {
                                 const uint8_t *codes, size_t num_vectors,
                                 void *prepared_codes);
 
+    /* Where they are in there; the same for every codebook of a shape. */
+    struct pqk_code_layout (*code_layout)(const pqk_codebook *shape,
+                                          size_t num_vectors);
+
+    /* 1 if prepared codes from outside, of a size and an alignment that are
+     * right, are safe to probe whatever else they hold: rows are in range. */
+    int (*codes_are_safe)(const void *prepared_codebook,
+                          const void *prepared_codes, size_t num_vectors);
+
     /* The row-major codes back, every byte as it was given. */
     void (*restore_codes)(const void *prepared_codebook,
                           const void *prepared_codes, size_t num_vectors,
@@ -63,18 +105,33 @@ struct pqk_kernel {
 
     /* Tables and all scratch that a probe of num_queries queries needs. */
     size_t (*tables_bytes)(const pqk_codebook *shape, size_t num_queries);
-    void (*compute_tables)(const void *prepared_codebook, const float *queries,
-                           size_t num_queries, void *tables);
+    void (*compute_tables)(const void *prepared_codebook, pqk_metric metric,
+                           const float *queries, size_t num_queries,
+                           void *tables);
 
     /*
      * One pass over a partition for all queries.  Row i has id first_id + i.
-     * heaps[q] may already hold results of other partitions, which compete.
+     * heaps[q] may already hold results of other partitions, which compete, and
+     * its bound may be lower than they make it: no key above it is wanted, even
+     * while fewer than k are held.  filter is NULL if all rows may be results.
      * Adds to stats; sets stats->bound_groups.
      */
     void (*probe)(const void *prepared_codebook, const void *prepared_codes,
-                  size_t num_vectors, uint32_t first_id, void *tables,
+                  size_t num_vectors, uint32_t first_id,
+                  const struct pqk_filter *filter, void *tables,
                   size_t num_queries, pqk_top_k_heap *heaps,
                   pqk_search_stats *stats);
+
+    /*
+     * Encoding one sub-vector: of 256 centroids [d][256], 64-byte aligned and
+     * +inf where there are fewer, the first of those at the smallest distance,
+     * rounded as in a table; 0 if none is at a finite distance.  Row i's values
+     * are at rows + i * row_stride, its code goes to codes[i * code_stride].
+     */
+    void (*nearest_centroids)(const float *centroids, size_t d,
+                              const float *rows, size_t num_rows,
+                              size_t row_stride, uint8_t *codes,
+                              size_t code_stride);
 };
 
 /* This build's variants, weakest first, ended by NULL; number 0 is scalar and

@@ -23,6 +23,7 @@ libpqk_scalar_la_SOURCES = \
 	src/kernels.h \
 	src/kernels/bound.h \
 	src/kernels/common.h \
+	src/kernels/encode.h \
 	src/kernels/layout.c \
 	src/kernels/layout.h \
 	src/kernels/nearest.h \
@@ -35,6 +36,7 @@ libpqk_scalar_la_SOURCES = \
 	src/kernels/scan_ops.h \
 	src/kernels/staged.h \
 	src/kernels/whole.h \
+	src/kernels/ymm.h \
 	src/kernels/zmm.h
 libpqk_scalar_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS)
 libpqk_avx2_la_SOURCES = src/kernels/avx2.c
@@ -48,20 +50,53 @@ libpqk_neon_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS) $(PQK_NEON_CFLAGS)
 
 # Training and encoding alone, for the harness too, which links no kernel.
 noinst_LTLIBRARIES += libquantizer.la
-libquantizer_la_SOURCES = src/library/quantizer.c
+libquantizer_la_SOURCES = \
+	src/library/quantizer.c \
+	src/library/quantizer.h \
+	src/library/shape.h \
+	src/library/splitmix.h \
+	src/library/threads.c \
+	src/library/threads.h
 libquantizer_la_CFLAGS = $(PQK_CORE_CFLAGS)
 
 # Everything, with hidden symbols within reach of the tests.
 noinst_LTLIBRARIES += libpqkern-core.la
 libpqkern_core_la_SOURCES = \
+	src/library/collection.c \
+	src/library/collection.h \
+	src/library/collection_change.c \
+	src/library/collection_codes.c \
+	src/library/collection_file.c \
+	src/library/collection_search.c \
 	src/library/cpu.c \
 	src/library/file.c \
+	src/library/file.h \
+	src/library/format.c \
+	src/library/format.h \
 	src/library/index.c \
 	src/library/library.h \
-	src/library/quantizer.h \
+	src/library/little_endian.h \
+	src/library/memory.c \
+	src/library/memory.h \
+	src/library/metric.c \
+	src/library/metric.h \
+	src/library/partition.c \
+	src/library/partition.h \
+	src/library/prepared.c \
+	src/library/prepared.h \
+	src/library/quantizer_file.c \
+	src/library/quantizer_file.h \
+	src/library/quantizer_handle.c \
+	src/library/quantizer_handle.h \
+	src/library/rerank.c \
+	src/library/results.c \
+	src/library/results.h \
 	src/library/search.c \
-	src/library/shape.h \
-	src/library/status.c
+	src/library/status.c \
+	src/library/tail.c \
+	src/library/tail.h \
+	src/library/xxh64.c \
+	src/library/xxh64.h
 libpqkern_core_la_CFLAGS = $(PQK_CORE_CFLAGS)
 libpqkern_core_la_LIBADD = \
 	libpqk_scalar.la \
@@ -85,6 +120,26 @@ EXTRA_DIST += src/libpqkern.map
 
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = libpqkern.pc
+
+# --- file formats, for the harness and the command --------------------------
+
+noinst_LTLIBRARIES += libformats.la
+libformats_la_SOURCES = \
+	src/formats/bytes.h \
+	src/formats/error.c \
+	src/formats/error.h \
+	src/formats/faiss.c \
+	src/formats/faiss.h \
+	src/formats/npy.c \
+	src/formats/npy.h \
+	src/formats/output.c \
+	src/formats/output.h \
+	src/formats/rows.c \
+	src/formats/rows.h \
+	src/formats/source.c \
+	src/formats/source.h \
+	src/formats/vecs.c \
+	src/formats/vecs.h
 
 # --- the harness and run_experiment ----------------------------------------
 
@@ -113,8 +168,6 @@ libharness_la_SOURCES = \
 	src/harness/cell.c \
 	src/harness/cell.h \
 	src/harness/checks.c \
-	src/harness/error.c \
-	src/harness/error.h \
 	src/harness/fixture.c \
 	src/harness/fixture.h \
 	src/harness/folder.c \
@@ -150,21 +203,45 @@ libharness_la_SOURCES = \
 	src/harness/sha256.h \
 	src/harness/statistics.c \
 	src/harness/statistics.h \
+	src/harness/store.c \
+	src/harness/store.h \
 	src/harness/synthetic.c \
 	src/harness/synthetic.h \
 	src/harness/truth.c \
-	src/harness/truth.h \
-	src/harness/vecs.c \
-	src/harness/vecs.h
+	src/harness/truth.h
 libharness_la_CPPFLAGS = $(PQK_HARNESS_CPPFLAGS)
 libharness_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
-libharness_la_LIBADD = libquantizer.la
+libharness_la_LIBADD = libformats.la libquantizer.la
 
 bin_PROGRAMS += run_experiment
 run_experiment_SOURCES = src/run_experiment.c
 run_experiment_CPPFLAGS = $(PQK_HARNESS_CPPFLAGS)
 run_experiment_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 run_experiment_LDADD = $(PQK_HARNESS_LIBS)
+
+# --- the command ------------------------------------------------------------
+
+bin_PROGRAMS += pqkern
+pqkern_SOURCES = \
+	src/tool/bench.c \
+	src/tool/build.c \
+	src/tool/ends.c \
+	src/tool/evaluate.c \
+	src/tool/export.c \
+	src/tool/import.c \
+	src/tool/info.c \
+	src/tool/input.c \
+	src/tool/kernels.c \
+	src/tool/main.c \
+	src/tool/objects.c \
+	src/tool/options.c \
+	src/tool/progress.c \
+	src/tool/remove.c \
+	src/tool/report.c \
+	src/tool/search.c \
+	src/tool/tool.h \
+	src/tool/train.c
+pqkern_LDADD = libformats.la libpqkern.la
 
 # --- make bench ------------------------------------------------------------
 

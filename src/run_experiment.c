@@ -338,7 +338,7 @@ static int find_libraries(struct experiment *e, struct pqh_outcome *outcome)
 {
     struct pqh_settings *settings = &e->options.settings;
     struct pqh_report *report = &e->report;
-    struct pqh_error err;
+    struct pqf_error err;
 
     if (settings->library == NULL) {
         settings->library = default_library();
@@ -365,7 +365,7 @@ static int find_libraries(struct experiment *e, struct pqh_outcome *outcome)
 static int library_changed(struct experiment *e, struct pqh_outcome *outcome)
 {
     char now[PQH_SHA256_HEX];
-    struct pqh_error err;
+    struct pqf_error err;
 
     if (pqh_sha256_file(e->report.library, now, &err) != 0) {
         return pqh_end(outcome, PQH_EXIT_ERROR, "error", "%s", err.text);
@@ -437,7 +437,7 @@ static int load_fixture(struct experiment *e, struct pqh_fixture *fixture,
                         struct pqh_outcome *outcome)
 {
     struct pqh_report *report = &e->report;
-    struct pqh_error err;
+    struct pqf_error err;
 
     if (pqh_fixture_load(&e->options.request, fixture, &err) != 0) {
         return pqh_end(outcome, PQH_EXIT_ERROR, "error", "%s", err.text);

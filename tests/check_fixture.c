@@ -12,9 +12,10 @@
 #include "harness/reference.h"
 #include "harness/seeded.h"
 #include "harness/sha256.h"
+#include "harness/store.h"
 #include "harness/synthetic.h"
 #include "harness/truth.h"
-#include "harness/vecs.h"
+#include "library/quantizer.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -37,10 +38,10 @@ static void make_rows(float *rows, size_t count, uint64_t seed)
 
 static void write_floats(const char *name, const float *rows, size_t num_rows)
 {
-    struct pqh_error err;
+    struct pqf_error err;
 
     ck_assert_int_eq(
-        pqh_vecs_write(scratch(name), PQH_FVECS, rows, num_rows, DIM, &err), 0);
+        pqh_vecs_store(scratch(name), PQF_FVECS, rows, num_rows, DIM, &err), 0);
 }
 
 static void set_up(void)
@@ -60,7 +61,7 @@ static void set_up(void)
 
 static int load_sized(const char *source, size_t num_base, size_t num_queries,
                       size_t k, struct pqh_fixture *fixture,
-                      struct pqh_error *err)
+                      struct pqf_error *err)
 {
     struct pqh_request request = {source, num_base, num_queries, k};
 
@@ -73,7 +74,7 @@ static char said[4096];
 
 static void load_tiny(struct pqh_fixture *fixture)
 {
-    struct pqh_error err = {""};
+    struct pqf_error err = {""};
     int keep = dup(2);
     int fd = open(scratch("stderr"), O_RDWR | O_CREAT | O_TRUNC, 0666);
     int result;
@@ -92,7 +93,7 @@ static void refuse(const char *source, size_t num_base, size_t num_queries,
                    const char *first, const char *second)
 {
     struct pqh_fixture fixture;
-    struct pqh_error err = {""};
+    struct pqf_error err = {""};
 
     ck_assert_int_eq(
         load_sized(source, num_base, num_queries, 10, &fixture, &err), -1);
@@ -239,7 +240,7 @@ static void check_tiny_truth(const struct pqh_fixture *fixture)
 START_TEST(test_seed)
 {
     struct pqh_fixture fixture;
-    struct pqh_error err;
+    struct pqf_error err;
 
     ck_assert_int_eq(load_sized("seed", 0, 0, 32, &fixture, &err), 0);
     ck_assert_str_eq(fixture.source, "seed");
@@ -258,7 +259,7 @@ END_TEST
 START_TEST(test_seed_part)
 {
     struct pqh_fixture whole, part;
-    struct pqh_error err;
+    struct pqf_error err;
 
     if (test_scale() < 1.0)
         return;
@@ -323,8 +324,9 @@ START_TEST(test_synthetic_bits)
         ck_assert_str_eq(hex, expected[kind]);
     }
     pqh_synthetic_free(synthetic);
-    CHECK_OK(pqk_train_codebook(rows, 512, &codebook, 3, 1, 2, centroids));
-    CHECK_OK(pqk_encode(&codebook, rows, 512, 2, codes));
+    CHECK_OK(pqk_train_codebook(rows, 512, &codebook, 3, 1, WITH_THREADS(2),
+                                centroids));
+    CHECK_OK(pqk_encode(&codebook, rows, 512, WITH_THREADS(2), codes));
     hash(codes, sizeof codes, hex);
     ck_assert_str_eq(
         hex,
@@ -347,7 +349,7 @@ START_TEST(test_truth)
     float *rows = malloc((n + q) * dim * sizeof *rows);
     uint32_t *ids = malloc(q * k * sizeof *ids), expected[100];
     struct pqh_truth *truth;
-    struct pqh_error err;
+    struct pqf_error err;
 
     ck_assert_ptr_nonnull(rows);
     ck_assert_ptr_nonnull(ids);
@@ -374,7 +376,7 @@ START_TEST(test_truth_extremes)
     static const float query[] = {0.0f};
     static const uint32_t expected[] = {3, 4, 5, 0, 1, 2};
     struct pqh_truth *truth;
-    struct pqh_error err;
+    struct pqf_error err;
     uint32_t ids[6];
 
     ck_assert_int_eq(pqh_truth_begin(query, 1, 1, 6, &truth, &err), 0);
@@ -391,7 +393,7 @@ END_TEST
 START_TEST(test_any_folder)
 {
     struct pqh_fixture fixture, again;
-    struct pqh_error err;
+    struct pqf_error err;
 
     load_tiny(&fixture);
     ck_assert_str_eq(said, "");
@@ -430,16 +432,16 @@ START_TEST(test_cache_is_used)
     static uint8_t codes[BASE * M];
     static int32_t truth[QUERIES * 100];
     struct pqh_fixture fixture;
-    struct pqh_error err;
+    struct pqf_error err;
 
     load_tiny(&fixture);
     pqh_fixture_free(&fixture);
     codes[5] = 77;
     truth[105] = 33;
     ck_assert_int_eq(
-        pqh_vecs_write(cached("codes-"), PQH_BVECS, codes, BASE, M, &err), 0);
+        pqh_vecs_store(cached("codes-"), PQF_BVECS, codes, BASE, M, &err), 0);
     ck_assert_int_eq(
-        pqh_vecs_write(cached("truth-"), PQH_IVECS, truth, QUERIES, 100, &err),
+        pqh_vecs_store(cached("truth-"), PQF_IVECS, truth, QUERIES, 100, &err),
         0);
     load_tiny(&fixture);
     ck_assert_mem_eq(fixture.codes, codes, sizeof codes);
@@ -502,12 +504,12 @@ START_TEST(test_codebook_in_folder)
 {
     static float centroids[M * 256 * 2];
     struct pqh_fixture fixture;
-    struct pqh_error err;
+    struct pqf_error err;
     const char *path = scratch("tiny/t_codebook.fvecs");
 
     make_rows(centroids, TEST_COUNT(centroids), 9);
     ck_assert_int_eq(
-        pqh_vecs_write(path, PQH_FVECS, centroids, M * 256, 2, &err), 0);
+        pqh_vecs_store(path, PQF_FVECS, centroids, M * 256, 2, &err), 0);
     load_tiny(&fixture);
     ck_assert_mem_eq(fixture.centroids, centroids, sizeof centroids);
     pqh_fixture_free(&fixture);
@@ -518,7 +520,7 @@ START_TEST(test_codebook_in_folder)
     ck_assert_msg(strchr(said, '\n') == said + strlen(said) - 1, "%s", said);
     pqh_fixture_free(&fixture);
     ck_assert_int_eq(
-        pqh_vecs_write(path, PQH_FVECS, centroids, M * 128, 4, &err), 0);
+        pqh_vecs_store(path, PQF_FVECS, centroids, M * 128, 4, &err), 0);
     refuse(scratch("tiny"), 0, 0, "2048 rows of width 4", path);
 }
 END_TEST
@@ -580,7 +582,8 @@ START_TEST(test_sample)
     ck_assert_int_eq(unlink(scratch("tiny/t_learn.fvecs")), 0);
     load_tiny(&fixture);
     CHECK_OK(pqk_train_codebook(base[0], BASE, &shape, 25,
-                                UINT64_C(0x7071686B65726E01), 2, centroids));
+                                UINT64_C(0x7071686B65726E01), WITH_THREADS(2),
+                                centroids));
     ck_assert_mem_eq(fixture.centroids, centroids, sizeof centroids);
     pqh_fixture_free(&fixture);
 }
@@ -594,7 +597,7 @@ START_TEST(test_blocks)
     static uint8_t codes[ROWS * M];
     pqk_codebook codebook = {M, 256, DIM / M, centroids};
     struct pqh_fixture fixture;
-    struct pqh_error err;
+    struct pqf_error err;
     uint32_t expected[10];
 
     if (test_scale() < 1.0)
@@ -602,12 +605,12 @@ START_TEST(test_blocks)
     make_rows(rows, TEST_COUNT(rows), 5);
     make_rows(centroids, TEST_COUNT(centroids), 6);
     write_floats("tiny/t_base.fvecs", rows, ROWS);
-    ck_assert_int_eq(pqh_vecs_write(scratch("tiny/t_codebook.fvecs"), PQH_FVECS,
+    ck_assert_int_eq(pqh_vecs_store(scratch("tiny/t_codebook.fvecs"), PQF_FVECS,
                                     centroids, M * 256, DIM / M, &err),
                      0);
     load_tiny(&fixture);
     ck_assert_uint_eq(fixture.num_base, ROWS);
-    CHECK_OK(pqk_encode(&codebook, rows, ROWS, 2, codes));
+    CHECK_OK(pqk_encode(&codebook, rows, ROWS, WITH_THREADS(2), codes));
     ck_assert_mem_eq(fixture.codes, codes, sizeof codes);
     for (size_t q = 0; q < QUERIES; q++) {
         plain_truth(rows, ROWS, queries[q], DIM, 10, expected);
@@ -624,12 +627,12 @@ START_TEST(test_truth_file)
     static int32_t truth[QUERIES + 1][20];
     const char *path = scratch("tiny/t_groundtruth.ivecs");
     struct pqh_fixture fixture;
-    struct pqh_error err;
+    struct pqf_error err;
 
     for (int q = 0; q < QUERIES; q++)
         for (int i = 0; i < 20; i++)
             truth[q][i] = BASE - 1 - q - i;
-    pqh_vecs_write(path, PQH_IVECS, truth, QUERIES, 20, &err);
+    pqh_vecs_store(path, PQF_IVECS, truth, QUERIES, 20, &err);
     load_tiny(&fixture);
     for (size_t q = 0; q < QUERIES; q++)
         ck_assert_mem_eq(fixture.truth + q * fixture.truth_k, truth[q], 40);
@@ -642,24 +645,24 @@ START_TEST(test_truth_file)
     check_tiny_truth(&fixture);
     pqh_fixture_free(&fixture);
 
-    pqh_vecs_write(path, PQH_IVECS, truth, QUERIES + 1, 20, &err);
+    pqh_vecs_store(path, PQF_IVECS, truth, QUERIES + 1, 20, &err);
     refuse(scratch("tiny"), 0, 0, path, "has 8 rows, but there are 7 queries");
     truth[4][2] = BASE;
-    pqh_vecs_write(path, PQH_IVECS, truth, QUERIES, 20, &err);
+    pqh_vecs_store(path, PQF_IVECS, truth, QUERIES, 20, &err);
     refuse(scratch("tiny"), 0, 0, path,
            "row 4: names row 300 of a base of 300");
     truth[4][2] = -1;
-    pqh_vecs_write(path, PQH_IVECS, truth, QUERIES, 20, &err);
+    pqh_vecs_store(path, PQF_IVECS, truth, QUERIES, 20, &err);
     refuse(scratch("tiny"), 0, 0, path, "row 4: names row -1");
     truth[4][2] = truth[4][9];
-    pqh_vecs_write(path, PQH_IVECS, truth, QUERIES, 20, &err);
+    pqh_vecs_store(path, PQF_IVECS, truth, QUERIES, 20, &err);
     refuse(scratch("tiny"), 0, 0, path, "row 4: the id 286 stands there twice");
 }
 END_TEST
 
 START_TEST(test_bad_folder)
 {
-    struct pqh_error err;
+    struct pqf_error err;
 
     refuse(scratch("none"), 0, 0, "unknown source", "photos, synthetic");
     refuse(scratch("tiny/t_base.fvecs"), 0, 0, "unknown source", "folder");
@@ -671,11 +674,11 @@ START_TEST(test_bad_folder)
     write_floats("bad/b_query.fvecs", queries[0], QUERIES);
     refuse(scratch("bad"), 0, 0, "a_query.fvecs", "b_query.fvecs");
     unlink(scratch("bad/a_query.fvecs"));
-    pqh_vecs_write(scratch("bad/b_query.fvecs"), PQH_FVECS, queries, 1, 16,
+    pqh_vecs_store(scratch("bad/b_query.fvecs"), PQF_FVECS, queries, 1, 16,
                    &err);
     refuse(scratch("bad"), 0, 0, "b_query.fvecs: the width is 16",
            "b_base.fvecs has 32");
-    pqh_vecs_write(scratch("bad/b_base.fvecs"), PQH_FVECS, base, 10, 17, &err);
+    pqh_vecs_store(scratch("bad/b_base.fvecs"), PQF_FVECS, base, 10, 17, &err);
     refuse(scratch("bad"), 0, 0, "b_base.fvecs: the width 17", "zeros to 32");
     scratch_write(scratch("bad/b_base.fvecs"), "", 0);
     refuse(scratch("bad"), 0, 0, "b_base.fvecs", "empty");
@@ -698,7 +701,7 @@ static void rename_tiny(const char *prefix)
 {
     static const char *const roles[] = {"base.fvecs", "query.fvecs"};
     static const int32_t truth[QUERIES] = {0};
-    struct pqh_error err;
+    struct pqf_error err;
     char name[64];
 
     for (int i = 0; i < 2; i++) {
@@ -711,13 +714,13 @@ static void rename_tiny(const char *prefix)
     }
     snprintf(name, sizeof name, "tiny/%s_groundtruth.ivecs", prefix);
     ck_assert_int_eq(
-        pqh_vecs_write(scratch(name), PQH_IVECS, truth, QUERIES, 1, &err), 0);
+        pqh_vecs_store(scratch(name), PQF_IVECS, truth, QUERIES, 1, &err), 0);
 }
 
 START_TEST(test_auto)
 {
     struct pqh_fixture fixture;
-    struct pqh_error err;
+    struct pqf_error err;
 
     refuse("sift1m", 0, 0, "prepare_fixtures.sh", "PQKERN_DATA");
     setenv("PQKERN_DATA", scratch("tiny"), 1);
@@ -754,7 +757,7 @@ START_TEST(test_sift1m_places)
     static const char *const places[] = {"cache/pqkern",
                                          "home/.cache/lance-autoresearch"};
     struct pqh_fixture fixture;
-    struct pqh_error err;
+    struct pqf_error err;
 
     rename_tiny("sift");
     mkdir(scratch("cache"), 0777);
@@ -786,13 +789,13 @@ static const char *data_path(const char *name)
 
 static void read_data(const char *name, float *rows, size_t num_rows)
 {
-    struct pqh_error err;
-    struct pqh_vecs vecs;
+    struct pqf_error err;
+    struct pqf_rows vecs;
 
-    ck_assert_int_eq(pqh_vecs_open(data_path(name), &vecs, &err), 0);
+    ck_assert_int_eq(pqf_rows_open(data_path(name), &vecs, &err), 0);
     ck_assert_uint_ge(vecs.num_rows, num_rows);
-    ck_assert_int_eq(pqh_vecs_read_floats(&vecs, 0, num_rows, rows, &err), 0);
-    pqh_vecs_close(&vecs);
+    ck_assert_int_eq(pqf_rows_read_floats(&vecs, 0, num_rows, rows, &err), 0);
+    pqf_rows_close(&vecs);
 }
 
 /* Training gives the same bits on every machine. */
@@ -804,7 +807,8 @@ START_TEST(test_training_bits)
     char hex[PQH_SHA256_HEX];
 
     read_data("photos_learn.bvecs", rows, ROWS);
-    CHECK_OK(pqk_train_codebook(rows, ROWS, &shape, 3, 1, 2, centroids));
+    CHECK_OK(pqk_train_codebook(rows, ROWS, &shape, 3, 1, WITH_THREADS(2),
+                                centroids));
     hash_floats(centroids, TEST_COUNT(centroids), hex);
     ck_assert_str_eq(
         hex,
@@ -815,7 +819,7 @@ END_TEST
 START_TEST(test_photos)
 {
     struct pqh_fixture fixture;
-    struct pqh_error err;
+    struct pqf_error err;
 
     setenv("PQKERN_DATA", data_path(""), 1);
     ck_assert_msg(load_sized("photos", 2000, 50, 10, &fixture, &err) == 0, "%s",
@@ -835,7 +839,7 @@ START_TEST(test_photos_whole)
     struct pqh_fixture fixture;
     pqk_codebook shape = {M, 256, 8, NULL};
     struct pqh_truth *truth;
-    struct pqh_error err;
+    struct pqf_error err;
 
     if (test_scale() < 1.0)
         return;
@@ -846,7 +850,8 @@ START_TEST(test_photos_whole)
 
     read_data("photos_learn.bvecs", rows, 10000);
     CHECK_OK(pqk_train_codebook(rows, 10000, &shape, 25,
-                                UINT64_C(0x7071686B65726E01), 2, centroids));
+                                UINT64_C(0x7071686B65726E01), WITH_THREADS(2),
+                                centroids));
     ck_assert_mem_eq(fixture.centroids, centroids, sizeof centroids);
 
     read_data("photos_base.bvecs", rows, 20000);

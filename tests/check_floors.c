@@ -22,7 +22,7 @@ static struct pqh_fixture fixture;
 static void load_fixture(void)
 {
     const struct pqh_request request = {.source = "seed", .truth_k = K};
-    struct pqh_error err;
+    struct pqf_error err;
 
     test_case("the seeded fixture");
     CHECK_THAT(pqh_fixture_load(&request, &fixture, &err) == 0, "%s", err.text);

@@ -118,7 +118,7 @@ static void check_kmeans(const struct kmeans_case *c)
     for (size_t i = 0; i < c->rounds; i++)
         plain_round(&plain);
     CHECK_OK(pqk_kmeans(rows, c->n, c->stride, c->dim, c->num_centroids,
-                        c->rounds, &stream, found));
+                        c->rounds, NULL, &stream, found));
     for (size_t i = 0; i < c->num_centroids * c->dim; i++)
         CHECK_THAT(test_same_bits(found[i], expected[i]),
                    "centroid %zu, dimension %zu: %.9g, not %.9g", i / c->dim,
@@ -157,12 +157,12 @@ START_TEST(test_stream)
     uint64_t stream = 9, between;
 
     test_case("stream of random numbers");
-    CHECK_OK(pqk_kmeans(rows, 100, 2, 2, 5, 0, &stream, first));
+    CHECK_OK(pqk_kmeans(rows, 100, 2, 2, 5, 0, NULL, &stream, first));
     between = stream;
-    CHECK_OK(pqk_kmeans(rows, 100, 2, 2, 5, 0, &stream, second));
+    CHECK_OK(pqk_kmeans(rows, 100, 2, 2, 5, 0, NULL, &stream, second));
     CHECK_THAT(memcmp(first, second, sizeof first) != 0,
                "the second call drew the same rows");
-    CHECK_OK(pqk_kmeans(rows, 100, 2, 2, 5, 0, &between, again));
+    CHECK_OK(pqk_kmeans(rows, 100, 2, 2, 5, 0, NULL, &between, again));
     CHECK_THAT(memcmp(second, again, sizeof again) == 0,
                "the state is not all that matters");
     CHECK_THAT(stream == between, "the states differ");
@@ -211,12 +211,14 @@ START_TEST(test_golden)
         codes = test_at_end(&bytes, g->n * g->M);
         test_case("golden codebook %d, %zu threads", _i, thread_counts[t]);
         CHECK_OK(pqk_train_codebook(vectors, g->n, &codebook, g->rounds,
-                                    g->seed, thread_counts[t], centroids));
+                                    g->seed, WITH_THREADS(thread_counts[t]),
+                                    centroids));
         checksum = test_fnv_floats(TEST_FNV_BASIS, centroids, num_values);
         CHECK_THAT(checksum == g->codebook, "checksum %016llx",
                    (unsigned long long)checksum);
         codebook.centroids = centroids;
-        CHECK_OK(pqk_encode(&codebook, vectors, g->n, thread_counts[t], codes));
+        CHECK_OK(pqk_encode(&codebook, vectors, g->n,
+                            WITH_THREADS(thread_counts[t]), codes));
         checksum = test_fnv(TEST_FNV_BASIS, codes, g->n * g->M);
         CHECK_THAT(checksum == g->codes, "checksum of codes %016llx",
                    (unsigned long long)checksum);
@@ -239,7 +241,8 @@ START_TEST(test_few_vectors)
     float *centroids = test_alloc(2 * 256 * 4 * sizeof *centroids);
 
     test_case("3 vectors, 256 centroids");
-    CHECK_OK(pqk_train_codebook(vectors, 3, &shape, 25, 1, 2, centroids));
+    CHECK_OK(pqk_train_codebook(vectors, 3, &shape, 25, 1, WITH_THREADS(2),
+                                centroids));
     for (size_t c = 0; c < 2 * 256; c++) {
         int found = 0;
 
@@ -270,7 +273,7 @@ static void check_encode(const pqk_codebook *codebook, const float *vectors,
         test_place_copy(&in, vectors, n * M * d * sizeof(float), (unsigned)n);
     uint8_t *codes = test_place(&out, n * M, (unsigned)n);
 
-    CHECK_OK(pqk_encode(codebook, placed, n, num_threads, codes));
+    CHECK_OK(pqk_encode(codebook, placed, n, WITH_THREADS(num_threads), codes));
     for (size_t i = 0; i < n * M; i++) {
         size_t wanted = plain_nearest(vectors + i * d,
                                       codebook->centroids +
@@ -363,7 +366,7 @@ START_TEST(test_encode_nan)
     uint8_t codes[4];
 
     test_case("encode: NaN gets code 0");
-    CHECK_OK(pqk_encode(&codebook, vectors, 4, 1, codes));
+    CHECK_OK(pqk_encode(&codebook, vectors, 4, NULL, codes));
     CHECK_THAT(codes[0] == 0 && codes[1] == 0 && codes[2] == 0 && codes[3] == 2,
                "codes %d %d %d %d", codes[0], codes[1], codes[2], codes[3]);
 }

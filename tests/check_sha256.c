@@ -61,7 +61,7 @@ START_TEST(test_file)
 {
     const char *path = scratch("file");
     char hex[PQH_SHA256_HEX], name[PATH_MAX];
-    struct pqh_error err;
+    struct pqf_error err;
 
     scratch_write(path, "abc", 3);
     ck_assert_int_eq(pqh_sha256_file(path, hex, &err), 0);

@@ -7,13 +7,14 @@
 #include "checked.h"
 #include "scratch.h"
 
+#include "formats/vecs.h"
 #include "harness/sha256.h"
-#include "harness/vecs.h"
+#include "harness/store.h"
 
 #include <fcntl.h>
 
 static const char *const names[] = {
-    [PQH_FVECS] = "x.fvecs", [PQH_BVECS] = "x.bvecs", [PQH_IVECS] = "x.ivecs"};
+    [PQF_FVECS] = "x.fvecs", [PQF_BVECS] = "x.bvecs", [PQF_IVECS] = "x.ivecs"};
 
 /* A file being made, byte by byte. */
 static struct {
@@ -28,16 +29,16 @@ static void put_le32(uint32_t value)
 }
 
 /* A row of zeros. */
-static void put_row(enum pqh_vecs_type type, uint32_t width)
+static void put_row(enum pqf_format type, uint32_t width)
 {
-    size_t bytes = type == PQH_BVECS ? width : (size_t)width * 4;
+    size_t bytes = type == PQF_BVECS ? width : (size_t)width * 4;
 
     put_le32(width);
     memset(made.bytes + made.length, 0, bytes);
     made.length += bytes;
 }
 
-static const char *save(enum pqh_vecs_type type)
+static const char *save(enum pqf_format type)
 {
     const char *path = scratch(names[type]);
 
@@ -46,36 +47,36 @@ static const char *save(enum pqh_vecs_type type)
 }
 
 /* Open and read all; 0 or -1. */
-static int load(const char *path, struct pqh_error *err)
+static int load(const char *path, struct pqf_error *err)
 {
     static struct test_arena arena;
-    struct pqh_vecs vecs;
+    struct pqf_rows vecs;
     size_t values;
     int result;
 
-    if (pqh_vecs_open(path, &vecs, err) != 0)
+    if (pqf_rows_open(path, &vecs, err) != 0)
         return -1;
-    values = vecs.num_rows * vecs.dim;
-    if (vecs.type == PQH_FVECS)
-        result = pqh_vecs_read_floats(&vecs, 0, vecs.num_rows,
+    values = (size_t)vecs.num_rows * vecs.dim;
+    if (vecs.format == PQF_FVECS)
+        result = pqf_rows_read_floats(&vecs, 0, (size_t)vecs.num_rows,
                                       test_at_end(&arena, values * 4), err);
-    else if (vecs.type == PQH_BVECS)
-        result = pqh_vecs_read_bytes(&vecs, 0, vecs.num_rows,
+    else if (vecs.format == PQF_BVECS)
+        result = pqf_rows_read_bytes(&vecs, 0, (size_t)vecs.num_rows,
                                      test_at_end(&arena, values), err);
     else
-        result = pqh_vecs_read_ints(&vecs, 0, vecs.num_rows,
+        result = pqf_rows_read_ints(&vecs, 0, (size_t)vecs.num_rows,
                                     test_at_end(&arena, values * 4), err);
-    pqh_vecs_close(&vecs);
+    pqf_rows_close(&vecs);
     return result;
 }
 
 /* What was made must be refused with a message that names the file and says
  * each of the two things. */
-static void refuse(enum pqh_vecs_type type, const char *first,
+static void refuse(enum pqf_format type, const char *first,
                    const char *second)
 {
     const char *path = save(type);
-    struct pqh_error err = {""};
+    struct pqf_error err = {""};
 
     test_case("%s of %zu bytes", names[type], made.length);
     CHECK_THAT(load(path, &err) == -1, "is accepted");
@@ -94,9 +95,9 @@ START_TEST(test_bytes_on_disk)
                                              0x80, 0x3f, 0, 0, 0x20, 0xc0};
     const char *path = scratch("x.fvecs");
     char read[64], hex[PQH_SHA256_HEX];
-    struct pqh_error err;
+    struct pqf_error err;
 
-    ck_assert_int_eq(pqh_vecs_write(path, PQH_FVECS, floats, 1, 2, &err), 0);
+    ck_assert_int_eq(pqh_vecs_store(path, PQF_FVECS, floats, 1, 2, &err), 0);
     ck_assert_uint_eq(scratch_read(path, read, sizeof read), sizeof expected);
     ck_assert_mem_eq(read, expected, sizeof expected);
     ck_assert_int_eq(pqh_sha256_verify(path, hex, &err), 0);
@@ -109,14 +110,14 @@ START_TEST(test_checksum_names_file)
 {
     static const unsigned char byte[] = {7};
     char read[128];
-    struct pqh_error err;
+    struct pqf_error err;
 
     ck_assert_int_eq(
-        pqh_vecs_write(scratch("y.bvecs"), PQH_BVECS, byte, 1, 1, &err), 0);
+        pqh_vecs_store(scratch("y.bvecs"), PQF_BVECS, byte, 1, 1, &err), 0);
     scratch_read(scratch("y.bvecs.sha256"), read, sizeof read);
     ck_assert_str_eq(read + 64, "  y.bvecs\n");
     ck_assert_int_eq(
-        pqh_vecs_write(scratch("none/y.bvecs"), PQH_BVECS, byte, 1, 1, &err),
+        pqh_vecs_store(scratch("none/y.bvecs"), PQF_BVECS, byte, 1, 1, &err),
         -1);
     ck_assert_ptr_nonnull(strstr(err.text, "none/y.bvecs"));
 }
@@ -129,8 +130,8 @@ START_TEST(test_round_trip)
     static int32_t ints[ROWS][DIM], read[ROWS][DIM];
     static uint8_t bytes[ROWS][DIM];
     static float floats[ROWS][DIM];
-    struct pqh_error err;
-    struct pqh_vecs vecs;
+    struct pqf_error err;
+    struct pqf_rows vecs;
 
     for (int i = 0; i < ROWS; i++)
         for (int d = 0; d < DIM; d++) {
@@ -138,38 +139,38 @@ START_TEST(test_round_trip)
             bytes[i][d] = (uint8_t)(i * 7 + d);
         }
     ck_assert_int_eq(
-        pqh_vecs_write(scratch("x.ivecs"), PQH_IVECS, ints, ROWS, DIM, &err),
+        pqh_vecs_store(scratch("x.ivecs"), PQF_IVECS, ints, ROWS, DIM, &err),
         0);
     ck_assert_int_eq(
-        pqh_vecs_write(scratch("x.bvecs"), PQH_BVECS, bytes, ROWS, DIM, &err),
+        pqh_vecs_store(scratch("x.bvecs"), PQF_BVECS, bytes, ROWS, DIM, &err),
         0);
-    ck_assert_int_eq(pqh_vecs_open(scratch("x.ivecs"), &vecs, &err), 0);
+    ck_assert_int_eq(pqf_rows_open(scratch("x.ivecs"), &vecs, &err), 0);
     ck_assert_uint_eq(vecs.num_rows, ROWS);
     ck_assert_uint_eq(vecs.dim, DIM);
-    ck_assert_int_eq(pqh_vecs_read_ints(&vecs, 0, ROWS, read[0], &err), 0);
+    ck_assert_int_eq(pqf_rows_read_ints(&vecs, 0, ROWS, read[0], &err), 0);
     ck_assert_mem_eq(read, ints, sizeof ints);
-    ck_assert_int_eq(pqh_vecs_read_ints(&vecs, 4000, 3, read[0], &err), 0);
+    ck_assert_int_eq(pqf_rows_read_ints(&vecs, 4000, 3, read[0], &err), 0);
     ck_assert_mem_eq(read, ints[4000], 3 * sizeof ints[0]);
-    ck_assert_int_eq(pqh_vecs_read_floats(&vecs, 0, 1, floats[0], &err), -1);
-    ck_assert_int_eq(pqh_vecs_read_bytes(&vecs, 0, 1, bytes[0], &err), -1);
-    pqh_vecs_close(&vecs);
-    ck_assert_int_eq(pqh_vecs_open(scratch("x.bvecs"), &vecs, &err), 0);
-    ck_assert_int_eq(pqh_vecs_read_floats(&vecs, 1, ROWS - 1, floats[0], &err),
+    ck_assert_int_eq(pqf_rows_read_floats(&vecs, 0, 1, floats[0], &err), -1);
+    ck_assert_int_eq(pqf_rows_read_bytes(&vecs, 0, 1, bytes[0], &err), -1);
+    pqf_rows_close(&vecs);
+    ck_assert_int_eq(pqf_rows_open(scratch("x.bvecs"), &vecs, &err), 0);
+    ck_assert_int_eq(pqf_rows_read_floats(&vecs, 1, ROWS - 1, floats[0], &err),
                      0);
     for (int i = 1; i < ROWS; i++)
         for (int d = 0; d < DIM; d++)
             ck_assert(floats[i - 1][d] == (float)bytes[i][d]);
-    ck_assert_int_eq(pqh_vecs_read_ints(&vecs, 0, 1, read[0], &err), -1);
-    pqh_vecs_close(&vecs);
+    ck_assert_int_eq(pqf_rows_read_ints(&vecs, 0, 1, read[0], &err), -1);
+    pqf_rows_close(&vecs);
 }
 END_TEST
 
 START_TEST(test_empty)
 {
-    refuse((enum pqh_vecs_type)_i, "empty", "");
+    refuse((enum pqf_format)_i, "empty", "");
     for (size_t length = 1; length < 4; length++) {
         made.length = length;
-        refuse((enum pqh_vecs_type)_i, "row 0", "cut short");
+        refuse((enum pqf_format)_i, "row 0", "cut short");
     }
 }
 END_TEST
@@ -177,11 +178,11 @@ END_TEST
 /* Three rows, cut or lengthened to every other size. */
 START_TEST(test_size)
 {
-    enum pqh_vecs_type type = (enum pqh_vecs_type)_i;
-    const size_t row = type == PQH_BVECS ? 4 + 5 : 4 + 20;
+    enum pqf_format type = (enum pqf_format)_i;
+    const size_t row = type == PQF_BVECS ? 4 + 5 : 4 + 20;
 
     for (size_t length = 4; length < 5 * row; length++) {
-        struct pqh_error err;
+        struct pqf_error err;
         char where[32];
 
         made.length = 0;
@@ -200,14 +201,14 @@ END_TEST
 
 START_TEST(test_mixed_width)
 {
-    enum pqh_vecs_type type = (enum pqh_vecs_type)_i;
-    uint32_t whole = type == PQH_BVECS ? 14 : 11;
+    enum pqf_format type = (enum pqf_format)_i;
+    uint32_t whole = type == PQF_BVECS ? 14 : 11;
 
     /* The size is a multiple of row 0's, so that only reading tells. */
     put_row(type, 5);
     put_row(type, 5);
     put_row(type, whole);
-    refuse(type, "row 2", type == PQH_BVECS ? "width is 14" : "width is 11");
+    refuse(type, "row 2", type == PQF_BVECS ? "width is 14" : "width is 11");
     /* The size tells, too, but the width says more. */
     put_row(type, 5);
     put_row(type, 7);
@@ -230,17 +231,17 @@ START_TEST(test_bad_width)
         {0, "width is 0"},
         {0xFFFFFFFF, "width is -1"},
         {0x80000001, "width is -2147483647"},
-        {PQH_VECS_MAX_DIM + 1, "width is 32769"},
+        {PQF_VECS_MAX_DIM + 1, "width is 32769"},
         {0x7FFFFFFF, "width is 2147483647"},
         {0x40404040, "width is 1077952576"},
     };
 
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
-        put_row((enum pqh_vecs_type)_i, 8);
+        put_row((enum pqf_format)_i, 8);
         made.length = 0;
         put_le32(cases[i].width);
         made.length = 64;
-        refuse((enum pqh_vecs_type)_i, "row 0", cases[i].message);
+        refuse((enum pqf_format)_i, "row 0", cases[i].message);
     }
 }
 END_TEST
@@ -257,7 +258,7 @@ START_TEST(test_wrong_endian)
         put_le32(w << 24 | (w & 0xFF00) << 8);
         made.length = 100;
         snprintf(swapped, sizeof swapped, "but %u with its bytes swapped", w);
-        refuse((enum pqh_vecs_type)_i, swapped, "big-endian");
+        refuse((enum pqf_format)_i, swapped, "big-endian");
     }
 }
 END_TEST
@@ -269,52 +270,52 @@ START_TEST(test_not_finite)
 
     for (size_t i = 0; i < TEST_COUNT(bits); i++) {
         for (int row = 0; row < 4; row++)
-            put_row(PQH_FVECS, 3);
+            put_row(PQF_FVECS, 3);
         made.length = 2 * 16 + 4 + 4;
         put_le32(bits[i]);
         made.length = 4 * 16;
-        refuse(PQH_FVECS, "row 2, column 1", "must be finite");
+        refuse(PQF_FVECS, "row 2, column 1", "must be finite");
     }
     put_le32(1);
     put_le32(0x7F7FFFFF); /* the largest that is finite */
     put_le32(1);
     put_le32(0x00000001); /* the smallest */
-    ck_assert_int_eq(load(save(PQH_FVECS), &(struct pqh_error){""}), 0);
+    ck_assert_int_eq(load(save(PQF_FVECS), &(struct pqf_error){""}), 0);
 }
 END_TEST
 
 START_TEST(test_no_file)
 {
-    struct pqh_error err;
-    struct pqh_vecs vecs;
+    struct pqf_error err;
+    struct pqf_rows vecs;
 
-    ck_assert_int_eq(pqh_vecs_open(scratch("none.fvecs"), &vecs, &err), -1);
+    ck_assert_int_eq(pqf_rows_open(scratch("none.fvecs"), &vecs, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.text, "/none.fvecs: "));
     ck_assert_int_eq(mkdir(scratch("folder.fvecs"), 0777), 0);
-    ck_assert_int_eq(pqh_vecs_open(scratch("folder.fvecs"), &vecs, &err), -1);
+    ck_assert_int_eq(pqf_rows_open(scratch("folder.fvecs"), &vecs, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.text, "not a regular file"));
     ck_assert_int_eq(mkfifo(scratch("fifo.fvecs"), 0666), 0);
-    ck_assert_int_eq(pqh_vecs_open(scratch("fifo.fvecs"), &vecs, &err), -1);
+    ck_assert_int_eq(pqf_rows_open(scratch("fifo.fvecs"), &vecs, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.text, "not a regular file"));
     scratch_write(scratch("x.csv"), "1", 1);
-    ck_assert_int_eq(pqh_vecs_open(scratch("x.csv"), &vecs, &err), -1);
-    ck_assert_ptr_nonnull(strstr(err.text, ".fvecs, .bvecs or .ivecs"));
+    ck_assert_int_eq(pqf_rows_open(scratch("x.csv"), &vecs, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.text, ".fvecs, .bvecs, .ivecs or .npy"));
 }
 END_TEST
 
 START_TEST(test_cut_while_open)
 {
-    struct pqh_error err;
-    struct pqh_vecs vecs;
+    struct pqf_error err;
+    struct pqf_rows vecs;
     uint8_t values[40];
 
     for (int i = 0; i < 4; i++)
-        put_row(PQH_BVECS, 10);
-    ck_assert_int_eq(pqh_vecs_open(save(PQH_BVECS), &vecs, &err), 0);
-    ck_assert_int_eq(truncate(vecs.path, 30), 0);
-    ck_assert_int_eq(pqh_vecs_read_bytes(&vecs, 0, 4, values, &err), -1);
+        put_row(PQF_BVECS, 10);
+    ck_assert_int_eq(pqf_rows_open(save(PQF_BVECS), &vecs, &err), 0);
+    ck_assert_int_eq(truncate(vecs.source.path, 30), 0);
+    ck_assert_int_eq(pqf_rows_read_bytes(&vecs, 0, 4, values, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.text, "became shorter"));
-    pqh_vecs_close(&vecs);
+    pqf_rows_close(&vecs);
 }
 END_TEST
 
@@ -322,12 +323,12 @@ END_TEST
 START_TEST(test_large_file)
 {
     const size_t num_rows = 48000000;
-    struct pqh_error err;
-    struct pqh_vecs vecs;
+    struct pqf_error err;
+    struct pqf_rows vecs;
     uint8_t values[128];
     int fd = open(scratch("large.bvecs"), O_RDWR | O_CREAT, 0666);
 
-    put_row(PQH_BVECS, 128);
+    put_row(PQF_BVECS, 128);
     made.bytes[made.length - 1] = 99;
     ck_assert_int_ge(fd, 0);
     if (pwrite(fd, made.bytes, 132, 0) != 132 ||
@@ -338,15 +339,15 @@ START_TEST(test_large_file)
         return;
     }
     close(fd);
-    ck_assert_int_eq(pqh_vecs_open(scratch("large.bvecs"), &vecs, &err), 0);
+    ck_assert_int_eq(pqf_rows_open(scratch("large.bvecs"), &vecs, &err), 0);
     ck_assert_uint_eq(vecs.num_rows, num_rows);
-    ck_assert_int_eq(pqh_vecs_read_bytes(&vecs, num_rows - 1, 1, values, &err),
+    ck_assert_int_eq(pqf_rows_read_bytes(&vecs, num_rows - 1, 1, values, &err),
                      0);
     ck_assert_uint_eq(values[127], 99);
-    ck_assert_int_eq(pqh_vecs_read_bytes(&vecs, num_rows - 2, 1, values, &err),
+    ck_assert_int_eq(pqf_rows_read_bytes(&vecs, num_rows - 2, 1, values, &err),
                      -1);
     ck_assert_ptr_nonnull(strstr(err.text, "row 47999998"));
-    pqh_vecs_close(&vecs);
+    pqf_rows_close(&vecs);
 }
 END_TEST
 
@@ -359,11 +360,11 @@ int main(void)
     tcase_add_test(tcase, test_bytes_on_disk);
     tcase_add_test(tcase, test_checksum_names_file);
     tcase_add_test(tcase, test_round_trip);
-    tcase_add_loop_test(tcase, test_empty, PQH_FVECS, PQH_IVECS + 1);
-    tcase_add_loop_test(tcase, test_size, PQH_FVECS, PQH_IVECS + 1);
-    tcase_add_loop_test(tcase, test_mixed_width, PQH_FVECS, PQH_IVECS + 1);
-    tcase_add_loop_test(tcase, test_bad_width, PQH_FVECS, PQH_IVECS + 1);
-    tcase_add_loop_test(tcase, test_wrong_endian, PQH_FVECS, PQH_IVECS + 1);
+    tcase_add_loop_test(tcase, test_empty, PQF_FVECS, PQF_IVECS + 1);
+    tcase_add_loop_test(tcase, test_size, PQF_FVECS, PQF_IVECS + 1);
+    tcase_add_loop_test(tcase, test_mixed_width, PQF_FVECS, PQF_IVECS + 1);
+    tcase_add_loop_test(tcase, test_bad_width, PQF_FVECS, PQF_IVECS + 1);
+    tcase_add_loop_test(tcase, test_wrong_endian, PQF_FVECS, PQF_IVECS + 1);
     tcase_add_test(tcase, test_not_finite);
     tcase_add_test(tcase, test_no_file);
     tcase_add_test(tcase, test_cut_while_open);

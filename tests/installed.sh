@@ -53,8 +53,10 @@ version=$(sed -n 's/^#define PACKAGE_VERSION "\(.*\)"$/\1/p' config.h)
 test "$(pkg --modversion)" = "$version" || fail "the version in libpqkern.pc"
 headers=$(find "$root" -name '*.h' ! -name pqkern.h)
 test -z "$headers" || fail "installed a private header: $headers"
-for name in run_experiment run_experiment.1 pqkern.3 photos_base.bvecs; do
-    test -n "$(find "$root" -name "$name*")" || fail "$name is not installed"
+for name in bin/pqkern bin/run_experiment completions/pqkern man1/pqkern.1 \
+    man1/run_experiment.1 man3/pqkern.3 man5/pqkern.5 \
+    pqkern/photos_base.bvecs; do
+    test -n "$(find "$root" -path "*/$name*")" || fail "$name is not installed"
 done
 
 cat >"$work/probe.c" <<'END'
@@ -113,6 +115,8 @@ if test "$PQK_STATIC" = yes; then
 fi
 $EMULATOR "$root$prefix/bin/run_experiment" --version ||
     fail "the installed run_experiment"
+LD_LIBRARY_PATH=$libdir $EMULATOR "$root$prefix/bin/pqkern" --version ||
+    fail "the installed pqkern"
 
 $MAKE -s uninstall DESTDIR="$root" >"$work/uninstall.log" 2>&1 ||
     fail "make uninstall"

@@ -69,15 +69,23 @@ tests_selftest_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 if HAVE_CHECK
 check_PROGRAMS += \
 	tests/check_api \
+	tests/check_collection \
 	tests/check_contract \
+	tests/check_encode \
+	tests/check_faiss \
+	tests/check_file \
+	tests/check_filters \
 	tests/check_fixture \
 	tests/check_floors \
 	tests/check_heap \
-	tests/check_index \
 	tests/check_kernels \
+	tests/check_npy \
 	tests/check_quantizer \
+	tests/check_quantizers \
 	tests/check_sha256 \
+	tests/check_sizes \
 	tests/check_statistics \
+	tests/check_threads \
 	tests/check_vecs
 endif
 
@@ -90,11 +98,41 @@ tests_check_api_LDFLAGS = $(AM_LDFLAGS) -no-install \
 	-Wl,-rpath,'$$ORIGIN/../.libs'
 tests_check_api_LDADD = tests/libtestlib.la libpqkern.la libharness.la $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
+tests_check_collection_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_collection_SOURCES = \
+	tests/check_collection.c \
+	tests/checked.h
+tests_check_collection_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
 tests_check_contract_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_contract_SOURCES = \
 	tests/check_contract.c \
 	tests/checked.h
 tests_check_contract_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_faiss_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_faiss_SOURCES = \
+	tests/check_faiss.c \
+	tests/checked.h
+tests_check_faiss_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_file_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_file_SOURCES = \
+	tests/check_file.c \
+	tests/checked.h
+tests_check_file_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_filters_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_filters_SOURCES = \
+	tests/check_filters.c \
+	tests/checked.h
+tests_check_filters_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_encode_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_encode_SOURCES = \
+	tests/check_encode.c \
+	tests/checked.h
+tests_check_encode_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_fixture_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_fixture_SOURCES = \
@@ -114,17 +152,17 @@ tests_check_heap_SOURCES = \
 	tests/checked.h
 tests_check_heap_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
-tests_check_index_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_index_SOURCES = \
-	tests/check_index.c \
-	tests/checked.h
-tests_check_index_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
 tests_check_kernels_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_kernels_SOURCES = \
 	tests/check_kernels.c \
 	tests/checked.h
 tests_check_kernels_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_npy_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_npy_SOURCES = \
+	tests/check_npy.c \
+	tests/checked.h
+tests_check_npy_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_quantizer_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_quantizer_SOURCES = \
@@ -132,11 +170,23 @@ tests_check_quantizer_SOURCES = \
 	tests/checked.h
 tests_check_quantizer_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
+tests_check_quantizers_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_quantizers_SOURCES = \
+	tests/check_quantizers.c \
+	tests/checked.h
+tests_check_quantizers_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
 tests_check_sha256_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_sha256_SOURCES = \
 	tests/check_sha256.c \
 	tests/checked.h
 tests_check_sha256_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+tests_check_sizes_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_sizes_SOURCES = \
+	tests/check_sizes.c \
+	tests/checked.h
+tests_check_sizes_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_statistics_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_statistics_SOURCES = \
@@ -144,25 +194,112 @@ tests_check_statistics_SOURCES = \
 	tests/checked.h
 tests_check_statistics_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
+tests_check_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_threads_SOURCES = \
+	tests/check_threads.c \
+	tests/checked.h
+tests_check_threads_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
 tests_check_vecs_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_vecs_SOURCES = \
 	tests/check_vecs.c \
 	tests/checked.h
 tests_check_vecs_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
-# The fuzzers as plain tests: the same inputs every time.
+# Calls that fail on demand need a linker that can put others in their place.
+if PQK_HAVE_WRAP
+if HAVE_CHECK
+check_PROGRAMS += tests/check_faults
+endif
+endif
+tests_check_faults_SOURCES = \
+	tests/check_faults.c \
+	tests/checked.h \
+	tests/faults.c \
+	tests/faults.h
+tests_check_faults_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_faults_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=aligned_alloc -Wl,--wrap=calloc -Wl,--wrap=free \
+	-Wl,--wrap=malloc -Wl,--wrap=realloc -Wl,--wrap=reallocarray \
+	-Wl,--wrap=strdup \
+	-Wl,--wrap=pthread_create -Wl,--wrap=pthread_join \
+	-Wl,--wrap=pthread_mutex_init \
+	-Wl,--wrap=close -Wl,--wrap=fsync -Wl,--wrap=munmap \
+	-Wl,--wrap=read -Wl,--wrap=realpath -Wl,--wrap=rename \
+	-Wl,--wrap=write \
+	-Wl,--wrap=fstat -Wl,--wrap=mmap -Wl,--wrap=open \
+	-Wl,--wrap=pread -Wl,--wrap=pwrite \
+	-Wl,--wrap=fstat64 -Wl,--wrap=mmap64 -Wl,--wrap=open64 \
+	-Wl,--wrap=pread64 -Wl,--wrap=pwrite64
+tests_check_faults_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+# The fuzzers as plain tests: the same inputs every time, and their corpora.
 check_PROGRAMS += \
-	tests/fuzz/fuzz_index \
+	tests/fuzz/fuzz_collection \
+	tests/fuzz/fuzz_file \
+	tests/fuzz/fuzz_formats \
 	tests/fuzz/fuzz_probe
-PQK_FUZZ_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -DPQK_FUZZ_MAIN
-tests_fuzz_fuzz_index_SOURCES = tests/fuzz/fuzz_index.c tests/fuzz/fuzz.h
-tests_fuzz_fuzz_index_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
-tests_fuzz_fuzz_index_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
-tests_fuzz_fuzz_index_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+PQK_FUZZ_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+PQK_FUZZ_MAIN_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS) -DPQK_FUZZ_MAIN
+PQK_FUZZ_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+PQK_FUZZ_LIBS = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+PQK_FUZZ_MODEL = tests/fuzz/fuzz.h tests/fuzz/model.c tests/fuzz/model.h
+tests_fuzz_fuzz_collection_SOURCES = tests/fuzz/fuzz_collection.c \
+	$(PQK_FUZZ_MODEL)
+tests_fuzz_fuzz_collection_CPPFLAGS = $(PQK_FUZZ_MAIN_CPPFLAGS)
+tests_fuzz_fuzz_collection_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzz_collection_LDADD = $(PQK_FUZZ_LIBS)
+tests_fuzz_fuzz_file_SOURCES = tests/fuzz/fuzz_file.c $(PQK_FUZZ_MODEL)
+tests_fuzz_fuzz_file_CPPFLAGS = $(PQK_FUZZ_MAIN_CPPFLAGS)
+tests_fuzz_fuzz_file_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzz_file_LDADD = $(PQK_FUZZ_LIBS)
+tests_fuzz_fuzz_formats_SOURCES = tests/fuzz/fuzz_formats.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_formats_CPPFLAGS = $(PQK_FUZZ_MAIN_CPPFLAGS)
+tests_fuzz_fuzz_formats_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzz_formats_LDADD = libformats.la $(PQK_FUZZ_LIBS)
 tests_fuzz_fuzz_probe_SOURCES = tests/fuzz/fuzz_probe.c tests/fuzz/fuzz.h
-tests_fuzz_fuzz_probe_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
-tests_fuzz_fuzz_probe_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
-tests_fuzz_fuzz_probe_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+tests_fuzz_fuzz_probe_CPPFLAGS = $(PQK_FUZZ_MAIN_CPPFLAGS)
+tests_fuzz_fuzz_probe_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzz_probe_LDADD = $(PQK_FUZZ_LIBS)
+
+# The fuzzers themselves, for libFuzzer or AFL++: HACKING says how.
+PQK_FUZZERS = \
+	tests/fuzz/fuzzer_collection \
+	tests/fuzz/fuzzer_file \
+	tests/fuzz/fuzzer_formats \
+	tests/fuzz/fuzzer_probe
+EXTRA_PROGRAMS += $(PQK_FUZZERS)
+CLEANFILES += $(PQK_FUZZERS)
+PQK_FUZZER_LINKING = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzzer_collection_SOURCES = $(tests_fuzz_fuzz_collection_SOURCES)
+tests_fuzz_fuzzer_collection_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
+tests_fuzz_fuzzer_collection_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzzer_collection_LDFLAGS = $(PQK_FUZZER_LINKING)
+tests_fuzz_fuzzer_collection_LDADD = $(tests_fuzz_fuzz_collection_LDADD)
+tests_fuzz_fuzzer_file_SOURCES = $(tests_fuzz_fuzz_file_SOURCES)
+tests_fuzz_fuzzer_file_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
+tests_fuzz_fuzzer_file_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzzer_file_LDFLAGS = $(PQK_FUZZER_LINKING)
+tests_fuzz_fuzzer_file_LDADD = $(tests_fuzz_fuzz_file_LDADD)
+tests_fuzz_fuzzer_formats_SOURCES = $(tests_fuzz_fuzz_formats_SOURCES)
+tests_fuzz_fuzzer_formats_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
+tests_fuzz_fuzzer_formats_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzzer_formats_LDFLAGS = $(PQK_FUZZER_LINKING)
+tests_fuzz_fuzzer_formats_LDADD = $(tests_fuzz_fuzz_formats_LDADD)
+tests_fuzz_fuzzer_probe_SOURCES = $(tests_fuzz_fuzz_probe_SOURCES)
+tests_fuzz_fuzzer_probe_CPPFLAGS = $(PQK_FUZZ_CPPFLAGS)
+tests_fuzz_fuzzer_probe_CFLAGS = $(PQK_FUZZ_CFLAGS)
+tests_fuzz_fuzzer_probe_LDFLAGS = $(PQK_FUZZER_LINKING)
+tests_fuzz_fuzzer_probe_LDADD = $(tests_fuzz_fuzz_probe_LDADD)
+fuzzers:
+	$(MAKE) $(PQK_FUZZERS)
+.PHONY: fuzzers
+
+# A tarball has the corpora with whatever files they have come to have.
+dist-hook:
+	$(MKDIR_P) $(distdir)/tests/fuzz/corpus
+	cp -R $(top_srcdir)/tests/fuzz/corpus/. $(distdir)/tests/fuzz/corpus
+	chmod -R u+w $(distdir)/tests/fuzz/corpus
 
 # Shell tests.  Those that run other tests or build something come first, so
 # that they do not end alone.
@@ -171,7 +308,9 @@ PQK_SHELL_TESTS = \
 	tests/calibrated.sh \
 	tests/trial.sh \
 	tests/nehalem.sh \
+	tests/tool.sh \
 	tests/installed.sh \
+	tests/examples.sh \
 	tests/exported-symbols.sh \
 	tests/harness-no-kernel.sh \
 	tests/headers.sh \
@@ -179,6 +318,30 @@ PQK_SHELL_TESTS = \
 	tests/simd.sh \
 	tests/prepare_fixtures.sh \
 	tests/with-check.sh
+
+# The examples, built as a user would and run by tests/examples.sh.
+PQK_EXAMPLES = \
+	examples/ivf$(EXEEXT) \
+	examples/mapped$(EXEEXT) \
+	examples/search$(EXEEXT)
+EXTRA_PROGRAMS += $(PQK_EXAMPLES)
+CLEANFILES += $(PQK_EXAMPLES)
+tests/examples.log: $(PQK_EXAMPLES)
+PQK_EXAMPLES_LINKING = $(AM_LDFLAGS) -no-install \
+	-Wl,-rpath,'$$ORIGIN/../.libs'
+examples_ivf_SOURCES = examples/ivf.c
+examples_ivf_CFLAGS = $(AM_CFLAGS)
+examples_ivf_LDFLAGS = $(PQK_EXAMPLES_LINKING)
+examples_ivf_LDADD = libpqkern.la
+examples_mapped_SOURCES = examples/mapped.c
+examples_mapped_CFLAGS = $(AM_CFLAGS)
+examples_mapped_LDFLAGS = $(PQK_EXAMPLES_LINKING)
+examples_mapped_LDADD = libpqkern.la
+examples_search_SOURCES = examples/search.c
+examples_search_CFLAGS = $(AM_CFLAGS)
+examples_search_LDFLAGS = $(PQK_EXAMPLES_LINKING)
+examples_search_LDADD = libpqkern.la
+EXTRA_DIST += examples/search.py
 
 # Candidates that cheat, as modules that tests/judge.sh has judged.
 if PQK_SHARED

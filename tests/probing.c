@@ -3,17 +3,19 @@
 #include <config.h>
 #endif
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/reference.h"
+#include "kernels/common.h"
 #include "probing.h"
 
 #define ALIGNMENT 64
 
 static struct test_arena entries_arena, codes_arena, storage_arena;
 static struct test_arena neighbors_arena, query_arena, centroids_arena;
-static struct test_arena prepared_codes_arena, tables_arena, scratch_arena;
+static struct test_arena tables_arena, rows_arena, scratch_arena;
 
 pqk_neighbor *probing_reference(const float *entries, size_t num_sub_vectors,
                                 const uint8_t *codes, size_t num_vectors)
@@ -211,7 +213,7 @@ const char *probing_open(struct door *door, const pqk_kernel *kernel,
     door->codebook = *codebook;
     given.centroids = place_input(&centroids_arena, codebook->centroids,
                                   centroids_bytes, 4, 0);
-    status = kernel->prepare_codebook(&given, prepared);
+    status = kernel->prepare_codebook(&given, NULL, prepared);
     if (status != PQK_OK)
         return test_fault("prepare_codebook: %s", pqk_status_string(status));
     if (!test_canaries_intact(&scratch_arena))
@@ -219,6 +221,14 @@ const char *probing_open(struct door *door, const pqk_kernel *kernel,
     if (memcmp(given.centroids, codebook->centroids, centroids_bytes) != 0)
         return test_fault("prepare_codebook wrote to the codebook");
     door->prepared_codebook = move(&door->prepared, bytes, &door->copy);
+    status = kernel->prepare_codebook(
+        &given, kernel->labels_of(door->prepared_codebook),
+        scratch_arena.block);
+    if (status != PQK_OK)
+        return test_fault("prepare_codebook, with labels: %s",
+                          pqk_status_string(status));
+    if (memcmp(scratch_arena.block, door->prepared_codebook, bytes) != 0)
+        return test_fault("labels make another codebook");
     test_place(&centroids_arena, centroids_bytes, 0);
     return NULL;
 }
@@ -229,50 +239,121 @@ void probing_close(struct door *door)
     free(door->copy);
 }
 
-static const char *prepare_codes(const struct door *door,
-                                 const struct prepared_probe *probe,
-                                 void **prepared_codes, unsigned char **copy)
+/* Some of a probe's rows, prepared. */
+struct part {
+    size_t first, num_vectors;
+    struct test_arena arena;
+    void *codes;
+    unsigned char *copy;
+};
+
+static const char *prepare_part(const struct door *door, const uint8_t *codes,
+                                struct part *part)
 {
-    const size_t n = probe->num_vectors;
-    const size_t code_bytes = n * door->codebook.num_sub_vectors;
-    const size_t bytes = door->kernel->codes_bytes(&door->codebook, n);
-    const uint8_t *codes;
+    const size_t M = door->codebook.num_sub_vectors;
+    const size_t code_bytes = part->num_vectors * M;
+    const size_t bytes =
+        door->kernel->codes_bytes(&door->codebook, part->num_vectors);
+    const uint8_t *placed;
     pqk_status status;
 
-    codes = place_input(&codes_arena, probe->codes, code_bytes, 1, 0);
+    codes += part->first * M;
+    placed = place_input(&codes_arena, codes, code_bytes, 1, 0);
     test_aligned(&scratch_arena, bytes, ALIGNMENT);
-    status = door->kernel->prepare_codes(door->prepared_codebook, codes, n,
-                                         scratch_arena.block);
+    status =
+        door->kernel->prepare_codes(door->prepared_codebook, placed,
+                                    part->num_vectors, scratch_arena.block);
     if (status != PQK_OK)
         return test_fault("prepare_codes: %s", pqk_status_string(status));
     if (!test_canaries_intact(&scratch_arena))
         return test_fault("the prepared codes were overrun");
-    if (code_bytes > 0 && memcmp(codes, probe->codes, code_bytes) != 0)
+    if (code_bytes > 0 && memcmp(placed, codes, code_bytes) != 0)
         return test_fault("prepare_codes wrote to the codes");
-    *prepared_codes = move(&prepared_codes_arena, bytes, copy);
+    part->codes = move(&part->arena, bytes, &part->copy);
     test_place(&codes_arena, code_bytes, 0);
     return NULL;
 }
 
 static const char *restore_codes(const struct door *door,
-                                 const struct prepared_probe *probe,
-                                 const void *prepared_codes)
+                                 const uint8_t *expected,
+                                 const struct part *part)
 {
-    const size_t code_bytes =
-        probe->num_vectors * door->codebook.num_sub_vectors;
+    const size_t M = door->codebook.num_sub_vectors;
+    const size_t code_bytes = part->num_vectors * M;
     uint8_t *codes = test_place(&codes_arena, code_bytes, 0);
 
-    door->kernel->restore_codes(door->prepared_codebook, prepared_codes,
-                                probe->num_vectors, codes);
+    expected += part->first * M;
+    door->kernel->restore_codes(door->prepared_codebook, part->codes,
+                                part->num_vectors, codes);
     if (!test_canaries_intact(&codes_arena))
         return test_fault("restore_codes overran its output");
     for (size_t i = 0; i < code_bytes; i++)
-        if (codes[i] != probe->codes[i])
-            return test_fault("restored code [%zu][%zu] is %d, not %d",
-                              i / door->codebook.num_sub_vectors,
-                              i % door->codebook.num_sub_vectors, codes[i],
-                              probe->codes[i]);
+        if (codes[i] != expected[i])
+            return test_fault("restored code [%zu][%zu] is %d, not %d", i / M,
+                              i % M, codes[i], expected[i]);
     return NULL;
+}
+
+static size_t row_of(const struct pqk_code_layout *layout,
+                     const uint8_t *prepared, size_t position)
+{
+    size_t row = position;
+
+    for (size_t b = 0; b < layout->row_bytes; b++) {
+        row &= ~((size_t)0xff << 8 * b);
+        row |= (size_t)prepared[layout->rows + position * layout->row_bytes + b]
+               << 8 * b;
+    }
+    return row;
+}
+
+/* The same by code_layout and labels_of, as somebody reads a file. */
+static const char *read_codes(const struct door *door, const uint8_t *expected,
+                              const struct part *part)
+{
+    const size_t M = door->codebook.num_sub_vectors, n = part->num_vectors;
+    const uint8_t *labels = door->kernel->labels_of(door->prepared_codebook);
+    const struct pqk_code_layout layout =
+        door->kernel->code_layout(&door->codebook, n);
+    const uint8_t *prepared = part->codes;
+    uint8_t *seen = test_alloc(n);
+    const char *fault = NULL;
+
+    expected += part->first * M;
+    if (layout.bytes != door->kernel->codes_bytes(&door->codebook, n))
+        fault = test_fault("a layout of %llu bytes",
+                           (unsigned long long)layout.bytes);
+    for (size_t i = 0; i < n && !fault; i++) {
+        const size_t row = row_of(&layout, prepared, i);
+
+        if (row >= n || seen[row]++)
+            fault = test_fault("row %zu at %zu, out of range or again", row, i);
+        for (size_t m = 0; m < M && !fault; m++) {
+            const uint8_t code = expected[row * M + m];
+            const uint8_t label =
+                prepared[layout.columns + m * layout.column_stride +
+                         i * layout.position_stride];
+
+            if (label != (labels ? labels[m * 256 + code] : code))
+                fault = test_fault("another label at [%zu][%zu]", i, m);
+        }
+    }
+    free(seen);
+    return fault;
+}
+
+static const char *check_part(const struct door *door,
+                              const struct prepared_probe *probe,
+                              const struct part *part)
+{
+    const char *fault = restore_codes(door, probe->codes, part);
+
+    if (!fault)
+        fault = read_codes(door, probe->codes, part);
+    if (!fault && !door->kernel->codes_are_safe(door->prepared_codebook,
+                                                part->codes, part->num_vectors))
+        fault = test_fault("its own codes are not safe");
+    return fault;
 }
 
 static int is_group_count(uint32_t groups)
@@ -306,37 +387,170 @@ const char *probing_statistics(const pqk_search_stats *stats,
     return NULL;
 }
 
-/* One pass for all queries into heaps whose storage lies side by side. */
+/* ------------------------------------------------------------------------ */
+/* What narrows a search                                                     */
+
+/* What a predicate is asked of, and what it was asked that it should not. */
+struct asked {
+    const struct narrowing *narrowing;
+    const struct part *part;
+    const float *distances; /* by row of all, or NULL */
+    float limit;
+    const char *fault;
+};
+
+static int is_in_bitmap(const uint64_t *rows, size_t row)
+{
+    return !rows || (rows[row / 64] >> row % 64 & 1);
+}
+
+static int ask(void *context, uint32_t row)
+{
+    struct asked *asked = context;
+    const size_t of_all = asked->part->first + row;
+
+    if (row >= asked->part->num_vectors)
+        asked->fault = "a row that is none";
+    else if (!is_in_bitmap(asked->narrowing->rows, of_all))
+        asked->fault = "a row that the bits do not allow";
+    else if (asked->distances && asked->distances[of_all] > asked->limit)
+        asked->fault = "a row beyond the bound";
+    return asked->narrowing->allows((uint32_t)of_all);
+}
+
+/* The bits of one part's rows, in as many words as they take; those that are
+ * left over in the last word are set. */
+static const uint64_t *rows_of_part(const uint64_t *rows,
+                                    const struct part *part)
+{
+    const size_t words = (part->num_vectors + 63) / 64;
+    uint64_t *placed = test_at_end(&rows_arena, words * sizeof *placed);
+
+    for (size_t i = 0; i < part->num_vectors; i++)
+        if (!is_in_bitmap(rows, part->first + i))
+            placed[i / 64] &= ~((uint64_t)1 << i % 64);
+    return placed;
+}
+
+static float moved(float value, int ulps)
+{
+    for (; ulps > 0; ulps--)
+        value = nextafterf(value, INFINITY);
+    for (; ulps < 0; ulps++)
+        value = nextafterf(value, -INFINITY);
+    return value;
+}
+
+/* The bound that a query's heap begins with. */
+static float limit_of(const struct preset *preset, const pqk_neighbor *all,
+                      size_t count)
+{
+    return preset->by_rank
+               ? moved(all[preset->rank % count].distance, preset->ulps)
+               : preset->value;
+}
+
+/* Leaves those that may be results, and returns how many they are. */
+static size_t narrow(const struct narrowing *narrowing, float limit,
+                     pqk_neighbor *all, size_t count)
+{
+    const uint64_t most = pqk_result_key(limit, UINT32_MAX);
+    size_t left = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (is_in_bitmap(narrowing->rows, all[i].id) &&
+            (!narrowing->allows || narrowing->allows(all[i].id)) &&
+            (!narrowing->preset ||
+             pqk_result_key(all[i].distance, all[i].id) <= most))
+            all[left++] = all[i];
+    return left;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Passes                                                                    */
+
+struct expected {
+    pqk_neighbor *neighbors; /* those that may be results, sorted */
+    size_t count;
+    float limit;
+    float *distances; /* by row */
+};
+
+/* One pass over each part for all queries, into heaps whose storage lies side
+ * by side. */
 struct pass {
     const struct door *door;
     const struct prepared_probe *probe;
-    const void *prepared_codes;
+    const struct narrowing *narrowing;
+    const struct part *parts;
+    size_t num_parts;
     void *tables;
-    pqk_neighbor **expected; /* [num_queries] */
+    struct expected *expected; /* [num_queries] */
 };
+
+static void begin_heaps(const struct pass *pass, size_t k,
+                        pqk_top_k_heap *heaps)
+{
+    const size_t slots = pqk_top_k_heap_storage(k);
+    const size_t num_queries = pass->probe->num_queries;
+    uint64_t *storage =
+        test_at_end(&storage_arena, num_queries * slots * sizeof *storage);
+
+    for (size_t q = 0; q < num_queries; q++) {
+        pqk_top_k_heap_init(&heaps[q], storage + q * slots, k);
+        if (pass->narrowing->preset && k > 0)
+            heaps[q].bound =
+                pqk_result_key(pass->expected[q].limit, UINT32_MAX);
+    }
+}
+
+static const char *probe_part(const struct pass *pass, const struct part *part,
+                              pqk_top_k_heap *heaps, pqk_search_stats *stats)
+{
+    const struct narrowing *narrowing = pass->narrowing;
+    const size_t num_queries = pass->probe->num_queries;
+    struct asked asked = {narrowing, part, NULL, 0.0f, NULL};
+    struct pqk_filter filter = {NULL, NULL, &asked};
+    const int filters = narrowing->rows || narrowing->allows;
+
+    if (narrowing->preset && num_queries == 1) {
+        asked.distances = pass->expected->distances;
+        asked.limit = pass->expected->limit;
+    }
+    if (narrowing->rows)
+        filter.rows = rows_of_part(narrowing->rows, part);
+    if (narrowing->allows)
+        filter.allows = ask;
+    pass->door->kernel->probe(
+        pass->door->prepared_codebook, part->codes, part->num_vectors,
+        pass->probe->first_id + (uint32_t)part->first, filters ? &filter : NULL,
+        pass->tables, num_queries, heaps, stats);
+    return asked.fault
+               ? test_fault("the predicate was asked of %s", asked.fault)
+               : NULL;
+}
 
 static const char *run_pass(const struct pass *pass, size_t k)
 {
     const struct prepared_probe *probe = pass->probe;
-    const struct door *door = pass->door;
-    const size_t slots = pqk_top_k_heap_storage(k), n = probe->num_vectors;
     const size_t num_queries = probe->num_queries;
     pqk_top_k_heap *heaps = test_alloc(num_queries * sizeof *heaps);
-    uint64_t *storage =
-        test_at_end(&storage_arena, num_queries * slots * sizeof *storage);
     pqk_search_stats stats = {"nobody", 77, 1000, 100, 10};
     const char *fault = NULL;
+    uint64_t results = 0;
 
-    for (size_t q = 0; q < num_queries; q++)
-        pqk_top_k_heap_init(&heaps[q], storage + q * slots, k);
+    begin_heaps(pass, k, heaps);
     test_subcase(", k %zu, %zu queries", k, num_queries);
-    door->kernel->probe(door->prepared_codebook, pass->prepared_codes, n,
-                        probe->first_id, pass->tables, num_queries, heaps,
-                        &stats);
+    for (size_t p = 0; p < pass->num_parts && !fault; p++)
+        fault = probe_part(pass, &pass->parts[p], heaps, &stats);
     for (size_t q = 0; q < num_queries && !fault; q++) {
+        const struct expected *expected = &pass->expected[q];
+        const size_t count = least(k, expected->count);
+
         test_subcase(", k %zu, query %zu of %zu", k, q, num_queries);
-        fault = compare_heap(&heaps[q], pass->expected[q], least(k, n),
+        fault = compare_heap(&heaps[q], expected->neighbors, count,
                              probe->first_id, 0);
+        results += count;
     }
     free(heaps);
     if (fault)
@@ -345,78 +559,138 @@ static const char *run_pass(const struct pass *pass, size_t k)
         return test_fault("the tables were overrun by a probe");
     stats.codes -= 1000;
     stats.survivors -= 100;
-    return probing_statistics(&stats, "nobody", (uint64_t)n * num_queries,
-                              (uint64_t)least(k, n) * num_queries);
+    return probing_statistics(
+        &stats, "nobody", (uint64_t)probe->num_vectors * num_queries, results);
 }
 
-static pqk_neighbor **expect(const struct door *door,
-                             const struct prepared_probe *probe)
+/* Minus the sums of products, as the header defines them. */
+static void table_of_products(const float *query, const pqk_codebook *codebook,
+                              float *entries)
 {
-    const size_t M = door->codebook.num_sub_vectors;
-    const size_t dim = M * door->codebook.sub_vector_dim;
-    pqk_neighbor **expected = test_alloc(probe->num_queries * sizeof *expected);
-    float *entries = test_alloc(M * PQK_TABLE_STRIDE * sizeof *entries);
+    const size_t d = codebook->sub_vector_dim;
+    const float *centroid = codebook->centroids;
 
-    for (size_t q = 0; q < probe->num_queries; q++) {
-        pqh_reference_table(probe->queries + q * dim, &door->codebook, entries);
-        expected[q] =
-            probing_reference(entries, M, probe->codes, probe->num_vectors);
-    }
+    for (size_t m = 0; m < codebook->num_sub_vectors; m++)
+        for (size_t c = 0; c < PQK_TABLE_STRIDE; c++) {
+            float sum = 0.0f;
+
+            if (c < codebook->num_centroids)
+                for (size_t i = 0; i < d; i++)
+                    sum += query[m * d + i] * *centroid++;
+            entries[m * PQK_TABLE_STRIDE + c] =
+                c < codebook->num_centroids ? -sum : INFINITY;
+        }
+}
+
+static struct expected expect(const struct pass *pass, size_t q)
+{
+    const struct prepared_probe *probe = pass->probe;
+    const struct narrowing *narrowing = pass->narrowing;
+    const pqk_codebook *codebook = &pass->door->codebook;
+    const size_t M = codebook->num_sub_vectors, n = probe->num_vectors;
+    const float *query = probe->queries + q * M * codebook->sub_vector_dim;
+    float *entries = test_alloc(M * PQK_TABLE_STRIDE * sizeof *entries);
+    struct expected expected = {NULL, 0, 0.0f, NULL};
+
+    if (narrowing->metric == PQK_L2)
+        pqh_reference_table(query, codebook, entries);
+    else
+        table_of_products(query, codebook, entries);
+    expected.neighbors = probing_reference(entries, M, probe->codes, n);
+    expected.distances = test_alloc(n * sizeof(float));
+    for (size_t i = 0; i < n; i++)
+        expected.distances[expected.neighbors[i].id] =
+            expected.neighbors[i].distance;
+    if (narrowing->preset)
+        expected.limit = limit_of(narrowing->preset, expected.neighbors, n);
+    expected.count = narrow(narrowing, expected.limit, expected.neighbors, n);
     free(entries);
     return expected;
 }
 
-static const char *run_passes(const struct door *door,
-                              const struct prepared_probe *probe,
-                              const void *prepared_codes)
+static const char *run_passes(struct pass *pass)
 {
+    const struct door *door = pass->door;
+    const struct prepared_probe *probe = pass->probe;
     const size_t query_bytes = probe->num_queries * sizeof(float) *
                                door->codebook.num_sub_vectors *
                                door->codebook.sub_vector_dim;
     const float *queries =
         place_input(&query_arena, probe->queries, query_bytes, 4, 0);
-    struct pass pass = {door, probe, prepared_codes, NULL, NULL};
     const char *fault = NULL;
 
-    pass.tables = test_aligned(
+    pass->tables = test_aligned(
         &tables_arena,
         door->kernel->tables_bytes(&door->codebook, probe->num_queries),
         ALIGNMENT);
-    door->kernel->compute_tables(door->prepared_codebook, queries,
-                                 probe->num_queries, pass.tables);
+    door->kernel->compute_tables(door->prepared_codebook,
+                                 pass->narrowing->metric, queries,
+                                 probe->num_queries, pass->tables);
     if (!test_canaries_intact(&tables_arena))
         return test_fault("the tables were overrun");
     if (memcmp(queries, probe->queries, query_bytes) != 0)
         return test_fault("compute_tables wrote to the queries");
     test_place(&query_arena, query_bytes, 0);
-    pass.expected = expect(door, probe);
-    for (size_t i = 0; i < probe->num_ks && !fault; i++)
-        fault = run_pass(&pass, probe->ks[i]);
+    pass->expected = test_alloc(probe->num_queries * sizeof *pass->expected);
     for (size_t q = 0; q < probe->num_queries; q++)
-        free(pass.expected[q]);
-    free(pass.expected);
+        pass->expected[q] = expect(pass, q);
+    for (size_t i = 0; i < probe->num_ks && !fault; i++)
+        fault = run_pass(pass, probe->ks[i]);
+    for (size_t q = 0; q < probe->num_queries; q++) {
+        free(pass->expected[q].neighbors);
+        free(pass->expected[q].distances);
+    }
+    free(pass->expected);
+    return fault;
+}
+
+static const char *check_untouched(const struct door *door,
+                                   const struct part *part)
+{
+    if (memcmp(part->codes, part->copy, part->arena.block_bytes) != 0)
+        return test_fault("the prepared codes were written to");
+    if (memcmp(door->prepared_codebook, door->copy,
+               door->prepared.block_bytes) != 0)
+        return test_fault("the prepared codebook was written to");
+    if (!test_canaries_intact(&part->arena))
+        return test_fault("the prepared codes were overrun");
+    return NULL;
+}
+
+const char *probing_narrowed(const struct door *door,
+                             const struct prepared_probe *probe,
+                             const struct narrowing *narrowing)
+{
+    const size_t n = probe->num_vectors;
+    const size_t rows = narrowing->part_rows ? narrowing->part_rows : n;
+    const size_t num_parts = n > 0 ? (n + rows - 1) / rows : 1;
+    struct part *parts = test_alloc(num_parts * sizeof *parts);
+    struct pass pass = {door, probe, narrowing, parts, num_parts, NULL, NULL};
+    const char *fault = NULL;
+
+    for (size_t p = 0; p < num_parts && !fault; p++) {
+        parts[p].first = p * rows;
+        parts[p].num_vectors = least(rows, n - p * rows);
+        fault = prepare_part(door, probe->codes, &parts[p]);
+        if (!fault && n > 0)
+            fault = check_part(door, probe, &parts[p]);
+    }
+    if (!fault && n > 0)
+        fault = run_passes(&pass);
+    for (size_t p = 0; p < num_parts; p++) {
+        if (!fault)
+            fault = check_untouched(door, &parts[p]);
+        test_arena_free(&parts[p].arena);
+        free(parts[p].copy);
+    }
+    free(parts);
     return fault;
 }
 
 const char *probing_prepared(const struct door *door,
                              const struct prepared_probe *probe)
 {
-    unsigned char *copy = NULL;
-    void *prepared_codes = NULL;
-    const char *fault = prepare_codes(door, probe, &prepared_codes, &copy);
+    static const struct narrowing none;
 
-    if (!fault && probe->num_vectors > 0)
-        fault = restore_codes(door, probe, prepared_codes);
-    if (!fault && probe->num_vectors > 0)
-        fault = run_passes(door, probe, prepared_codes);
-    if (!fault && prepared_codes && copy &&
-        memcmp(prepared_codes, copy, prepared_codes_arena.block_bytes) != 0)
-        fault = test_fault("the prepared codes were written to");
-    if (!fault && memcmp(door->prepared_codebook, door->copy,
-                         door->prepared.block_bytes) != 0)
-        fault = test_fault("the prepared codebook was written to");
-    if (!fault && !test_canaries_intact(&prepared_codes_arena))
-        fault = test_fault("the prepared codes were overrun");
-    free(copy);
-    return fault;
+    return probing_narrowed(door, probe, &none);
 }

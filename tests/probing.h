@@ -64,6 +64,29 @@ struct prepared_probe {
 const char *probing_prepared(const struct door *door,
                              const struct prepared_probe *probe);
 
+/* A bound that heaps begin with: a distance among those of all rows, moved by
+ * some ulps, or a value. */
+struct preset {
+    int by_rank;
+    size_t rank; /* modulo the number of rows */
+    int ulps;
+    float value;
+};
+
+/* What may be a result, by which metric, and in how many partitions: all zeros
+ * for everything, by squared distance, in one. */
+struct narrowing {
+    pqk_metric metric;
+    const uint64_t *rows;        /* a bit for each row, or NULL */
+    int (*allows)(uint32_t row); /* or NULL */
+    const struct preset *preset; /* or NULL */
+    size_t part_rows;            /* of a partition; 0: all */
+};
+
+const char *probing_narrowed(const struct door *door,
+                             const struct prepared_probe *probe,
+                             const struct narrowing *narrowing);
+
 /* NULL, or what is implausible about statistics of `codes` decided codes. */
 const char *probing_statistics(const pqk_search_stats *stats,
                                const char *kernel, uint64_t codes,

@@ -14,7 +14,8 @@
 
 #include "harness/fixture.h"
 #include "harness/reference.h"
-#include "harness/vecs.h"
+#include "harness/store.h"
+#include "library/quantizer.h"
 #include "probing.h"
 
 static unsigned passed, failed;
@@ -55,7 +56,6 @@ static float *normals(size_t count, uint64_t seed)
 #define GOLDEN_CODEBOOK UINT64_C(0x7c60c45a44c1ea3c)
 #define GOLDEN_CODES    UINT64_C(0x6caa74b35215c998)
 #define GOLDEN_RESULTS  UINT64_C(0x49097b1f862ef0df)
-#define GOLDEN_FILE     UINT64_C(0x891a7cfea0383b6b)
 
 #define ROWS 1000
 #define M    16
@@ -74,7 +74,8 @@ static const char *train(void)
 
     test_case("training");
     vectors = normals(ROWS * DIM, 1);
-    status = pqk_train_codebook(vectors, ROWS, &codebook, 5, 1, 2, centroids);
+    status = pqk_train_codebook(vectors, ROWS, &codebook, 5, 1, WITH_THREADS(2),
+                                centroids);
     if (status != PQK_OK)
         return test_fault("%s", pqk_status_string(status));
     return expect_checksum(
@@ -84,7 +85,8 @@ static const char *train(void)
 
 static const char *encode(void)
 {
-    pqk_status status = pqk_encode(&codebook, vectors, ROWS, 2, codes);
+    pqk_status status =
+        pqk_encode(&codebook, vectors, ROWS, WITH_THREADS(2), codes);
 
     test_case("encoding");
     if (status != PQK_OK)
@@ -148,7 +150,7 @@ static const char *golden_recall(const pqk_kernel *kernel)
 {
     const struct pqh_request request = {.source = "seed", .truth_k = 10};
     struct pqh_fixture fixture;
-    struct pqh_error err;
+    struct pqf_error err;
     pqk_index *index = NULL;
     size_t hits = 0, count = 0;
 
@@ -172,35 +174,6 @@ static const char *golden_recall(const pqk_kernel *kernel)
 /* ------------------------------------------------------------------------ */
 /* Files                                                                     */
 
-static const char *index_file(const char *folder)
-{
-    const char *path = test_path(folder, "index.pqk");
-    pqk_index *index = NULL, *loaded = NULL;
-    unsigned char *bytes;
-    size_t size = 0;
-    pqk_status status = pqk_index_create(&codebook, NULL, &index);
-    uint64_t checksum;
-
-    test_case("index file");
-    if (status == PQK_OK)
-        status = pqk_index_add(index, codes, 777);
-    if (status == PQK_OK)
-        status = pqk_index_save(index, path);
-    if (status == PQK_OK)
-        status = pqk_index_load(path, NULL, &loaded);
-    pqk_index_free(index);
-    if (status != PQK_OK)
-        return test_fault("%s", pqk_status_string(status));
-    size = pqk_index_size(loaded);
-    pqk_index_free(loaded);
-    if (size != 777)
-        return test_fault("%zu vectors came back", size);
-    bytes = test_read_file(path, &size);
-    checksum = test_fnv(TEST_FNV_BASIS, bytes, size);
-    free(bytes);
-    return expect_checksum(checksum, GOLDEN_FILE);
-}
-
 /* Two rows of -1.5, 2 as they stand in a file on every machine. */
 static const unsigned char fvecs[24] = {2, 0, 0,    0,    0, 0, 0xc0, 0xbf,
                                         0, 0, 0,    0x40, 2, 0, 0,    0,
@@ -208,18 +181,18 @@ static const unsigned char fvecs[24] = {2, 0, 0,    0,    0, 0, 0xc0, 0xbf,
 
 static const char *read_vecs(const char *path, float *values)
 {
-    struct pqh_error err;
-    struct pqh_vecs vecs;
+    struct pqf_error err;
+    struct pqf_rows vecs;
     int result;
 
-    if (pqh_vecs_open(path, &vecs, &err) != 0)
+    if (pqf_rows_open(path, &vecs, &err) != 0)
         return test_fault("%s", err.text);
     if (vecs.dim != 2 || vecs.num_rows != 2) {
-        pqh_vecs_close(&vecs);
-        return test_fault("%zu rows of %zu", vecs.num_rows, vecs.dim);
+        pqf_rows_close(&vecs);
+        return test_fault("%zu rows of %zu", (size_t)vecs.num_rows, vecs.dim);
     }
-    result = pqh_vecs_read_floats(&vecs, 0, 2, values, &err);
-    pqh_vecs_close(&vecs);
+    result = pqf_rows_read_floats(&vecs, 0, 2, values, &err);
+    pqf_rows_close(&vecs);
     return result == 0 ? NULL : test_fault("%s", err.text);
 }
 
@@ -228,7 +201,7 @@ static const char *vector_file(const char *folder)
     const char *path = test_path(folder, "two.fvecs");
     float values[4] = {0};
     unsigned char *bytes;
-    struct pqh_error err;
+    struct pqf_error err;
     const char *fault;
     size_t size = 0;
     int same;
@@ -241,7 +214,7 @@ static const char *vector_file(const char *folder)
     for (size_t i = 0; i < 4; i++)
         if (values[i] != (i % 2 ? 2.0f : -1.5f))
             return test_fault("value %zu is %g", i, (double)values[i]);
-    if (pqh_vecs_write(path, PQH_FVECS, values, 2, 2, &err) != 0)
+    if (pqh_vecs_store(path, PQF_FVECS, values, 2, 2, &err) != 0)
         return test_fault("%s", err.text);
     bytes = test_read_file(path, &size);
     same = size == sizeof fvecs && memcmp(bytes, fvecs, size) == 0;
@@ -340,7 +313,6 @@ int main(void)
     report("expected variants", test_missing_variants());
     report("training gives the golden codebook", train());
     report("encoding gives the golden codes", encode());
-    report("index file has the golden bytes", index_file(folder));
     report("vector files are little-endian", vector_file(folder));
     for (size_t v = 0; v < test_variant_count(); v++)
         test_kernel(test_variant(v));

@@ -422,6 +422,7 @@ static const char *const table_names[TEST_TABLE_KINDS] = {
     [TEST_TABLE_NEGATIVE_ALL] = "negative-all",
     [TEST_TABLE_CANCEL] = "cancel",
     [TEST_TABLE_OFFSETS] = "offsets",
+    [TEST_TABLE_VALLEY] = "valley",
     [TEST_TABLE_INF_BOTH] = "inf-both",
     [TEST_TABLE_ANY_BITS] = "any-bits",
 };
@@ -536,6 +537,8 @@ static float entry(enum test_table_kind kind, size_t m, size_t last,
         return FLT_MAX / 8.0f * test_uniform(random);
     case TEST_TABLE_OFFSETS:
         return (m % 2 ? 1048576.0f : -1048576.0f) + test_uniform(random);
+    case TEST_TABLE_VALLEY:
+        return (2 * m > last ? 1048576.0f : -1048576.0f) + test_uniform(random);
     case TEST_TABLE_HIGH:
         return test_below(random, 100) ? 1.0f - 0.1f * test_uniform(random)
                                        : 0.0f;

@@ -15,6 +15,9 @@
 
 #define TEST_COUNT(array) (sizeof(array) / sizeof(array)[0])
 
+/* For library/quantizer.h: a pqk_effort of so many threads. */
+#define WITH_THREADS(count) (&(struct pqk_effort){.num_threads = (count)})
+
 /* ------------------------------------------------------------------------ */
 /* The case that runs.  A crash prints it, and every message begins with it. */
 
@@ -137,6 +140,7 @@ enum test_table_kind {
     TEST_TABLE_NEGATIVE_ALL,
     TEST_TABLE_CANCEL,  /* large terms of either sign that cancel */
     TEST_TABLE_OFFSETS, /* the same, and all sums come out small */
+    TEST_TABLE_VALLEY,  /* the same, but they go far below 0 at first */
     TEST_TABLE_INF_BOTH,
     TEST_TABLE_ANY_BITS,
     TEST_TABLE_KINDS

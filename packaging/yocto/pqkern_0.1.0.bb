@@ -17,5 +17,5 @@ inherit autotools pkgconfig
 EXTRA_OECONF = "--with-check=no"
 
 PACKAGES =+ "${PN}-tools"
-FILES:${PN}-tools = "${bindir}/run_experiment ${datadir}/pqkern"
+FILES:${PN}-tools = "${bindir} ${datadir}/pqkern ${datadir}/bash-completion"
 RDEPENDS:${PN}-tools = "${PN}"

@@ -7,9 +7,11 @@
 #endif
 
 #include "cache.h"
+#include "store.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +68,7 @@ static int add_sample(struct pqh_sha256 *key, int fd, off_t offset)
 }
 
 int pqh_cache_key_add_file(struct pqh_sha256 *key, const char *path,
-                           struct pqh_error *err)
+                           struct pqf_error *err)
 {
     const char *slash = strrchr(path, '/');
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -78,7 +80,7 @@ int pqh_cache_key_add_file(struct pqh_sha256 *key, const char *path,
         add_sample(key, fd,
                    status.st_size > SAMPLE_BYTES ? status.st_size - SAMPLE_BYTES
                                                  : 0) != 0) {
-        pqh_fail(err, "%s: cannot be read: %s", path, strerror(errno));
+        pqf_fail(err, "%s: cannot be read: %s", path, strerror(errno));
         if (fd >= 0)
             close(fd);
         return -1;
@@ -101,43 +103,48 @@ int pqh_cache_path(const struct pqh_cache *cache, const char *name,
     return 0;
 }
 
-static int read_values(const struct pqh_vecs *vecs, void *values,
-                       struct pqh_error *err)
+static int read_values(const struct pqf_rows *vecs, void *values,
+                       struct pqf_error *err)
 {
-    switch (vecs->type) {
-    case PQH_FVECS:
-        return pqh_vecs_read_floats(vecs, 0, vecs->num_rows, values, err);
-    case PQH_BVECS:
-        return pqh_vecs_read_bytes(vecs, 0, vecs->num_rows, values, err);
-    case PQH_IVECS:
+    const size_t num_rows = (size_t)vecs->num_rows;
+
+    switch (vecs->format) {
+    case PQF_FVECS:
+        return pqf_rows_read_floats(vecs, 0, num_rows, values, err);
+    case PQF_BVECS:
+        return pqf_rows_read_bytes(vecs, 0, num_rows, values, err);
+    case PQF_IVECS:
+    case PQF_NPY:
     default:
-        return pqh_vecs_read_ints(vecs, 0, vecs->num_rows, values, err);
+        return pqf_rows_read_ints(vecs, 0, num_rows, values, err);
     }
 }
 
 static int load_checked(const char *path, size_t num_rows, size_t dim,
-                        void *values, struct pqh_error *err)
+                        void *values, struct pqf_error *err)
 {
     char hex[PQH_SHA256_HEX];
-    struct pqh_vecs vecs;
+    struct pqf_rows vecs;
     int result;
 
     if (pqh_sha256_verify(path, hex, err) != 0 ||
-        pqh_vecs_open(path, &vecs, err) != 0)
+        pqf_rows_open(path, &vecs, err) != 0)
         return -1;
     if (vecs.num_rows != num_rows || vecs.dim != dim)
-        result = pqh_fail(err, "%s: has %zu rows of width %zu, not %zu of %zu",
+        result = pqf_fail(err,
+                          "%s: has %" PRIu64 " rows of width %zu, not %zu of "
+                          "%zu",
                           path, vecs.num_rows, vecs.dim, num_rows, dim);
     else
         result = read_values(&vecs, values, err);
-    pqh_vecs_close(&vecs);
+    pqf_rows_close(&vecs);
     return result;
 }
 
 int pqh_cache_load(const struct pqh_cache *cache, const char *name,
                    size_t num_rows, size_t dim, void *values)
 {
-    struct pqh_error err = {""};
+    struct pqf_error err = {""};
     char path[PATH_MAX];
 
     if (pqh_cache_path(cache, name, path) != 0 || access(path, F_OK) != 0)
@@ -165,18 +172,18 @@ static int make_folders(const char *folder)
 }
 
 int pqh_cache_store(struct pqh_cache *cache, const char *name,
-                    enum pqh_vecs_type type, const void *values,
+                    enum pqf_format type, const void *values,
                     size_t num_rows, size_t dim)
 {
-    struct pqh_error err = {""};
+    struct pqf_error err = {""};
     char path[PATH_MAX];
 
     if (pqh_cache_path(cache, name, path) != 0)
-        pqh_fail(&err, "neither XDG_CACHE_HOME nor HOME names a folder");
+        pqf_fail(&err, "neither XDG_CACHE_HOME nor HOME names a folder");
     else if (make_folders(cache->folder) != 0)
-        pqh_fail(&err, "%s: cannot be created: %s", cache->folder,
+        pqf_fail(&err, "%s: cannot be created: %s", cache->folder,
                  strerror(errno));
-    else if (pqh_vecs_write(path, type, values, num_rows, dim, &err) == 0)
+    else if (pqh_vecs_store(path, type, values, num_rows, dim, &err) == 0)
         return 1;
     if (!cache->complained)
         fprintf(stderr,

@@ -7,9 +7,9 @@
 #ifndef PQH_CACHE_H
 #define PQH_CACHE_H
 
-#include "error.h"
+#include "formats/error.h"
+#include "formats/rows.h"
 #include "sha256.h"
-#include "vecs.h"
 
 #include <limits.h>
 
@@ -29,7 +29,7 @@ void pqh_cache_init(struct pqh_cache *cache, const char *name,
 /* Add to a key what tells one file from another without reading it wholly: its
  * last name, size, time of change, first and last 64 KiB. */
 int pqh_cache_key_add_file(struct pqh_sha256 *key, const char *path,
-                           struct pqh_error *err);
+                           struct pqf_error *err);
 
 /* A file's path in the cache; -1 if there is no cache. */
 int pqh_cache_path(const struct pqh_cache *cache, const char *name,
@@ -42,7 +42,7 @@ int pqh_cache_load(const struct pqh_cache *cache, const char *name,
 
 /* Write a file, creating the folder.  1 if it is there now. */
 int pqh_cache_store(struct pqh_cache *cache, const char *name,
-                    enum pqh_vecs_type type, const void *values,
+                    enum pqf_format type, const void *values,
                     size_t num_rows, size_t dim);
 
 #endif

@@ -148,7 +148,7 @@ static void load_library(struct runner *r)
 {
     const struct pqh_candidate *c = r->candidate;
     struct pqh_slot *slot = r->slot;
-    struct pqh_error err;
+    struct pqf_error err;
     pqk_status status;
     size_t used = 0;
 

@@ -12,13 +12,15 @@
 #include "fixture.h"
 #include "cache.h"
 #include "folder.h"
+#include "formats/vecs.h"
 #include "parallel.h"
 #include "progress.h"
 #include "random.h"
 #include "seeded.h"
 #include "synthetic.h"
 #include "truth.h"
-#include "vecs.h"
+
+#include "library/quantizer.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -55,7 +57,7 @@
 /* Where rows come from: a file, a generator or memory. */
 struct rows {
     size_t num_rows, dim;
-    struct pqh_vecs vecs; /* if it has a path */
+    struct pqf_rows vecs; /* if it has a path */
     const struct pqh_synthetic *synthetic;
     enum pqh_synthetic_kind kind;
     const float *values;
@@ -78,7 +80,7 @@ struct origin {
 /* Helpers                                                                  */
 
 static void *allocate(size_t count, size_t width, size_t size,
-                      struct pqh_error *err)
+                      struct pqf_error *err)
 {
     size_t values, bytes;
     void *memory = NULL;
@@ -87,7 +89,7 @@ static void *allocate(size_t count, size_t width, size_t size,
         !__builtin_mul_overflow(values, size, &bytes))
         memory = malloc(bytes > 0 ? bytes : 1);
     if (memory == NULL)
-        pqh_fail(err,
+        pqf_fail(err,
                  "out of memory for %zu rows of %zu values; ask for fewer "
                  "with --num-base or --num-queries",
                  count, width);
@@ -102,10 +104,10 @@ static size_t rows_of(size_t values, size_t dim)
 }
 
 static int read_rows(const struct rows *rows, size_t first, size_t count,
-                     float *values, struct pqh_error *err)
+                     float *values, struct pqf_error *err)
 {
-    if (rows->vecs.path != NULL)
-        return pqh_vecs_read_floats(&rows->vecs, first, count, values, err);
+    if (rows->vecs.source.path != NULL)
+        return pqf_rows_read_floats(&rows->vecs, first, count, values, err);
     if (rows->values != NULL)
         memcpy(values, rows->values + first * rows->dim,
                count * rows->dim * sizeof *values);
@@ -114,11 +116,16 @@ static int read_rows(const struct rows *rows, size_t first, size_t count,
     return 0;
 }
 
-static int open_rows(const char *path, struct rows *rows, struct pqh_error *err)
+static int open_rows(const char *path, struct rows *rows, struct pqf_error *err)
 {
-    if (pqh_vecs_open(path, &rows->vecs, err) != 0)
+    if (pqf_rows_open(path, &rows->vecs, err) != 0)
         return -1;
-    rows->num_rows = rows->vecs.num_rows;
+    if (rows->vecs.num_rows > UINT32_MAX)
+        return pqf_fail(err,
+                        "%s: %" PRIu64 " rows are more than 32-bit ids can "
+                        "name; split the file",
+                        path, rows->vecs.num_rows);
+    rows->num_rows = (size_t)rows->vecs.num_rows;
     rows->dim = rows->vecs.dim;
     return 0;
 }
@@ -128,8 +135,8 @@ static void close_origin(struct origin *origin)
     struct rows *all[] = {&origin->base, &origin->query, &origin->learn};
 
     for (int i = 0; i < 3; i++)
-        if (all[i]->vecs.path != NULL)
-            pqh_vecs_close(&all[i]->vecs);
+        if (all[i]->vecs.source.path != NULL)
+            pqf_rows_close(&all[i]->vecs);
     pqh_synthetic_free(origin->synthetic);
     free(origin->seeded_base);
     free(origin->seeded_queries);
@@ -139,30 +146,30 @@ static void close_origin(struct origin *origin)
 /* Sources                                                                  */
 
 static int check_dims(const struct pqh_folder *folder,
-                      const struct origin *origin, struct pqh_error *err)
+                      const struct origin *origin, struct pqf_error *err)
 {
     size_t dim = origin->base.dim;
 
     if (dim % PQH_SUB_VECTORS != 0)
-        return pqh_fail(err,
+        return pqf_fail(err,
                         "%s: the width %zu is no multiple of the %d "
                         "sub-vectors; pad every row of all files with zeros to "
                         "%zu, which changes no distance",
                         folder->files[PQH_BASE], dim, PQH_SUB_VECTORS,
                         dim + PQH_SUB_VECTORS - dim % PQH_SUB_VECTORS);
     if (origin->query.dim != dim)
-        return pqh_fail(err, "%s: the width is %zu, but %s has %zu",
+        return pqf_fail(err, "%s: the width is %zu, but %s has %zu",
                         folder->files[PQH_QUERY], origin->query.dim,
                         folder->files[PQH_BASE], dim);
     if (origin->learn.num_rows > 0 && origin->learn.dim != dim)
-        return pqh_fail(err, "%s: the width is %zu, but %s has %zu",
+        return pqf_fail(err, "%s: the width is %zu, but %s has %zu",
                         folder->files[PQH_LEARN], origin->learn.dim,
                         folder->files[PQH_BASE], dim);
     return 0;
 }
 
 static int key_of_files(const struct pqh_folder *folder, struct origin *origin,
-                        struct pqh_error *err)
+                        struct pqf_error *err)
 {
     static const enum pqh_role roles[] = {PQH_BASE, PQH_QUERY, PQH_LEARN};
     struct pqh_sha256 key;
@@ -183,7 +190,7 @@ static int key_of_files(const struct pqh_folder *folder, struct origin *origin,
 }
 
 static int open_folder(const struct pqh_folder *folder, struct origin *origin,
-                       struct pqh_error *err)
+                       struct pqf_error *err)
 {
     if (open_rows(folder->files[PQH_BASE], &origin->base, err) != 0 ||
         open_rows(folder->files[PQH_QUERY], &origin->query, err) != 0)
@@ -202,7 +209,7 @@ static int open_folder(const struct pqh_folder *folder, struct origin *origin,
     return key_of_files(folder, origin, err);
 }
 
-static int open_synthetic(struct origin *origin, struct pqh_error *err)
+static int open_synthetic(struct origin *origin, struct pqf_error *err)
 {
     struct rows rows = {.dim = PQH_SYNTHETIC_DIM, .num_rows = UINT32_MAX};
     struct pqh_sha256 key;
@@ -213,7 +220,7 @@ static int open_synthetic(struct origin *origin, struct pqh_error *err)
 
     rows.synthetic = origin->synthetic = pqh_synthetic_create(SYNTHETIC_SEED);
     if (rows.synthetic == NULL)
-        return pqh_fail(err, "out of memory");
+        return pqf_fail(err, "out of memory");
     origin->base = origin->query = origin->learn = rows;
     origin->base.kind = PQH_SYNTHETIC_BASE;
     origin->query.kind = PQH_SYNTHETIC_QUERY;
@@ -241,7 +248,7 @@ static void open_seed(struct origin *origin)
 
 /* Its codebook is trained from the same stream of random numbers. */
 static int generate_seed(struct origin *origin, struct pqh_fixture *fixture,
-                         struct pqh_error *err)
+                         struct pqf_error *err)
 {
     origin->seeded_base =
         allocate(PQH_SEEDED_NUM_BASE, PQH_SEEDED_DIM, sizeof(float), err);
@@ -273,12 +280,12 @@ static void name_folder(const char *path, char *name, size_t size)
 }
 
 static int open_path(const char *path, struct origin *origin,
-                     struct pqh_folder *folder, struct pqh_error *err)
+                     struct pqh_folder *folder, struct pqf_error *err)
 {
     struct stat status;
 
     if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode))
-        return pqh_fail(err,
+        return pqf_fail(err,
                         "unknown source '%s': give sift1m, photos, synthetic, "
                         "seed, auto, or a folder with *_base.fvecs (or .bvecs) "
                         "and *_query.fvecs (or .bvecs)",
@@ -291,7 +298,7 @@ static int open_path(const char *path, struct origin *origin,
 }
 
 static int open_named(const char *source, struct origin *origin,
-                      struct pqh_folder *folder, struct pqh_error *err)
+                      struct pqh_folder *folder, struct pqf_error *err)
 {
     int any = strcmp(source, "auto") == 0, found = 0;
 
@@ -302,14 +309,14 @@ static int open_named(const char *source, struct origin *origin,
     if (found != 0)
         return found < 0 ? -1 : open_folder(folder, origin, err);
     if (strcmp(source, "sift1m") == 0)
-        return pqh_fail(err,
+        return pqf_fail(err,
                         "sift1m: sift_base.fvecs, sift_query.fvecs and "
                         "sift_groundtruth.ivecs are together neither in "
                         "$PQKERN_DATA, nor in $XDG_CACHE_HOME/pqkern (or "
                         "~/.cache/pqkern), nor in ~/.cache/lance-autoresearch; "
                         "run scripts/prepare_fixtures.sh");
     if (strcmp(source, "photos") == 0)
-        return pqh_fail(err, "photos: the photos_* files are together neither "
+        return pqf_fail(err, "photos: the photos_* files are together neither "
                              "in $PQKERN_DATA, nor in data/ beside the "
                              "program, nor installed; set PQKERN_DATA to the "
                              "folder data of the source tree");
@@ -326,14 +333,14 @@ static int open_named(const char *source, struct origin *origin,
 }
 
 static int open_source(const char *source, struct origin *origin,
-                       struct pqh_fixture *fixture, struct pqh_error *err)
+                       struct pqh_fixture *fixture, struct pqf_error *err)
 {
     /* Too large for the stack of a small machine. */
     struct pqh_folder *folder = calloc(1, sizeof *folder);
     int result;
 
     if (folder == NULL)
-        return pqh_fail(err, "out of memory");
+        return pqf_fail(err, "out of memory");
     result = open_named(source, origin, folder, err);
     memcpy(fixture->source, folder->name, sizeof fixture->source);
     free(folder);
@@ -345,12 +352,12 @@ static int open_source(const char *source, struct origin *origin,
 
 static int choose(const char *source, const char *what, size_t asked,
                   size_t usual, size_t most, size_t *chosen,
-                  struct pqh_error *err)
+                  struct pqf_error *err)
 {
     *chosen = asked == 0 ? usual : asked;
     if (*chosen <= most)
         return 0;
-    return pqh_fail(err,
+    return pqf_fail(err,
                     "%s has %zu %s, not %zu; ask for fewer, or take the "
                     "source synthetic, which has any number",
                     source, most, what, asked);
@@ -358,7 +365,7 @@ static int choose(const char *source, const char *what, size_t asked,
 
 static int choose_sizes(const struct pqh_request *request,
                         const struct origin *origin,
-                        struct pqh_fixture *fixture, struct pqh_error *err)
+                        struct pqh_fixture *fixture, struct pqf_error *err)
 {
     size_t wanted = request->truth_k == 0 ? 10 : request->truth_k;
 
@@ -387,7 +394,7 @@ static size_t learn_limit(size_t dim)
 /* Exactly `count` rows of the whole base, in order, each as likely as any other
  * (Knuth's algorithm S, in integers). */
 static int sample_base(const struct rows *base, size_t count, float *values,
-                       struct pqh_error *err)
+                       struct pqf_error *err)
 {
     uint64_t state = TRAINING_SEED;
     size_t taken = 0;
@@ -405,10 +412,11 @@ static int sample_base(const struct rows *base, size_t count, float *values,
 }
 
 static int train(const struct origin *origin, const pqk_codebook *shape,
-                 float *centroids, struct pqh_error *err)
+                 float *centroids, struct pqf_error *err)
 {
     int sampled = origin->learn.num_rows == 0;
     const struct rows *from = sampled ? &origin->base : &origin->learn;
+    const struct pqk_effort effort = {.num_threads = pqh_threads()};
     size_t count = learn_limit(from->dim);
     float *values;
     int result;
@@ -423,8 +431,8 @@ static int train(const struct origin *origin, const pqk_codebook *shape,
                      : read_rows(from, 0, count, values, err);
     if (result == 0 &&
         pqk_train_codebook(values, count, shape, TRAINING_ROUNDS, TRAINING_SEED,
-                           pqh_threads(), centroids) != PQK_OK)
-        result = pqh_fail(err, "out of memory for training the codebook");
+                           &effort, centroids) != PQK_OK)
+        result = pqf_fail(err, "out of memory for training the codebook");
     pqh_progress_end();
     free(values);
     return result;
@@ -433,35 +441,35 @@ static int train(const struct origin *origin, const pqk_codebook *shape,
 /* A codebook that is there is frozen: whatever is wrong with it is an error. */
 static int read_codebook(const char *path, size_t sub_vector_dim,
                          float *centroids, char hex[PQH_SHA256_HEX],
-                         struct pqh_error *err)
+                         struct pqf_error *err)
 {
     const size_t num_rows = (size_t)PQH_SUB_VECTORS * PQH_CENTROIDS;
-    struct pqh_error cause;
-    struct pqh_vecs vecs;
+    struct pqf_error cause;
+    struct pqf_rows vecs;
     int result;
 
     if (pqh_sha256_verify(path, hex, &cause) != 0)
-        return pqh_fail(err,
+        return pqf_fail(err,
                         "%s; the codebook is frozen: put the original back, or "
                         "remove both files to have a new one trained",
                         cause.text);
-    if (pqh_vecs_open(path, &vecs, err) != 0)
+    if (pqf_rows_open(path, &vecs, err) != 0)
         return -1;
     if (vecs.num_rows != num_rows || vecs.dim != sub_vector_dim)
         result =
-            pqh_fail(err,
-                     "%s: has %zu rows of width %zu, but this data needs "
-                     "%zu of width %zu; put the right codebook there, or "
+            pqf_fail(err,
+                     "%s: has %" PRIu64 " rows of width %zu, but this data "
+                     "needs %zu of width %zu; put the right codebook there, or "
                      "remove it to have one trained",
                      path, vecs.num_rows, vecs.dim, num_rows, sub_vector_dim);
     else
-        result = pqh_vecs_read_floats(&vecs, 0, num_rows, centroids, err);
-    pqh_vecs_close(&vecs);
+        result = pqf_rows_read_floats(&vecs, 0, num_rows, centroids, err);
+    pqf_rows_close(&vecs);
     return result;
 }
 
 static int get_codebook(struct origin *origin, struct pqh_fixture *fixture,
-                        char hex[PQH_SHA256_HEX], struct pqh_error *err)
+                        char hex[PQH_SHA256_HEX], struct pqf_error *err)
 {
     const size_t d = fixture->dim / PQH_SUB_VECTORS;
     char path[PATH_MAX];
@@ -483,7 +491,7 @@ static int get_codebook(struct origin *origin, struct pqh_fixture *fixture,
         return read_codebook(path, d, fixture->centroids, hex, err);
     if (train(origin, &fixture->codebook, fixture->centroids, err) != 0)
         return -1;
-    if (!pqh_cache_store(&origin->cache, "codebook.fvecs", PQH_FVECS,
+    if (!pqh_cache_store(&origin->cache, "codebook.fvecs", PQF_FVECS,
                          fixture->centroids,
                          (size_t)PQH_SUB_VECTORS * PQH_CENTROIDS, d)) {
         origin->cached = 0;
@@ -503,9 +511,10 @@ struct pass {
 
 static int pass_over_base(const struct origin *origin,
                           const struct pqh_fixture *fixture,
-                          const struct pass *pass, struct pqh_error *err)
+                          const struct pass *pass, struct pqf_error *err)
 {
     const size_t limit = rows_of(BLOCK_VALUES, fixture->dim);
+    const struct pqk_effort effort = {.num_threads = pqh_threads()};
     float *block = allocate(limit, fixture->dim, sizeof *block, err);
     int result = block == NULL ? -1 : 0;
 
@@ -520,9 +529,9 @@ static int pass_over_base(const struct origin *origin,
 
         result = read_rows(&origin->base, first, count, block, err);
         if (result == 0 && pass->codes != NULL &&
-            pqk_encode(&fixture->codebook, block, count, pqh_threads(),
+            pqk_encode(&fixture->codebook, block, count, &effort,
                        pass->codes + first * PQH_SUB_VECTORS) != PQK_OK)
-            result = pqh_fail(err, "out of memory for encoding");
+            result = pqf_fail(err, "out of memory for encoding");
         if (result == 0 && pass->truth != NULL)
             pqh_truth_add(pass->truth, block, count, (uint32_t)first);
         pqh_progress_add(count);
@@ -542,19 +551,19 @@ static int compare_ids(const void *a, const void *b)
 
 static int check_truth_row(const char *path, size_t row, const uint32_t *ids,
                            uint32_t *sorted, size_t k, size_t num_base,
-                           struct pqh_error *err)
+                           struct pqf_error *err)
 {
     memcpy(sorted, ids, k * sizeof *ids);
     qsort(sorted, k, sizeof *sorted, compare_ids);
     if (sorted[k - 1] >= num_base)
-        return pqh_fail(err,
+        return pqf_fail(err,
                         "%s: row %zu: names row %" PRId32 " of a base of %zu; "
                         "put the truth of this base there, or remove it to "
                         "have it computed",
                         path, row, (int32_t)sorted[k - 1], num_base);
     for (size_t i = 1; i < k; i++)
         if (sorted[i] == sorted[i - 1])
-            return pqh_fail(err,
+            return pqf_fail(err,
                             "%s: row %zu: the id %" PRIu32 " stands there "
                             "twice; put the right truth there, or remove it "
                             "to have it computed",
@@ -564,7 +573,7 @@ static int check_truth_row(const char *path, size_t row, const uint32_t *ids,
 
 /* Keep the first columns of rows of width `columns`. */
 static int keep_truth(const char *path, const int32_t *ids, size_t columns,
-                      struct pqh_fixture *fixture, struct pqh_error *err)
+                      struct pqh_fixture *fixture, struct pqf_error *err)
 {
     size_t k = fixture->truth_k;
     uint32_t *row = allocate(2, columns, sizeof *row, err);
@@ -584,34 +593,35 @@ static int keep_truth(const char *path, const int32_t *ids, size_t columns,
 /* 1 if the data's own truth was taken, 0 if it does not fit the request, -1 if
  * something is wrong with it. */
 static int read_truth_file(const struct origin *origin,
-                           struct pqh_fixture *fixture, struct pqh_error *err)
+                           struct pqh_fixture *fixture, struct pqf_error *err)
 {
-    struct pqh_vecs vecs;
+    struct pqf_rows vecs;
     int32_t *ids = NULL;
     int result = 0;
 
     if (origin->truth_file[0] == '\0' ||
         fixture->num_base != origin->base.num_rows)
         return 0;
-    if (pqh_vecs_open(origin->truth_file, &vecs, err) != 0)
+    if (pqf_rows_open(origin->truth_file, &vecs, err) != 0)
         return -1;
     if (vecs.num_rows != origin->query.num_rows)
-        result = pqh_fail(err,
-                          "%s: has %zu rows, but there are %zu queries; put "
+        result = pqf_fail(err,
+                          "%s: has %" PRIu64 " rows, but there are %zu "
+                          "queries; put "
                           "the truth of these queries there, or remove it to "
                           "have it computed",
-                          vecs.path, vecs.num_rows, origin->query.num_rows);
+                          vecs.source.path, vecs.num_rows, origin->query.num_rows);
     else if (vecs.dim >= fixture->truth_k)
         result = 1;
     if (result == 1) {
         ids = allocate(fixture->num_queries, vecs.dim, sizeof *ids, err);
         if (ids == NULL ||
-            pqh_vecs_read_ints(&vecs, 0, fixture->num_queries, ids, err) != 0 ||
-            keep_truth(vecs.path, ids, vecs.dim, fixture, err) != 0)
+            pqf_rows_read_ints(&vecs, 0, fixture->num_queries, ids, err) != 0 ||
+            keep_truth(vecs.source.path, ids, vecs.dim, fixture, err) != 0)
             result = -1;
     }
     free(ids);
-    pqh_vecs_close(&vecs);
+    pqf_rows_close(&vecs);
     return result;
 }
 
@@ -639,7 +649,7 @@ static void plan_names(const struct pqh_fixture *fixture,
 
 /* Look for codes and truth wherever they may be already. */
 static int find_ready(const struct origin *origin, struct pqh_fixture *fixture,
-                      struct plan *plan, struct pqh_error *err)
+                      struct plan *plan, struct pqf_error *err)
 {
     int from_file = read_truth_file(origin, fixture, err);
 
@@ -658,7 +668,7 @@ static int find_ready(const struct origin *origin, struct pqh_fixture *fixture,
                            sizeof *plan->truth, err);
     if (plan->truth == NULL)
         return -1;
-    if (origin->cached && plan->truth_columns <= PQH_VECS_MAX_DIM)
+    if (origin->cached && plan->truth_columns <= PQF_VECS_MAX_DIM)
         plan->have_truth = pqh_cache_load(&origin->cache, plan->truth_name,
                                           fixture->num_queries,
                                           plan->truth_columns, plan->truth);
@@ -666,7 +676,7 @@ static int find_ready(const struct origin *origin, struct pqh_fixture *fixture,
 }
 
 static int compute_missing(struct origin *origin, struct pqh_fixture *fixture,
-                           struct plan *plan, struct pqh_error *err)
+                           struct plan *plan, struct pqf_error *err)
 {
     struct pass pass = {plan->have_codes ? NULL : fixture->codes, NULL};
     int result = 0;
@@ -685,10 +695,10 @@ static int compute_missing(struct origin *origin, struct pqh_fixture *fixture,
     if (result != 0 || !origin->cached)
         return result;
     if (pass.codes != NULL)
-        pqh_cache_store(&origin->cache, plan->codes_name, PQH_BVECS,
+        pqh_cache_store(&origin->cache, plan->codes_name, PQF_BVECS,
                         fixture->codes, fixture->num_base, PQH_SUB_VECTORS);
-    if (!plan->have_truth && plan->truth_columns <= PQH_VECS_MAX_DIM)
-        pqh_cache_store(&origin->cache, plan->truth_name, PQH_IVECS,
+    if (!plan->have_truth && plan->truth_columns <= PQF_VECS_MAX_DIM)
+        pqh_cache_store(&origin->cache, plan->truth_name, PQF_IVECS,
                         plan->truth, fixture->num_queries, plan->truth_columns);
     return 0;
 }
@@ -696,7 +706,7 @@ static int compute_missing(struct origin *origin, struct pqh_fixture *fixture,
 static int get_codes_and_truth(struct origin *origin,
                                struct pqh_fixture *fixture,
                                const char hex[PQH_SHA256_HEX],
-                               struct pqh_error *err)
+                               struct pqf_error *err)
 {
     struct plan plan = {.truth = NULL};
     int result;
@@ -723,7 +733,7 @@ static int get_codes_and_truth(struct origin *origin,
 
 static int fill(const char *source, const struct pqh_request *request,
                 struct origin *origin, struct pqh_fixture *fixture,
-                struct pqh_error *err)
+                struct pqf_error *err)
 {
     char hex[PQH_SHA256_HEX] = "";
 
@@ -743,7 +753,7 @@ static int fill(const char *source, const struct pqh_request *request,
 }
 
 int pqh_fixture_load(const struct pqh_request *request,
-                     struct pqh_fixture *fixture, struct pqh_error *err)
+                     struct pqh_fixture *fixture, struct pqf_error *err)
 {
     const char *source = request->source == NULL ? "auto" : request->source;
     /* Too large for the stack of a small machine. */
@@ -752,7 +762,7 @@ int pqh_fixture_load(const struct pqh_request *request,
 
     memset(fixture, 0, sizeof *fixture);
     if (origin == NULL)
-        return pqh_fail(err, "out of memory");
+        return pqf_fail(err, "out of memory");
     result = fill(source, request, origin, fixture, err);
     close_origin(origin);
     free(origin);

@@ -6,7 +6,7 @@
 #ifndef PQH_FIXTURE_H
 #define PQH_FIXTURE_H
 
-#include "error.h"
+#include "formats/error.h"
 #include "pqkern.h"
 
 /* The baseline shape, that of every named source; a directory's width may be
@@ -40,7 +40,7 @@ struct pqh_fixture {
  * takes long.
  */
 int pqh_fixture_load(const struct pqh_request *request,
-                     struct pqh_fixture *fixture, struct pqh_error *err);
+                     struct pqh_fixture *fixture, struct pqf_error *err);
 
 void pqh_fixture_free(struct pqh_fixture *fixture);
 

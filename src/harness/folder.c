@@ -44,22 +44,22 @@ static enum pqh_role role_of(const char *name, const char *prefix)
 }
 
 static int take_file(const char *path, const char *name, char file[PATH_MAX],
-                     struct pqh_error *err)
+                     struct pqf_error *err)
 {
     const char *slash = path[strlen(path) - 1] == '/' ? "" : "/";
 
     if (file[0] != '\0')
-        return pqh_fail(err,
+        return pqf_fail(err,
                         "%s: both %s and %s could be meant; move one of them "
                         "to another folder",
                         path, strrchr(file, '/') + 1, name);
     if (snprintf(file, PATH_MAX, "%s%s%s", path, slash, name) >= PATH_MAX)
-        return pqh_fail(err, "%s/%s: the name is too long", path, name);
+        return pqf_fail(err, "%s/%s: the name is too long", path, name);
     return 0;
 }
 
 int pqh_folder_scan(const char *path, const char *prefix,
-                    struct pqh_folder *folder, struct pqh_error *err)
+                    struct pqh_folder *folder, struct pqf_error *err)
 {
     DIR *directory = opendir(path);
     const struct dirent *entry;
@@ -68,7 +68,7 @@ int pqh_folder_scan(const char *path, const char *prefix,
     for (int role = 0; role < PQH_NUM_ROLES; role++)
         folder->files[role][0] = '\0';
     if (directory == NULL)
-        return pqh_fail(err, "%s: the folder cannot be read: %s", path,
+        return pqf_fail(err, "%s: the folder cannot be read: %s", path,
                         strerror(errno));
     while (result == 0 && (entry = readdir(directory)) != NULL) {
         enum pqh_role role = role_of(entry->d_name, prefix);
@@ -81,16 +81,16 @@ int pqh_folder_scan(const char *path, const char *prefix,
 }
 
 int pqh_folder_check(const char *path, const struct pqh_folder *folder,
-                     struct pqh_error *err)
+                     struct pqf_error *err)
 {
     if (folder->files[PQH_BASE][0] == '\0')
-        return pqh_fail(err,
+        return pqf_fail(err,
                         "%s: no file is named *_base.fvecs or *_base.bvecs; "
                         "put the vectors to be searched there under such a "
                         "name",
                         path);
     if (folder->files[PQH_QUERY][0] == '\0')
-        return pqh_fail(err,
+        return pqf_fail(err,
                         "%s: no file is named *_query.fvecs or *_query.bvecs; "
                         "put the queries there under such a name",
                         path);
@@ -102,7 +102,7 @@ int pqh_folder_check(const char *path, const struct pqh_folder *folder,
 
 /* Look in one place; 1 if base, queries and truth are there. */
 static int look_in(const char *path, const char *prefix,
-                   struct pqh_folder *folder, struct pqh_error *err)
+                   struct pqh_folder *folder, struct pqf_error *err)
 {
     if (access(path, F_OK) != 0)
         return 0;
@@ -113,7 +113,7 @@ static int look_in(const char *path, const char *prefix,
            folder->files[PQH_TRUTH][0] != '\0';
 }
 
-int pqh_folder_find_sift1m(struct pqh_folder *folder, struct pqh_error *err)
+int pqh_folder_find_sift1m(struct pqh_folder *folder, struct pqf_error *err)
 {
     const char *data = getenv("PQKERN_DATA"), *home = getenv("HOME");
     char path[PATH_MAX];
@@ -147,7 +147,7 @@ static int program_data(char path[PATH_MAX])
     return 0;
 }
 
-int pqh_folder_find_photos(struct pqh_folder *folder, struct pqh_error *err)
+int pqh_folder_find_photos(struct pqh_folder *folder, struct pqf_error *err)
 {
     const char *data = getenv("PQKERN_DATA");
     char path[PATH_MAX];

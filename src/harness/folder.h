@@ -3,7 +3,7 @@
 #ifndef PQH_FOLDER_H
 #define PQH_FOLDER_H
 
-#include "error.h"
+#include "formats/error.h"
 
 #include <limits.h>
 
@@ -27,18 +27,18 @@ struct pqh_folder {
  * so is a folder that cannot be read.
  */
 int pqh_folder_scan(const char *path, const char *prefix,
-                    struct pqh_folder *folder, struct pqh_error *err);
+                    struct pqh_folder *folder, struct pqf_error *err);
 
 /* An error unless there are a base and queries. */
 int pqh_folder_check(const char *path, const struct pqh_folder *folder,
-                     struct pqh_error *err);
+                     struct pqf_error *err);
 
 /*
  * Find the first of the usual places that holds base, queries and truth of the
  * set sift1m (its files begin with sift_) or photos.  1 if found, 0 if not, -1
  * for an error.
  */
-int pqh_folder_find_sift1m(struct pqh_folder *folder, struct pqh_error *err);
-int pqh_folder_find_photos(struct pqh_folder *folder, struct pqh_error *err);
+int pqh_folder_find_sift1m(struct pqh_folder *folder, struct pqf_error *err);
+int pqh_folder_find_photos(struct pqh_folder *folder, struct pqf_error *err);
 
 #endif

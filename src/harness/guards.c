@@ -73,14 +73,14 @@ static size_t affordable(size_t wanted, double ns_per_code)
     return (double)wanted > most ? (size_t)most + 1 : wanted;
 }
 
-static int need_codes(struct pqh_fixture *fixture, struct pqh_error *err)
+static int need_codes(struct pqh_fixture *fixture, struct pqf_error *err)
 {
     size_t bytes = fixture->num_base * fixture->codebook.num_sub_vectors;
 
     fixture->codes = malloc(bytes);
     return fixture->codes != NULL
                ? 0
-               : pqh_fail(err, "out of memory: %zu bytes of codes", bytes);
+               : pqf_fail(err, "out of memory: %zu bytes of codes", bytes);
 }
 
 static int make_partition(const struct pqh_fixture *primary, uint64_t seed,
@@ -98,7 +98,7 @@ static int make_partition(const struct pqh_fixture *primary, uint64_t seed,
 /* Each new code is the beginning of one and the end of another. */
 static int make_large(const struct pqh_fixture *primary, double ns_per_code,
                       uint64_t seed, struct pqh_fixture *fixture,
-                      struct pqh_error *err)
+                      struct pqf_error *err)
 {
     size_t width = primary->codebook.num_sub_vectors;
     size_t bytes = (size_t)(CACHES * (double)cache_bytes());
@@ -132,7 +132,7 @@ static float *normals(uint64_t *random, size_t count)
 }
 
 static int make_gaussian(double ns_per_code, uint64_t seed,
-                         struct pqh_fixture *fixture, struct pqh_error *err)
+                         struct pqh_fixture *fixture, struct pqf_error *err)
 {
     size_t dim = (size_t)PQH_SUB_VECTORS * GAUSSIAN_DIM;
     size_t count;
@@ -145,7 +145,7 @@ static int make_gaussian(double ns_per_code, uint64_t seed,
     fixture->codebook = (pqk_codebook){PQH_SUB_VECTORS, PQH_CENTROIDS,
                                        GAUSSIAN_DIM, fixture->centroids};
     if (fixture->queries == NULL || fixture->centroids == NULL) {
-        return pqh_fail(err, "out of memory");
+        return pqf_fail(err, "out of memory");
     }
     if (need_codes(fixture, err) != 0) {
         return -1;
@@ -159,7 +159,7 @@ static int make_gaussian(double ns_per_code, uint64_t seed,
 
 int pqh_guard_make(enum pqh_guard guard, const struct pqh_fixture *primary,
                    double ns_per_code, uint64_t seed,
-                   struct pqh_fixture *fixture, struct pqh_error *err)
+                   struct pqh_fixture *fixture, struct pqf_error *err)
 {
     *fixture = *primary;
     fixture->truth = NULL;

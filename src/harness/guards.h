@@ -26,7 +26,7 @@ const char *pqh_guard_name(enum pqh_guard guard);
  */
 int pqh_guard_make(enum pqh_guard guard, const struct pqh_fixture *primary,
                    double ns_per_code, uint64_t seed,
-                   struct pqh_fixture *fixture, struct pqh_error *err);
+                   struct pqh_fixture *fixture, struct pqf_error *err);
 
 void pqh_guard_free(const struct pqh_fixture *primary,
                     struct pqh_fixture *fixture);

@@ -207,7 +207,7 @@ static int run_guard(struct pqh_judge *judge, enum pqh_guard guard,
     double ns_per_code = judge->primary.prepare_ns / (double)primary->num_base;
     struct pqh_cell *cell = &judge->guards[guard];
     struct pqh_fixture fixture;
-    struct pqh_error err;
+    struct pqf_error err;
     char where[64];
     int failed;
 

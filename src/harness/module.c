@@ -12,10 +12,10 @@
 #ifdef PQK_STATIC_ONLY
 
 int pqh_module_load(const char *path, struct pqh_module *module,
-                    struct pqh_error *err)
+                    struct pqf_error *err)
 {
     if (path != NULL) {
-        return pqh_fail(err, "%s: this build has no shared library support",
+        return pqf_fail(err, "%s: this build has no shared library support",
                         path);
     }
 #define LINKED(name) module->name = name;
@@ -39,16 +39,16 @@ static int look_up(void *handle, const char *name, void *function, size_t size)
 }
 
 int pqh_module_load(const char *path, struct pqh_module *module,
-                    struct pqh_error *err)
+                    struct pqf_error *err)
 {
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 
     if (handle == NULL) {
-        return pqh_fail(err, "cannot load the library: %s", dlerror());
+        return pqf_fail(err, "cannot load the library: %s", dlerror());
     }
 #define LOOK_UP(name)                                                          \
     if (!look_up(handle, #name, &module->name, sizeof module->name)) {         \
-        return pqh_fail(err, "%s: does not export %s", path, #name);           \
+        return pqf_fail(err, "%s: does not export %s", path, #name);           \
     }
     PQH_MODULE_FUNCTIONS(LOOK_UP)
 #undef LOOK_UP

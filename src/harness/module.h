@@ -7,7 +7,7 @@
 #ifndef PQH_MODULE_H
 #define PQH_MODULE_H
 
-#include "error.h"
+#include "formats/error.h"
 #include "pqkern.h"
 
 /* What a judged library has to export. */
@@ -43,7 +43,7 @@ struct pqh_module {
 
 /* path may be NULL in a static-only build alone: the functions linked in. */
 int pqh_module_load(const char *path, struct pqh_module *module,
-                    struct pqh_error *err);
+                    struct pqf_error *err);
 
 /* The reference of reference.h. */
 void pqh_module_reference(struct pqh_module *module);

@@ -5,7 +5,7 @@
 #ifndef PQH_REPORT_H
 #define PQH_REPORT_H
 
-#include "error.h"
+#include "formats/error.h"
 #include "guards.h"
 #include "sha256.h"
 #include "statistics.h"

@@ -42,7 +42,7 @@ static void draw_around(uint64_t *state, const float *centre, float width,
 
 /* The order of the draws is part of the golden number. */
 int pqh_seeded_generate(float *base, float *queries, float *centroids,
-                        struct pqh_error *err)
+                        struct pqf_error *err)
 {
     const size_t d = DIM / PQH_SUB_VECTORS;
     static const float origin[DIM];
@@ -60,8 +60,8 @@ int pqh_seeded_generate(float *base, float *queries, float *centroids,
     }
     for (size_t m = 0; m < PQH_SUB_VECTORS; m++)
         if (pqk_kmeans(base + m * d, PQH_SEEDED_NUM_BASE, DIM, d, PQH_CENTROIDS,
-                       ROUNDS, &state,
+                       ROUNDS, NULL, &state,
                        centroids + m * PQH_CENTROIDS * d) != PQK_OK)
-            return pqh_fail(err, "out of memory");
+            return pqf_fail(err, "out of memory");
     return 0;
 }

@@ -8,7 +8,7 @@
 #ifndef PQH_SEEDED_H
 #define PQH_SEEDED_H
 
-#include "error.h"
+#include "formats/error.h"
 
 #define PQH_SEEDED_DIM         128
 #define PQH_SEEDED_NUM_BASE    1024
@@ -18,6 +18,6 @@
  * base: [1024][128]; queries: [64][128]; centroids: [16][256][8].
  */
 int pqh_seeded_generate(float *base, float *queries, float *centroids,
-                        struct pqh_error *err);
+                        struct pqf_error *err);
 
 #endif

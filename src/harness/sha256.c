@@ -125,7 +125,7 @@ void pqh_sha256_end(struct pqh_sha256 *sha, char hex[PQH_SHA256_HEX])
 }
 
 int pqh_sha256_file(const char *path, char hex[PQH_SHA256_HEX],
-                    struct pqh_error *err)
+                    struct pqf_error *err)
 {
     unsigned char buffer[16384];
     struct pqh_sha256 sha;
@@ -133,12 +133,12 @@ int pqh_sha256_file(const char *path, char hex[PQH_SHA256_HEX],
     FILE *file = fopen(path, "rbe");
 
     if (file == NULL)
-        return pqh_fail(err, "%s: cannot be opened: %s", path, strerror(errno));
+        return pqf_fail(err, "%s: cannot be opened: %s", path, strerror(errno));
     pqh_sha256_begin(&sha);
     while ((got = fread(buffer, 1, sizeof buffer, file)) > 0)
         pqh_sha256_add(&sha, buffer, got);
     if (ferror(file)) {
-        pqh_fail(err, "%s: cannot be read: %s", path, strerror(errno));
+        pqf_fail(err, "%s: cannot be read: %s", path, strerror(errno));
         fclose(file);
         return -1;
     }
@@ -148,22 +148,22 @@ int pqh_sha256_file(const char *path, char hex[PQH_SHA256_HEX],
 }
 
 static int read_checksum(const char *path, char hex[PQH_SHA256_HEX],
-                         struct pqh_error *err)
+                         struct pqf_error *err)
 {
     char name[PATH_MAX];
     size_t got;
     FILE *file;
 
     if (snprintf(name, sizeof name, "%s.sha256", path) >= PATH_MAX)
-        return pqh_fail(err, "%s: the name is too long", path);
+        return pqf_fail(err, "%s: the name is too long", path);
     file = fopen(name, "re");
     if (file == NULL)
-        return pqh_fail(err, "%s: cannot be opened: %s", name, strerror(errno));
+        return pqf_fail(err, "%s: cannot be opened: %s", name, strerror(errno));
     got = fread(hex, 1, PQH_SHA256_HEX - 1, file);
     fclose(file);
     hex[got] = '\0';
     if (strspn(hex, "0123456789abcdef") != PQH_SHA256_HEX - 1)
-        return pqh_fail(err,
+        return pqf_fail(err,
                         "%s: does not begin with the 64 lower-case hexadecimal "
                         "digits of a SHA-256",
                         name);
@@ -171,7 +171,7 @@ static int read_checksum(const char *path, char hex[PQH_SHA256_HEX],
 }
 
 int pqh_sha256_verify(const char *path, char hex[PQH_SHA256_HEX],
-                      struct pqh_error *err)
+                      struct pqf_error *err)
 {
     char expected[PQH_SHA256_HEX];
 
@@ -179,7 +179,7 @@ int pqh_sha256_verify(const char *path, char hex[PQH_SHA256_HEX],
         pqh_sha256_file(path, hex, err) != 0)
         return -1;
     if (strcmp(hex, expected) != 0)
-        return pqh_fail(err, "%s: its SHA-256 is %s, but %s.sha256 says %s",
+        return pqf_fail(err, "%s: its SHA-256 is %s, but %s.sha256 says %s",
                         path, hex, path, expected);
     return 0;
 }

@@ -6,7 +6,7 @@
 #ifndef PQH_SHA256_H
 #define PQH_SHA256_H
 
-#include "error.h"
+#include "formats/error.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -25,11 +25,11 @@ void pqh_sha256_end(struct pqh_sha256 *sha, char hex[PQH_SHA256_HEX]);
 
 /* The digest of a whole file, in lower-case hexadecimal. */
 int pqh_sha256_file(const char *path, char hex[PQH_SHA256_HEX],
-                    struct pqh_error *err);
+                    struct pqf_error *err);
 
 /* As above, and an error unless it is what path.sha256 says, a file in the
  * format of sha256sum. */
 int pqh_sha256_verify(const char *path, char hex[PQH_SHA256_HEX],
-                      struct pqh_error *err);
+                      struct pqf_error *err);
 
 #endif

@@ -143,13 +143,13 @@ static void search_range(void *context, size_t part, size_t begin, size_t end)
 }
 
 int pqh_truth_begin(const float *queries, size_t num_queries, size_t dim,
-                    size_t k, struct pqh_truth **out, struct pqh_error *err)
+                    size_t k, struct pqh_truth **out, struct pqf_error *err)
 {
     struct pqh_truth *truth = calloc(1, sizeof *truth);
     size_t num_keys, tile_bytes;
 
     if (truth == NULL)
-        return pqh_fail(err, "out of memory");
+        return pqf_fail(err, "out of memory");
     truth->queries = queries;
     truth->num_queries = num_queries;
     truth->dim = dim;
@@ -162,7 +162,7 @@ int pqh_truth_begin(const float *queries, size_t num_queries, size_t dim,
         truth->tiles = aligned_alloc(sizeof(lanes), tile_bytes);
     if (truth->heaps == NULL || truth->tiles == NULL) {
         pqh_truth_free(truth);
-        return pqh_fail(err,
+        return pqf_fail(err,
                         "out of memory for the %zu nearest rows of %zu "
                         "queries; ask for fewer with --num-queries or --k",
                         k, num_queries);

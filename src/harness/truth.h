@@ -10,7 +10,7 @@
 #ifndef PQH_TRUTH_H
 #define PQH_TRUTH_H
 
-#include "error.h"
+#include "formats/error.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,7 +19,7 @@ struct pqh_truth;
 
 /* queries: [num_queries][dim], finite, used until the end; k at least 1. */
 int pqh_truth_begin(const float *queries, size_t num_queries, size_t dim,
-                    size_t k, struct pqh_truth **truth, struct pqh_error *err);
+                    size_t k, struct pqh_truth **truth, struct pqf_error *err);
 
 /* Offer rows [num_rows][dim], finite; row i has id first_id + i.  Every id is
  * offered at most once, in any order: the outcome does not depend on it. */

@@ -14,6 +14,7 @@
 #include <immintrin.h>
 
 #include "kernels/scan_ops.h"
+#include "kernels/ymm.h"
 
 /* 64 bytes: two registers. */
 typedef struct {
@@ -408,6 +409,59 @@ static const struct scan_plan isa_plans[] = {
 
 #define ISA_PLANS(num_queries) isa_plans
 
+/* 8 integers of 32 bits, and 16 of 16. */
+#define ISA_LANES 8
+
+typedef __m256i isa_ints;
+
+static inline isa_ints isa_load_ints(const int32_t *from)
+{
+    return _mm256_load_si256((const __m256i *)from);
+}
+
+static inline void isa_store_ints(int32_t *to, isa_ints ints)
+{
+    _mm256_store_si256((__m256i *)to, ints);
+}
+
+static inline isa_ints isa_all_ints(int32_t number)
+{
+    return _mm256_set1_epi32(number);
+}
+
+static inline isa_ints isa_add_ints(isa_ints a, isa_ints b)
+{
+    return _mm256_add_epi32(a, b);
+}
+
+static inline isa_ints isa_lesser_ints(isa_ints a, isa_ints b)
+{
+    return _mm256_min_epi32(a, b);
+}
+
+static inline isa_ints isa_multiply_pairs(isa_ints a, isa_ints b)
+{
+    return _mm256_madd_epi16(a, b);
+}
+
+static inline int32_t isa_least_int(isa_ints ints)
+{
+    __m128i least = _mm_min_epi32(_mm256_castsi256_si128(ints),
+                                  _mm256_extracti128_si256(ints, 1));
+
+    least = _mm_min_epi32(least, _mm_shuffle_epi32(least, 0x4e));
+    least = _mm_min_epi32(least, _mm_shuffle_epi32(least, 0xb1));
+    return _mm_cvtsi128_si32(least);
+}
+
+static inline unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold)
+{
+    return ~(unsigned)_mm256_movemask_ps(
+               _mm256_castsi256_ps(_mm256_cmpgt_epi32(ints, threshold))) &
+           0xff;
+}
+
+#include "kernels/encode.h"
 #include "kernels/row_major.h"
 
 const struct pqk_kernel pqk_kernel_avx2 = {

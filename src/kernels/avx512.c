@@ -117,6 +117,7 @@ SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
 
 #define ISA_PLANS(num_queries) isa_plans
 
+#include "kernels/encode.h"
 #include "kernels/row_major.h"
 
 const struct pqk_kernel pqk_kernel_avx512 = {

@@ -105,6 +105,7 @@ static const struct scan_plan isa_batch_plans[] = {
 
 #define ISA_PLANS(num_queries) ((num_queries) > 1 ? isa_batch_plans : isa_plans)
 
+#include "kernels/encode.h"
 #include "kernels/row_major.h"
 
 const struct pqk_kernel pqk_kernel_avx512vbmi = {

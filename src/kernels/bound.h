@@ -2,50 +2,90 @@
 /*
  * Sums of bytes as lower bounds of distances.
  *
- * Why a byte sum is a lower bound.  Let e = 2^-24, t_m >= 0 a table entry,
- * b_m the minimum of its column, B the sum of the b_m, S the exact sum of a
- * code's t_m, S_ref the float32 sum in ascending order, s > 0 the scale.
+ * Why a byte sum is a lower bound.  Let e = 2^-24, t_m a table entry, b_m the
+ * minimum of its column, B the sum of the b_m, N the sum of what the b_m are
+ * below 0 (0 for squared distances), S the exact sum of a code's t_m, S_ref the
+ * float32 sum in ascending order, s > 0 the scale.
  *
  *  1. d = fl(t - b) <= (t - b)(1 + e), and x = fl(d s) <= d s (1 + e) where
  *     x >= 1, far above underflow.  The byte u = min(255, trunc x) is <= x, and
- *     0 where x < 1.  So u_m <= s (1 + e)^2 (t_m - b_m).
+ *     0 where x < 1.  So u_m <= s (1 + e)^2 (t_m - b_m).  Nor does it harm if
+ *     t - b overflows: t - b > FLT_MAX then, and s FLT_MAX > 255, since 253 / s
+ *     is at most T (1 + M 2^-23) + N (1 + M 2^-22) and both are below MOST_BOUND.
  *  2. Group minima are <= u_m; a column left out drops a term >= 0; a refinement
  *     adds u_m minus the group's minimum to that minimum; saturating additions
  *     of terms >= 0 give min(255, sum) in any order.  So every partial sum of
  *     bytes is <= s (1 + e)^2 (S - B).
  *  3. The reference's first addition is exact, each other one loses at most a
- *     share e of its result (float32 addition does not underflow), so
- *     S <= S_ref (1 + M e) for all M up to 256.
+ *     share e of its result (float32 addition does not underflow), so S and S_ref
+ *     differ by at most M e times the sum of the |t_m|, for all M up to 256.
+ *     (The usual bound of M - 1 such additions is (M - 1) e / (1 - (M - 1) e).)
+ *     That sum is S plus twice what the t_m are below 0, so at most S + 2 N.
+ *     With g = M e,
+ *         S <= S_ref + g (S + 2 N),  S <= S_ref + g (S_ref + 2 N) / (1 - g).
+ *     If a sum of finite entries overflows, then upwards, since N < MOST_BOUND:
+ *     S_ref is inf or, with an entry that is NaN, NaN; 6. is about those.
  *  4. A code that may enter the results has S_ref <= T, equality included since
  *     ids decide it.  So its byte sum is at most
- *         y = s (1 + e)^2 (T (1 + M e) - B),
+ *         y = s (1 + e)^2 (T + g (T + 2 N) / (1 - g) - B),
  *     and may be dropped only if it is > floor(y).  byte_threshold() computes
- *     that in double with M 2^-23 for M e and 1 + 2^-21 for (1 + e)^2, which
- *     covers the roundings of B, of y and of the float32 scale as well.
+ *     that in double with 2 g for g / (1 - g) and 1 + 2^-21 for (1 + e)^2.  What
+ *     2 g has to spare, about g (T + 2 N), covers the roundings of B, of N and of
+ *     y: |T|, |B| and N are at most about T + 2 N, or else nothing can enter the
+ *     results (S_ref >= -N (1 + g)), and then any threshold is right.
  *  5. 255 means "255 or more", so a threshold must be below it.  The scale is
  *     chosen such that y is about 253, and T only falls.  (Cutting a higher
  *     threshold down to 254 would drop codes that belong to the results.)
  *  6. Entries that are +inf or NaN become 255 and are dropped, which is right
- *     as long as T is finite: their sums rank behind it.  Without a finite T
- *     nothing is filtered.
+ *     as long as T is finite: their sums rank behind it, since finite entries do
+ *     not add up to -inf.  Without a T below MOST_BOUND nothing is filtered, nor
+ *     where N is not below it or B is not finite, as with entries of -inf.
  */
 #ifndef PQK_KERNELS_BOUND_H
 #define PQK_KERNELS_BOUND_H
 
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
+
+/* Distances from here on are not filtered by. */
+#define MOST_BOUND (FLT_MAX / 4)
 
 /* What ties a query's byte tables to its distances. */
 struct byte_bound {
     double sum_of_minima; /* B */
+    double below_zero;    /* N */
     float scale;          /* s */
     int threshold;        /* floor(y), -1 if nothing can enter the results */
 };
 
+static inline void clear_minima(struct byte_bound *bound)
+{
+    bound->sum_of_minima = 0.0;
+    bound->below_zero = 0.0;
+}
+
+/* The least entry of one more column. */
+static inline void add_minimum(struct byte_bound *bound, float minimum)
+{
+    bound->sum_of_minima += (double)minimum;
+    if (minimum < 0.0f)
+        bound->below_zero -= (double)minimum;
+}
+
+/* Whether a table can be filtered by; also not if a column has no number. */
+static inline int has_minima(const struct byte_bound *bound)
+{
+    return bound->sum_of_minima < (double)FLT_MAX &&
+           bound->below_zero < (double)MOST_BOUND;
+}
+
+/* T + 2 g (T + 2 N) - B */
 static inline double widened_range(const struct byte_bound *bound,
                                    size_t num_sub_vectors, float distance)
 {
-    return (double)distance * (1.0 + (double)num_sub_vectors * 0x1p-23) -
+    return (double)distance * (1.0 + (double)num_sub_vectors * 0x1p-23) +
+           bound->below_zero * ((double)num_sub_vectors * 0x1p-22) -
            bound->sum_of_minima;
 }
 
@@ -57,7 +97,7 @@ static inline int byte_threshold(const struct byte_bound *bound,
                widened_range(bound, num_sub_vectors, distance) *
                (1.0 + 0x1p-21);
 
-    return y < 0.0 ? -1 : y >= 254.0 ? 254 : (int)y;
+    return y < 0.0 ? -1 : y < 254.0 ? (int)y : 254;
 }
 
 /* A scale at which 253 stands for `distance`, and the threshold for that. */

@@ -54,6 +54,21 @@ static inline float pqk_heap_bound(const pqk_top_k_heap *heap)
     return pqk_key_distance(heap->bound);
 }
 
+/* Whether a filter's bits let a row be a result; asked before its distance is
+ * known. */
+static inline int pqk_filter_has_row(const struct pqk_filter *filter,
+                                     uint32_t row)
+{
+    return !filter->rows || (filter->rows[row / 64] >> row % 64 & 1) != 0;
+}
+
+/* What is left to ask of a row that is near enough. */
+static inline int pqk_filter_allows(const struct pqk_filter *filter,
+                                    uint32_t row)
+{
+    return !filter->allows || filter->allows(filter->context, row);
+}
+
 /* Drops all but the k best, so that the bound is that of what was pushed so
  * far; pushing alone does it only when the memory is full. */
 void pqk_heap_tighten(pqk_top_k_heap *heap);
@@ -63,27 +78,35 @@ void pqk_scalar_table(const float *query, const pqk_codebook *codebook,
                       float *entries);
 void pqk_scalar_scan(const float *entries, size_t num_sub_vectors,
                      const uint8_t *codes, size_t num_vectors,
-                     uint32_t first_id, pqk_top_k_heap *heap);
+                     uint32_t first_id, const struct pqk_filter *filter,
+                     pqk_top_k_heap *heap);
 void pqk_scalar_probe(const float *entries, size_t num_sub_vectors,
                       const uint8_t *codes, size_t num_vectors,
                       pqk_top_k_heap *heap);
 size_t pqk_scalar_codebook_bytes(const pqk_codebook *shape);
 pqk_status pqk_scalar_prepare_codebook(const pqk_codebook *codebook,
+                                       const uint8_t *labels,
                                        void *prepared_codebook);
+const uint8_t *pqk_scalar_labels_of(const void *prepared_codebook);
 size_t pqk_scalar_codes_bytes(const pqk_codebook *shape, size_t num_vectors);
 pqk_status pqk_scalar_prepare_codes(const void *prepared_codebook,
                                     const uint8_t *codes, size_t num_vectors,
                                     void *prepared_codes);
+struct pqk_code_layout pqk_scalar_code_layout(const pqk_codebook *shape,
+                                              size_t num_vectors);
+int pqk_scalar_codes_are_safe(const void *prepared_codebook,
+                              const void *prepared_codes, size_t num_vectors);
 void pqk_scalar_restore_codes(const void *prepared_codebook,
                               const void *prepared_codes, size_t num_vectors,
                               uint8_t *codes);
 size_t pqk_scalar_tables_bytes(const pqk_codebook *shape, size_t num_queries);
-void pqk_scalar_compute_tables(const void *prepared_codebook,
+void pqk_scalar_compute_tables(const void *prepared_codebook, pqk_metric metric,
                                const float *queries, size_t num_queries,
                                void *tables);
 void pqk_scalar_prepared_probe(const void *prepared_codebook,
                                const void *prepared_codes, size_t num_vectors,
-                               uint32_t first_id, void *tables,
+                               uint32_t first_id,
+                               const struct pqk_filter *filter, void *tables,
                                size_t num_queries, pqk_top_k_heap *heaps,
                                pqk_search_stats *stats);
 

@@ -258,19 +258,27 @@ static void bisect_centroids(struct relabelling *r, uint8_t *codes, size_t n,
     bisect_centroids(r, codes + n / 2, n - n / 2, path + paths / 2, paths / 2);
 }
 
-static void relabel(struct relabelling *r, size_t num_centroids,
-                    uint8_t *labels, uint8_t *codes_of_labels)
+static void relabel(struct relabelling *r, size_t num_centroids)
 {
     uint8_t codes[LABELS];
 
     for (size_t c = 0; c < num_centroids; c++)
         codes[c] = (uint8_t)c;
-    memset(labels, 0, LABELS);
-    memset(codes_of_labels, 0, LABELS);
-    r->labels = labels;
+    memset(r->labels, 0, LABELS);
     bisect_centroids(r, codes, num_centroids, 0, LABELS);
+}
+
+/* Returns 0 if two codes have the same label, as labels from outside may. */
+static int invert_labels(const uint8_t *labels, size_t num_centroids,
+                         uint8_t *codes_of_labels)
+{
+    memset(codes_of_labels, 0, LABELS);
     for (size_t c = 0; c < num_centroids; c++)
         codes_of_labels[labels[c]] = (uint8_t)c;
+    for (size_t c = 0; c < num_centroids; c++)
+        if (codes_of_labels[labels[c]] != c)
+            return 0;
+    return 1;
 }
 
 static void place_centroids(const struct relabelling *r, size_t num_centroids,
@@ -286,15 +294,32 @@ static void place_centroids(const struct relabelling *r, size_t num_centroids,
     }
 }
 
+int pqk_layout_uses_label(const struct pqk_layout_codebook *codebook, size_t m,
+                          size_t label)
+{
+    const size_t first = m * LABELS;
+    const uint8_t code = pqk_layout_codes_of_labels(codebook)[first + label];
+
+    return pqk_layout_labels(codebook)[first + code] == label;
+}
+
+const uint8_t *pqk_layout_labels_of(const void *prepared_codebook)
+{
+    return pqk_layout_labels(prepared_codebook);
+}
+
 pqk_status pqk_layout_prepare_codebook(const pqk_codebook *codebook,
+                                       const uint8_t *labels,
                                        void *prepared_codebook)
 {
     struct pqk_layout_codebook *prepared = prepared_codebook;
     const size_t d = codebook->sub_vector_dim;
     const size_t n = codebook->num_centroids;
-    uint8_t *labels = (uint8_t *)prepared_codebook + 64;
-    uint8_t *codes = labels + codebook->num_sub_vectors * LABELS;
-    void *centroids = codes + codebook->num_sub_vectors * LABELS;
+    const size_t places = codebook->num_sub_vectors * LABELS;
+    uint8_t *own_labels = (uint8_t *)prepared_codebook + 64;
+    uint8_t *codes = own_labels + places;
+    void *centroids = codes + places;
+    pqk_status status = PQK_OK;
     double *vectors = allocate(d, 3 * sizeof *vectors);
     struct relabelling r = {.dim = d, .mean = vectors};
 
@@ -306,13 +331,19 @@ pqk_status pqk_layout_prepare_codebook(const pqk_codebook *codebook,
     prepared->num_sub_vectors = codebook->num_sub_vectors;
     prepared->num_centroids = n;
     prepared->sub_vector_dim = d;
+    if (labels)
+        memcpy(own_labels, labels, places);
     for (size_t m = 0; m < codebook->num_sub_vectors; m++) {
         r.centroids = codebook->centroids + m * n * d;
-        relabel(&r, n, labels + m * LABELS, codes + m * LABELS);
+        r.labels = own_labels + m * LABELS;
+        if (!labels)
+            relabel(&r, n);
+        if (!invert_labels(r.labels, n, codes + m * LABELS))
+            status = PQK_INVALID_ARGUMENT;
         place_centroids(&r, n, (float *)centroids + m * d * LABELS);
     }
     free(vectors);
-    return PQK_OK;
+    return status;
 }
 
 /* ------------------------------------------------------------------------ */
@@ -1226,6 +1257,35 @@ pqk_status pqk_layout_prepare_codes(const void *prepared_codebook,
     if (status == PQK_OK && layout.weights > 0)
         write_weights(&layout, M, prepared_codes);
     return status;
+}
+
+struct pqk_code_layout pqk_layout_code_layout(const pqk_codebook *shape,
+                                              size_t num_vectors)
+{
+    const struct pqk_layout layout =
+        pqk_layout_of(shape->num_sub_vectors, num_vectors);
+
+    return (struct pqk_code_layout){.columns = layout.columns,
+                                    .column_stride = layout.column_stride,
+                                    .position_stride = 1,
+                                    .rows = layout.ids,
+                                    .row_bytes = layout.id_bytes,
+                                    .bytes = layout.bytes};
+}
+
+/* Tables have an entry for every byte of a column or a representative, and
+ * weights only choose an order: what can do harm is a row. */
+int pqk_layout_codes_are_safe(const void *prepared_codebook,
+                              const void *prepared_codes, size_t num_vectors)
+{
+    const struct pqk_layout_codebook *codebook = prepared_codebook;
+    const struct pqk_layout layout =
+        pqk_layout_of(codebook->num_sub_vectors, num_vectors);
+
+    for (size_t i = 0; layout.id_bytes > 0 && i < num_vectors; i++)
+        if (pqk_layout_row(&layout, prepared_codes, i) >= num_vectors)
+            return 0;
+    return 1;
 }
 
 static void restore_block(const struct pqk_layout_codebook *codebook,

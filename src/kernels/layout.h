@@ -35,6 +35,10 @@ const uint8_t *pqk_layout_labels(const struct pqk_layout_codebook *codebook);
 const uint8_t *
 pqk_layout_codes_of_labels(const struct pqk_layout_codebook *codebook);
 
+/* Whether a label is that of a code. */
+int pqk_layout_uses_label(const struct pqk_layout_codebook *codebook, size_t m,
+                          size_t label);
+
 /* [M][d][256] by label, 64-byte aligned; +inf for labels that are not used,
  * which makes their distances larger than any other. */
 const float *pqk_layout_centroids(const struct pqk_layout_codebook *codebook);
@@ -81,11 +85,17 @@ static inline uint32_t pqk_layout_row(const struct pqk_layout *layout,
 /* The door's functions. */
 size_t pqk_layout_codebook_bytes(const pqk_codebook *shape);
 pqk_status pqk_layout_prepare_codebook(const pqk_codebook *codebook,
+                                       const uint8_t *labels,
                                        void *prepared_codebook);
+const uint8_t *pqk_layout_labels_of(const void *prepared_codebook);
 size_t pqk_layout_codes_bytes(const pqk_codebook *shape, size_t num_vectors);
 pqk_status pqk_layout_prepare_codes(const void *prepared_codebook,
                                     const uint8_t *codes, size_t num_vectors,
                                     void *prepared_codes);
+struct pqk_code_layout pqk_layout_code_layout(const pqk_codebook *shape,
+                                              size_t num_vectors);
+int pqk_layout_codes_are_safe(const void *prepared_codebook,
+                              const void *prepared_codes, size_t num_vectors);
 void pqk_layout_restore_codes(const void *prepared_codebook,
                               const void *prepared_codes, size_t num_vectors,
                               uint8_t *codes);

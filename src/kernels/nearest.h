@@ -137,13 +137,22 @@ static void prefetch_cells(const struct scan *scan, size_t num_cells)
         }
 }
 
+/* As many more as a filter leaves fewer rows of them. */
+static size_t more_for_filter(const struct scan *scan, size_t wanted)
+{
+    return scan->num_allowed == scan->layout.num_vectors
+               ? wanted
+               : (size_t)((double)wanted * (double)scan->layout.num_vectors /
+                          (double)scan->num_allowed);
+}
+
 /* 16 cells hold most of the 10 nearest; with 8 k codes there are some spare. */
 static size_t cells_to_probe(const struct scan *scan)
 {
     const size_t cell_codes = scan->layout.cell_blocks * PQK_BLOCK;
     size_t wanted = scan->heap->k / (cell_codes / 8) + 1;
 
-    wanted = wanted < 16 ? 16 : wanted;
+    wanted = more_for_filter(scan, wanted < 16 ? 16 : wanted);
     wanted = wanted > MAX_PROBED_CELLS ? MAX_PROBED_CELLS : wanted;
     return wanted < scan->layout.num_cells ? wanted : scan->layout.num_cells;
 }
@@ -158,7 +167,7 @@ static void probe_nearest_cells(struct scan *scan)
     sum_representatives(scan);
     num_cells = nearest_cells(scan, cells_to_probe(scan));
     prefetch_cells(scan, num_cells);
-    for (; i < num_cells && !(pqk_heap_bound(scan->heap) < INFINITY); i++) {
+    for (; i < num_cells && !has_bound(scan->heap); i++) {
         size_t cell = scan->work->cells[i];
 
         scan_exactly(scan, cell * scan->layout.cell_blocks,
@@ -179,7 +188,7 @@ static void probe_nearest_cells(struct scan *scan)
 /* Where the codes are in no order, the first ones are as good as any. */
 static void probe_first_blocks(struct scan *scan)
 {
-    size_t blocks = scan->heap->k / (PQK_BLOCK / 4) + 16;
+    size_t blocks = more_for_filter(scan, scan->heap->k / (PQK_BLOCK / 4) + 16);
 
     if (blocks > scan->layout.num_blocks)
         blocks = scan->layout.num_blocks;

@@ -531,6 +531,7 @@ static const struct scan_plan isa_plans[] = {
 
 #define ISA_PLANS(num_queries) isa_plans
 
+#include "kernels/encode.h"
 #include "kernels/row_major.h"
 
 const struct pqk_kernel pqk_kernel_neon = {

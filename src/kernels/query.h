@@ -6,8 +6,6 @@
 #ifndef PQK_KERNELS_QUERY_H
 #define PQK_KERNELS_QUERY_H
 
-#include <float.h>
-
 #include "kernels/bound.h"
 #include "kernels/common.h"
 #include "kernels/layout.h"
@@ -116,6 +114,8 @@ struct scan {
     const struct scan_plan *plans;
     struct scan_query *query;
     struct scan_arrays arrays;
+    const struct pqk_filter *filter; /* or NULL */
+    size_t num_allowed;              /* rows that its bits allow */
     pqk_top_k_heap *heap;
     pqk_search_stats *stats;
 };
@@ -127,6 +127,12 @@ static const uint8_t *column(const struct scan *scan, size_t m)
 
 /* ------------------------------------------------------------------------ */
 /* Thresholds and byte tables                                               */
+
+/* Whether there is a distance to filter by. */
+static int has_bound(const pqk_top_k_heap *heap)
+{
+    return pqk_heap_bound(heap) < MOST_BOUND;
+}
 
 /* The minima of entries whose numbers share the 7 low bits.  At -O2 compilers make
  * vectors of this and its like only if nothing can overlap. */
@@ -246,20 +252,72 @@ static float exact_sum(const struct scan *scan, size_t position)
                : exact_sum_of(scan, position, scan->num_sub_vectors);
 }
 
+static uint32_t row_at(const struct scan *scan, size_t position)
+{
+    return pqk_layout_row(&scan->layout, scan->codes, position);
+}
+
+/* Asked of a code before it is summed. */
+static inline int has_row(const struct scan *scan, size_t position)
+{
+    return !scan->filter || !scan->filter->rows ||
+           pqk_filter_has_row(scan->filter, row_at(scan, position));
+}
+
+/* Bits of a section's rows by the ids of some of its positions. */
+SCAN_INLINE uint64_t bits_of_ids(const uint64_t *rows, const uint8_t *ids,
+                                 size_t id_bytes, size_t count)
+{
+    uint64_t bits = 0;
+
+    for (size_t i = 0; i < count; i++, ids += id_bytes) {
+        uint32_t id = (uint32_t)ids[0] | (uint32_t)ids[1] << 8;
+
+        if (id_bytes == 3)
+            id |= (uint32_t)ids[2] << 16;
+        bits |= (rows[id / 64] >> id % 64 & 1) << i;
+    }
+    return bits;
+}
+
+/* The positions of a block whose rows the filter's bits allow. */
+static uint64_t rows_of_block(const struct scan *scan, size_t block)
+{
+    const struct pqk_layout *layout = &scan->layout;
+    const uint64_t *rows = scan->filter->rows;
+    const size_t first = block * PQK_BLOCK, left = layout->num_vectors - first;
+    const size_t count = left < PQK_BLOCK ? left : PQK_BLOCK;
+    const uint8_t *ids = scan->codes + layout->ids + first * layout->id_bytes;
+
+    switch (layout->id_bytes) {
+    case 0:
+        return rows[block] & ~(uint64_t)0 >> (PQK_BLOCK - count);
+    case 2:
+        return bits_of_ids(rows + (first >> 16 << 16) / 64, ids, 2, count);
+    default:
+        return bits_of_ids(rows + (first >> 24 << 24) / 64, ids, 3, count);
+    }
+}
+
+/* A distance within the heap's bound. */
 static void offer(struct scan *scan, size_t position, float distance)
 {
-    pqk_top_k_heap_push(
-        scan->heap,
-        scan->first_id + pqk_layout_row(&scan->layout, scan->codes, position),
-        distance);
+    const uint32_t row = row_at(scan, position);
+
+    if (scan->filter && !pqk_filter_allows(scan->filter, row))
+        return;
+    pqk_top_k_heap_push(scan->heap, scan->first_id + row, distance);
 }
 
 /* A position's byte sum is within the threshold: decide in float32. */
 static void verify(struct scan *scan, size_t position)
 {
     const uint64_t bound = scan->heap->bound;
-    float distance = exact_sum(scan, position);
+    float distance;
 
+    if (!has_row(scan, position))
+        return;
+    distance = exact_sum(scan, position);
     scan->stats->survivors++;
     scan->query->survivors++;
     if (distance > pqk_heap_bound(scan->heap))
@@ -271,16 +329,11 @@ static void verify(struct scan *scan, size_t position)
                            pqk_heap_bound(scan->heap));
 }
 
-/* All codes of some blocks, without any filter. */
-static void scan_exactly(struct scan *scan, size_t first_block,
-                         size_t num_blocks)
+/* All codes, from one position to before another; returns how many. */
+static size_t sum_codes(struct scan *scan, size_t first, size_t end)
 {
-    const size_t first = first_block * PQK_BLOCK;
-    size_t end = first + num_blocks * PQK_BLOCK;
     float bound = pqk_heap_bound(scan->heap);
 
-    if (end > scan->layout.num_vectors)
-        end = scan->layout.num_vectors;
     for (size_t i = first; i < end; i++) {
         float distance = exact_sum(scan, i);
 
@@ -289,8 +342,42 @@ static void scan_exactly(struct scan *scan, size_t first_block,
         offer(scan, i, distance);
         bound = pqk_heap_bound(scan->heap);
     }
-    scan->stats->survivors += end - first;
-    scan->stats->bytes_read += (end - first) * scan->num_sub_vectors;
+    return end - first;
+}
+
+/* Those codes of a block whose rows the filter's bits allow. */
+static size_t sum_rows_of_block(struct scan *scan, size_t block)
+{
+    uint64_t allowed = rows_of_block(scan, block);
+    size_t count = 0;
+
+    for (; allowed != 0; allowed &= allowed - 1, count++) {
+        const size_t position =
+            block * PQK_BLOCK + (size_t)__builtin_ctzll(allowed);
+        const float distance = exact_sum(scan, position);
+
+        if (!(distance > pqk_heap_bound(scan->heap)))
+            offer(scan, position, distance);
+    }
+    return count;
+}
+
+/* All codes of some blocks without a bound, those that may be results. */
+static void scan_exactly(struct scan *scan, size_t first_block,
+                         size_t num_blocks)
+{
+    const size_t first = first_block * PQK_BLOCK;
+    size_t end = first + num_blocks * PQK_BLOCK, count = 0;
+
+    if (end > scan->layout.num_vectors)
+        end = scan->layout.num_vectors;
+    if (scan->filter && scan->filter->rows)
+        for (size_t b = 0; b < num_blocks; b++)
+            count += sum_rows_of_block(scan, first_block + b);
+    else
+        count = sum_codes(scan, first, end);
+    scan->stats->survivors += count;
+    scan->stats->bytes_read += count * scan->num_sub_vectors;
 }
 
 /* The codes of a block whose byte sums are within the threshold. */

@@ -38,14 +38,14 @@ struct row_scan {
  * anything; returns 0 for those that only the plain loop can take. */
 static int find_row_minima(struct row_scan *scan)
 {
-    scan->bound.sum_of_minima = 0.0;
+    clear_minima(&scan->bound);
     for (size_t m = 0; m < scan->num_sub_vectors; m++) {
         scan->minima[m] = isa_row_minimum(scan->entries + m * 256);
         if (scan->minima[m] < 0.0f)
             return 0;
-        scan->bound.sum_of_minima += (double)scan->minima[m];
+        add_minimum(&scan->bound, scan->minima[m]);
     }
-    return scan->bound.sum_of_minima < (double)FLT_MAX;
+    return has_minima(&scan->bound);
 }
 
 static void set_row_scale(struct row_scan *scan)
@@ -143,7 +143,7 @@ static void scan_rows_exactly(struct row_scan *scan, size_t first, size_t end)
 {
     pqk_scalar_scan(scan->entries, scan->num_sub_vectors,
                     scan->codes + first * scan->num_sub_vectors, end - first,
-                    (uint32_t)first, scan->heap);
+                    (uint32_t)first, NULL, scan->heap);
     pqk_heap_tighten(scan->heap);
 }
 
@@ -192,13 +192,14 @@ static void scan_row_major(const float *entries, size_t num_sub_vectors,
     scan.table = ISA_ROW_TABLE;
     if (num_sub_vectors % BATCH_COLUMNS != 0 || num_vectors / 2 < row ||
         heap->k == 0 || !find_row_minima(&scan)) {
-        pqk_scalar_scan(entries, num_sub_vectors, codes, num_vectors, 0, heap);
+        pqk_scalar_scan(entries, num_sub_vectors, codes, num_vectors, 0, NULL,
+                        heap);
         return;
     }
-    if (pqk_heap_bound(heap) < INFINITY)
+    if (has_bound(heap))
         row = 0;
     scan_rows_exactly(&scan, 0, row);
-    if (pqk_heap_bound(heap) < INFINITY)
+    if (has_bound(heap))
         row = filter_rows(&scan, row, num_vectors);
     scan_rows_exactly(&scan, row, num_vectors);
 }
@@ -238,10 +239,12 @@ static void scan_table(const float *query, const pqk_codebook *codebook,
     .probe_pq_l2_top_k = scan_row_major,                                       \
     .codebook_bytes = pqk_layout_codebook_bytes,                               \
     .prepare_codebook = pqk_layout_prepare_codebook,                           \
-    .codes_bytes = pqk_layout_codes_bytes,                                     \
+    .labels_of = pqk_layout_labels_of, .codes_bytes = pqk_layout_codes_bytes,  \
     .prepare_codes = pqk_layout_prepare_codes,                                 \
+    .code_layout = pqk_layout_code_layout,                                     \
+    .codes_are_safe = pqk_layout_codes_are_safe,                               \
     .restore_codes = pqk_layout_restore_codes,                                 \
     .tables_bytes = scan_tables_bytes, .compute_tables = scan_compute_tables,  \
-    .probe = scan_probe
+    .probe = scan_probe, .nearest_centroids = nearest_centroids
 
 #endif

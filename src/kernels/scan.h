@@ -45,12 +45,45 @@ static void take_query(struct scan *scan, void *tables, pqk_top_k_heap *heaps,
     scan->heap = &heaps[q];
 }
 
+/* Minus the float32 sums, in ascending order, of the products with 256 centroids.
+ * Compilers make vectors of these loops. */
+static void sum_products(const float *restrict centroids,
+                         const float *restrict query, size_t d,
+                         float *restrict row)
+{
+    for (size_t c = 0; c < PQK_TABLE_STRIDE; c++)
+        row[c] = 0.0f;
+    for (size_t i = 0; i < d; i++, centroids += PQK_TABLE_STRIDE)
+        for (size_t c = 0; c < PQK_TABLE_STRIDE; c++)
+            row[c] += query[i] * centroids[c];
+    for (size_t c = 0; c < PQK_TABLE_STRIDE; c++)
+        row[c] = -row[c];
+}
+
+/* A table row by a metric; returns its minimum. */
+static float make_row(const struct pqk_layout_codebook *codebook,
+                      pqk_metric metric, size_t m, const float *query,
+                      float *row)
+{
+    const size_t d = codebook->sub_vector_dim;
+    const float *centroids =
+        pqk_layout_centroids(codebook) + m * d * PQK_TABLE_STRIDE;
+
+    if (metric == PQK_L2)
+        return isa_table_row(centroids, query, d, row);
+    sum_products(centroids, query, d, row);
+    if (codebook->num_centroids < PQK_TABLE_STRIDE)
+        for (size_t label = 0; label < PQK_TABLE_STRIDE; label++)
+            if (!pqk_layout_uses_label(codebook, m, label))
+                row[label] = INFINITY;
+    return isa_row_minimum(row);
+}
+
 static void scan_compute_tables(const void *prepared_codebook,
-                                const float *queries, size_t num_queries,
-                                void *tables)
+                                pqk_metric metric, const float *queries,
+                                size_t num_queries, void *tables)
 {
     const struct pqk_layout_codebook *codebook = prepared_codebook;
-    const float *centroids = pqk_layout_centroids(codebook);
     const size_t num_sub_vectors = codebook->num_sub_vectors;
     const size_t d = codebook->sub_vector_dim;
 
@@ -59,23 +92,27 @@ static void scan_compute_tables(const void *prepared_codebook,
         struct scan_query *query =
             query_at(tables, num_sub_vectors, q, &arrays);
 
-        query->bound.sum_of_minima = 0.0;
+        clear_minima(&query->bound);
         for (size_t m = 0; m < num_sub_vectors; m++) {
-            arrays.minima[m] =
-                isa_table_row(centroids + m * d * PQK_TABLE_STRIDE,
-                              queries + (q * num_sub_vectors + m) * d, d,
-                              arrays.table + m * PQK_TABLE_STRIDE);
-            query->bound.sum_of_minima += (double)arrays.minima[m];
+            arrays.minima[m] = make_row(codebook, metric, m,
+                                        queries + (q * num_sub_vectors + m) * d,
+                                        arrays.table + m * PQK_TABLE_STRIDE);
+            add_minimum(&query->bound, arrays.minima[m]);
         }
     }
 }
 
-/* Partitions too small for a filter to pay, and tables without a minimum. */
-static int wants_no_filter(const struct scan *scan)
+/* Where a filter leaves a smaller share than one of so many, finding its rows and
+ * summing them takes less time than byte sums of all. */
+#define SPARSE_SHARE 256
+
+/* Too few rows for bounds to pay, and tables without a minimum. */
+static int wants_no_bound(const struct scan *scan)
 {
-    return scan->layout.num_vectors <= 2 * PQK_BLOCK ||
-           scan->heap->k > scan->layout.num_vectors / 2 ||
-           !(scan->query->bound.sum_of_minima < (double)FLT_MAX);
+    return scan->num_allowed <= 2 * PQK_BLOCK ||
+           scan->num_allowed < scan->layout.num_vectors / SPARSE_SHARE ||
+           (scan->heap->k > scan->num_allowed / 2 && !has_bound(scan->heap)) ||
+           !has_minima(&scan->query->bound);
 }
 
 /* Everything but the staged scan. */
@@ -90,10 +127,10 @@ static void begin_query(struct scan *scan)
     query->done_blocks = 0;
     query->aimed = 0;
     query->finished = 1;
-    memset(query->done_cells, 0, layout->num_cells / 8 + 1);
-    if (scan->heap->k == 0)
+    memset(query->done_cells, 0, (layout->num_cells + 7) / 8);
+    if (scan->heap->k == 0 || scan->num_allowed == 0)
         return;
-    if (wants_no_filter(scan)) {
+    if (wants_no_bound(scan)) {
         scan_exactly(scan, 0, layout->num_blocks);
         return;
     }
@@ -102,7 +139,7 @@ static void begin_query(struct scan *scan)
         return;
     }
     query->finished = 0;
-    if (!(pqk_heap_bound(scan->heap) < INFINITY)) {
+    if (!has_bound(scan->heap)) {
         if (layout->num_cells > 0)
             probe_nearest_cells(scan);
         else
@@ -177,8 +214,25 @@ static void probe_together(struct scan *scan, size_t num_chunks, void *tables,
     }
 }
 
+/* How many rows the bits of a filter allow. */
+static size_t count_allowed(const struct pqk_filter *filter, size_t num_vectors)
+{
+    size_t count = 0;
+
+    if (!filter || !filter->rows)
+        return num_vectors;
+    for (size_t i = 0; i < num_vectors / 64; i++)
+        count += (size_t)__builtin_popcountll(filter->rows[i]);
+    if (num_vectors % 64 > 0)
+        count += (size_t)__builtin_popcountll(
+            filter->rows[num_vectors / 64] &
+            (((uint64_t)1 << num_vectors % 64) - 1));
+    return count;
+}
+
 static void scan_probe(const void *prepared_codebook, const void *codes,
-                       size_t num_vectors, uint32_t first_id, void *tables,
+                       size_t num_vectors, uint32_t first_id,
+                       const struct pqk_filter *filter, void *tables,
                        size_t num_queries, pqk_top_k_heap *heaps,
                        pqk_search_stats *stats)
 {
@@ -190,6 +244,8 @@ static void scan_probe(const void *prepared_codebook, const void *codes,
         .first_id = first_id,
         .work = tables,
         .plans = ISA_PLANS(num_queries),
+        .filter = filter,
+        .num_allowed = count_allowed(filter, num_vectors),
         .stats = stats};
     const size_t num_chunks = (scan.layout.num_blocks + CHUNK - 1) / CHUNK;
 

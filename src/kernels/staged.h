@@ -141,7 +141,7 @@ static void refresh_tables(struct scan *scan)
 
     pqk_heap_tighten(scan->heap);
     bound = pqk_heap_bound(scan->heap);
-    if (!(bound < INFINITY))
+    if (!(bound < MOST_BOUND))
         return;
     query->bound.threshold =
         byte_threshold(&query->bound, scan->num_sub_vectors, bound);
@@ -155,7 +155,7 @@ static int aim(struct scan *scan)
 {
     const float bound = pqk_heap_bound(scan->heap);
 
-    if (!(bound < INFINITY))
+    if (!(bound < MOST_BOUND))
         return 0;
     set_scale(scan, bound);
     order_columns(scan);

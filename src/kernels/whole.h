@@ -72,9 +72,11 @@ static void sum_all(struct scan *scan)
  * Sums all columns of all codes, counts out the k-th smallest byte sum v, and
  * verifies what can be as near as that.  A byte sum v < 255 says that
  * s (S - B) (1 - e)^2 < v + M, each of the M entries having lost less than 1.
- * So k codes have a distance of at most (B + (v + M) / s) times the roundings,
- * and nothing beyond that is a result.  Returns 0, with nothing done, if v
- * leaves no room below 255; the guess that set the scale was then too low.
+ * So k codes have S <= B + (v + M) / s but for roundings, their distances are at
+ * most S + g (S + 2 N), and nothing beyond that is a result.  N is there once more
+ * for what the factor above 1 takes from an S below 0.  Returns 0, with nothing
+ * done, if v leaves no room below 255; the guess that set the scale was then too
+ * low.
  */
 static int scan_whole(struct scan *scan, float guess)
 {
@@ -91,7 +93,8 @@ static int scan_whole(struct scan *scan, float guess)
                ((double)kth + num_sub_vectors) /
                    ((double)query->bound.scale * (1.0 - 0x1p-21));
     furthest *= (1.0 + num_sub_vectors * 0x1p-23) * (1.0 + 0x1p-22);
-    if (kth == 255 || !(furthest < (double)FLT_MAX) ||
+    furthest += query->bound.below_zero * (num_sub_vectors * 0x1p-22 + 0x1p-20);
+    if (kth == 255 || !(furthest < (double)MOST_BOUND) ||
         (double)query->bound.scale *
                 widened_range(&query->bound, scan->num_sub_vectors,
                               (float)furthest) *
@@ -111,15 +114,14 @@ static int scan_small(struct scan *scan)
 
     /* Minima of groups would not do: the threshold comes from sums that lack
      * less than 1 per column. */
-    if (ISA_SINGLE_BOUND != BOUND_256 ||
-        pqk_heap_bound(scan->heap) < INFINITY || scan->heap->k == 0 ||
-        scan->heap->k > scan->layout.num_vectors / 4)
+    if (ISA_SINGLE_BOUND != BOUND_256 || scan->filter ||
+        has_bound(scan->heap) || scan->heap->k > scan->layout.num_vectors / 4)
         return 0;
     guess = nearest_of_first(scan);
-    for (int attempt = 0; attempt < 3 && guess < FLT_MAX / 4; attempt++) {
+    for (int attempt = 0; attempt < 3 && guess < MOST_BOUND; attempt++) {
         if (scan_whole(scan, guess))
             return 1;
-        guess *= 2.0f;
+        guess += guess + (float)scan->query->bound.below_zero;
     }
     return 0;
 }

@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "kernels/scan_ops.h"
+#include "kernels/ymm.h"
 
 typedef __m512i isa_bytes;
 
@@ -211,6 +212,51 @@ static inline void isa_transpose(const uint8_t *codes, size_t row_stride,
 static inline unsigned isa_transposed_row(unsigned lane)
 {
     return 4 * (lane % 16) + lane / 16;
+}
+
+/* 16 integers of 32 bits, and 32 of 16. */
+#define ISA_LANES 16
+
+typedef __m512i isa_ints;
+
+static inline isa_ints isa_load_ints(const int32_t *from)
+{
+    return _mm512_load_si512(from);
+}
+
+static inline void isa_store_ints(int32_t *to, isa_ints ints)
+{
+    _mm512_store_si512(to, ints);
+}
+
+static inline isa_ints isa_all_ints(int32_t number)
+{
+    return _mm512_set1_epi32(number);
+}
+
+static inline isa_ints isa_add_ints(isa_ints a, isa_ints b)
+{
+    return _mm512_add_epi32(a, b);
+}
+
+static inline isa_ints isa_lesser_ints(isa_ints a, isa_ints b)
+{
+    return _mm512_min_epi32(a, b);
+}
+
+static inline isa_ints isa_multiply_pairs(isa_ints a, isa_ints b)
+{
+    return _mm512_madd_epi16(a, b);
+}
+
+static inline int32_t isa_least_int(isa_ints ints)
+{
+    return _mm512_reduce_min_epi32(ints);
+}
+
+static inline unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold)
+{
+    return _mm512_cmple_epi32_mask(ints, threshold);
 }
 
 #endif

@@ -1,342 +1,244 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/*
- * The index file: little-endian, codes row-major, so that it is the same bytes
- * from every variant on every CPU and outlives any prepared layout.
- *
- *     magic               8 bytes, "pqkern" 0 1
- *     M, centroids, d     3 x u32
- *     partitions          u32
- *     vectors             u64 per partition
- *     centroids           f32 [M][num_centroids][d]
- *     codes               u8 [vectors][M], partition by partition
- *     checksum            u64, FNV-1a of all that precedes
- */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "library.h"
-#include "shape.h"
+#include "file.h"
+#include "splitmix.h"
 
-#define HEADER_BYTES (8 + 4 * 4)
-
-static const uint8_t magic[8] = {'p', 'q', 'k', 'e', 'r', 'n', 0, 1};
-
-/* A file being written or read, and the checksum of what went through. */
-struct stream {
-    FILE *file;
-    uint64_t checksum;
-    pqk_status status; /* the first failure */
-};
-
-/* Fowler, Noll and Vo's 64-bit FNV-1a: against accidents, not malice. */
-static void add_to_checksum(struct stream *stream, const uint8_t *bytes,
-                            size_t num_bytes)
-{
-    uint64_t checksum = stream->checksum;
-
-    for (size_t i = 0; i < num_bytes; i++)
-        checksum = (checksum ^ bytes[i]) * 0x100000001b3u;
-    stream->checksum = checksum;
-}
-
-#define FNV_OFFSET_BASIS 0xcbf29ce484222325u
+#ifndef O_CLOEXEC
+#define O_CLOEXEC 0
+#endif
 
 /* ------------------------------------------------------------------------ */
-/* Writing                                                                  */
+/* Mapping                                                                  */
 
-static void put_bytes(struct stream *out, const void *bytes, size_t num_bytes)
+static pqk_status map_descriptor(int fd, struct pqk_mapping *mapping)
 {
-    add_to_checksum(out, bytes, num_bytes);
-    if (out->status == PQK_OK && num_bytes > 0 &&
-        fwrite(bytes, 1, num_bytes, out->file) != num_bytes)
-        out->status = PQK_IO_ERROR;
-}
+    struct stat info;
+    void *bytes;
 
-static void put_integer(struct stream *out, uint64_t value, size_t num_bytes)
-{
-    uint8_t bytes[8];
-
-    for (size_t i = 0; i < num_bytes; i++)
-        bytes[i] = (uint8_t)(value >> 8 * i);
-    put_bytes(out, bytes, num_bytes);
-}
-
-static void put_floats(struct stream *out, const float *values, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-
-        memcpy(&bits, &values[i], sizeof bits);
-        put_integer(out, bits, 4);
-    }
-}
-
-static void put_codes(struct stream *out, const pqk_index *index)
-{
-    const size_t num_sub_vectors = index->codebook.num_sub_vectors;
-
-    for (size_t p = 0; p < index->num_partitions; p++) {
-        const struct pqk_partition *partition = &index->partitions[p];
-        const size_t bytes = partition->num_vectors * num_sub_vectors;
-        uint8_t *codes = malloc(bytes + 1);
-
-        if (!codes) {
-            out->status = PQK_OUT_OF_MEMORY;
-            return;
-        }
-        if (bytes > 0)
-            index->kernel->restore_codes(index->prepared_codebook,
-                                         partition->codes,
-                                         partition->num_vectors, codes);
-        put_bytes(out, codes, bytes);
-        free(codes);
-    }
-}
-
-static void put_index(struct stream *out, const pqk_index *index)
-{
-    const pqk_codebook *codebook = &index->codebook;
-
-    put_bytes(out, magic, sizeof magic);
-    put_integer(out, codebook->num_sub_vectors, 4);
-    put_integer(out, codebook->num_centroids, 4);
-    put_integer(out, codebook->sub_vector_dim, 4);
-    put_integer(out, index->num_partitions, 4);
-    for (size_t p = 0; p < index->num_partitions; p++)
-        put_integer(out, index->partitions[p].num_vectors, 8);
-    put_floats(out, codebook->centroids,
-               codebook->num_sub_vectors * codebook->num_centroids *
-                   codebook->sub_vector_dim);
-    put_codes(out, index);
-    put_integer(out, out->checksum, 8);
-}
-
-/* mkstemp gives mode 0600; a saved file has what open would have given. */
-static void set_usual_mode(int fd)
-{
-    mode_t mask = umask(0);
-
-    umask(mask);
-    (void)!fchmod(fd, 0666 & ~mask);
-}
-
-static pqk_status write_file(int fd, const pqk_index *index)
-{
-    struct stream out = {fdopen(fd, "wb"), FNV_OFFSET_BASIS, PQK_OK};
-
-    if (!out.file) {
-        close(fd);
+    if (fstat(fd, &info) != 0)
         return PQK_IO_ERROR;
-    }
-    set_usual_mode(fd);
-    put_index(&out, index);
-    if (out.status == PQK_OK && (fflush(out.file) != 0 || fsync(fd) != 0))
-        out.status = PQK_IO_ERROR;
-    if (fclose(out.file) != 0 && out.status == PQK_OK)
-        out.status = PQK_IO_ERROR;
-    return out.status;
+    if (!S_ISREG(info.st_mode) || info.st_size <= 0)
+        return PQK_BAD_FILE;
+    if ((uint64_t)info.st_size > SIZE_MAX)
+        return PQK_OUT_OF_MEMORY; /* a 32-bit machine */
+    bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    if (bytes == MAP_FAILED)
+        return errno == ENOMEM ? PQK_OUT_OF_MEMORY : PQK_IO_ERROR;
+    mapping->bytes = bytes;
+    mapping->num_bytes = (size_t)info.st_size;
+    return PQK_OK;
 }
 
-pqk_status pqk_index_save(const pqk_index *index, const char *path)
+/* Not blocking: a fifo would wait for somebody to write. */
+pqk_status pqk_map(const char *path, struct pqk_mapping *mapping)
 {
-    static const char suffix[] = ".XXXXXX";
-    char *temporary;
-    pqk_status status = PQK_IO_ERROR;
-    int fd, saved_errno;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    pqk_status status;
+    int saved_errno;
 
-    if (!index || !path)
-        return PQK_INVALID_ARGUMENT;
-    temporary = malloc(strlen(path) + sizeof suffix);
-    if (!temporary)
-        return PQK_OUT_OF_MEMORY;
-    strcpy(temporary, path);
-    strcat(temporary, suffix);
-    fd = mkstemp(temporary);
-    if (fd >= 0) {
-        status = write_file(fd, index);
-        if (status == PQK_OK && rename(temporary, path) != 0)
-            status = PQK_IO_ERROR;
-        saved_errno = errno;
-        if (status != PQK_OK)
-            unlink(temporary);
-        errno = saved_errno;
-    }
-    free(temporary);
+    if (fd < 0)
+        return PQK_IO_ERROR;
+    status = map_descriptor(fd, mapping);
+    saved_errno = errno;
+    close(fd);
+    errno = saved_errno;
     return status;
 }
 
+void pqk_unmap(struct pqk_mapping *mapping)
+{
+    if (mapping->bytes)
+        munmap((void *)(uintptr_t)mapping->bytes, mapping->num_bytes);
+    mapping->bytes = NULL;
+}
+
 /* ------------------------------------------------------------------------ */
-/* Reading                                                                  */
+/* Replacing                                                                */
 
-static void get_bytes(struct stream *in, void *bytes, size_t num_bytes)
+/* Enough tries for names that nobody else is using. */
+#define TRIES 100
+
+static uint64_t some_number(void)
 {
-    if (in->status != PQK_OK || num_bytes == 0)
-        return;
-    if (fread(bytes, 1, num_bytes, in->file) != num_bytes) {
-        in->status = ferror(in->file) ? PQK_IO_ERROR : PQK_BAD_FILE;
-        return;
-    }
-    add_to_checksum(in, bytes, num_bytes);
+    static atomic_uint calls;
+    struct timespec now = {0, 0};
+    uint64_t state;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    state = ((uint64_t)now.tv_sec << 30) + (uint64_t)now.tv_nsec;
+    state += (uint64_t)getpid() << 40;
+    state += atomic_fetch_add(&calls, 1u);
+    return pqk_next_random(&state);
 }
 
-static uint64_t get_integer(struct stream *in, size_t num_bytes)
+/* The file that a path leads to, so that a link to it stays one, and its mode, 0
+ * if it is new.  PQK_IO_ERROR if it is a device, a pipe or a folder, which must
+ * not be replaced. */
+static pqk_status find_replaced(const char *path, char **replaced, mode_t *mode)
 {
-    uint8_t bytes[8] = {0};
-    uint64_t value = 0;
-
-    get_bytes(in, bytes, num_bytes);
-    for (size_t i = num_bytes; i-- > 0;)
-        value = value << 8 | bytes[i];
-    return value;
-}
-
-/* What the header promises, checked against the file's size before anything
- * is allocated from it. */
-struct header {
-    pqk_codebook shape;
-    size_t num_partitions;
-    uint64_t *sizes; /* [num_partitions] */
-};
-
-static int take(uint64_t *left, uint64_t count, uint64_t size)
-{
-    if (count > *left / size)
-        return 0;
-    *left -= count * size;
-    return 1;
-}
-
-static pqk_status get_sizes(struct stream *in, struct header *header,
-                            uint64_t left)
-{
-    if (!take(&left, header->num_partitions, 8))
-        return PQK_BAD_FILE;
-    header->sizes = calloc(header->num_partitions + 1, sizeof(uint64_t));
-    if (!header->sizes)
-        return PQK_OUT_OF_MEMORY;
-    if (!take(&left,
-              (uint64_t)header->shape.num_sub_vectors *
-                  header->shape.num_centroids,
-              4 * (uint64_t)header->shape.sub_vector_dim))
-        return PQK_BAD_FILE;
-    for (size_t p = 0; p < header->num_partitions; p++) {
-        header->sizes[p] = get_integer(in, 8);
-        if (!take(&left, header->sizes[p], header->shape.num_sub_vectors))
-            return PQK_BAD_FILE;
-        if (header->sizes[p] > SIZE_MAX / 2 / header->shape.num_sub_vectors)
-            return PQK_OUT_OF_MEMORY; /* a 32-bit machine */
-    }
-    return left == 8 ? in->status : PQK_BAD_FILE;
-}
-
-static pqk_status get_header(struct stream *in, struct header *header)
-{
-    uint8_t found[sizeof magic] = {0};
     struct stat info;
 
-    if (fstat(fileno(in->file), &info) != 0)
-        return PQK_IO_ERROR;
-    if (!S_ISREG(info.st_mode) || info.st_size < HEADER_BYTES)
-        return PQK_BAD_FILE;
-    get_bytes(in, found, sizeof found);
-    header->shape.num_sub_vectors = (size_t)get_integer(in, 4);
-    header->shape.num_centroids = (size_t)get_integer(in, 4);
-    header->shape.sub_vector_dim = (size_t)get_integer(in, 4);
-    header->num_partitions = (size_t)get_integer(in, 4);
-    if (in->status != PQK_OK)
-        return in->status;
-    if (memcmp(found, magic, sizeof magic) != 0 ||
-        !pqk_shape_is_possible(&header->shape))
-        return PQK_BAD_FILE;
-    return get_sizes(in, header, (uint64_t)info.st_size - HEADER_BYTES);
-}
-
-static pqk_status get_codebook(struct stream *in, const pqk_codebook *shape,
-                               const pqk_kernel *kernel, pqk_index **index)
-{
-    const size_t count =
-        shape->num_sub_vectors * shape->num_centroids * shape->sub_vector_dim;
-    float *centroids = malloc(count * sizeof *centroids);
-    pqk_codebook codebook = *shape;
-    pqk_status status = PQK_OUT_OF_MEMORY;
-
-    if (!centroids)
-        return status;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits = (uint32_t)get_integer(in, 4);
-
-        memcpy(&centroids[i], &bits, sizeof bits);
+    *mode = 0;
+    if (stat(path, &info) == 0) {
+        if (!S_ISREG(info.st_mode)) {
+            errno = S_ISDIR(info.st_mode) ? EISDIR : EINVAL;
+            return PQK_IO_ERROR;
+        }
+        *mode = info.st_mode;
+        *replaced = realpath(path, NULL);
+    } else {
+        if (errno != ENOENT)
+            return PQK_IO_ERROR;
+        *replaced = strdup(path);
     }
-    codebook.centroids = centroids;
-    status = in->status;
-    if (status == PQK_OK)
-        status = pqk_index_create(&codebook, kernel, index);
-    free(centroids);
-    return status == PQK_INVALID_ARGUMENT ? PQK_BAD_FILE : status;
+    if (*replaced)
+        return PQK_OK;
+    return errno == ENOMEM ? PQK_OUT_OF_MEMORY : PQK_IO_ERROR;
 }
 
-static pqk_status get_codes(struct stream *in, uint64_t num_vectors,
-                            pqk_index *index)
+/* With the mode of the old file, whatever the umask, or else that of any new
+ * one.  Where modes cannot be changed, the umask narrows it. */
+static int create_beside(const char *path, mode_t old_mode, char *temporary,
+                         size_t size)
 {
-    const size_t bytes = (size_t)num_vectors * index->codebook.num_sub_vectors;
-    uint8_t *codes = malloc(bytes + 1);
-    pqk_status status = PQK_OUT_OF_MEMORY;
+    const mode_t mode = old_mode ? old_mode & 0777 : 0666;
+    int fd = -1;
 
-    if (codes) {
-        get_bytes(in, codes, bytes);
-        status = in->status;
-        if (status == PQK_OK)
-            status = pqk_index_add(index, codes, (size_t)num_vectors);
+    for (int i = 0; i < TRIES && fd < 0; i++) {
+        (void)snprintf(temporary, size, "%s.%016llx.tmp", path,
+                       (unsigned long long)some_number());
+        fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (fd < 0 && errno != EEXIST)
+            break;
     }
-    free(codes);
-    return status == PQK_INVALID_ARGUMENT ? PQK_BAD_FILE : status;
+    if (fd >= 0 && old_mode)
+        (void)!fchmod(fd, mode);
+    return fd;
 }
 
-static pqk_status get_index(struct stream *in, const pqk_kernel *kernel,
-                            pqk_index **index)
+static char *folder_of(const char *path)
 {
-    struct header header = {{0, 0, 0, NULL}, 0, NULL};
-    pqk_status status = get_header(in, &header);
-    uint64_t expected;
+    const char *slash = strrchr(path, '/');
+    char *folder = strdup(slash ? path : ".");
 
-    if (status == PQK_OK)
-        status = get_codebook(in, &header.shape, kernel, index);
-    for (size_t p = 0; status == PQK_OK && p < header.num_partitions; p++)
-        status = get_codes(in, header.sizes[p], *index);
-    free(header.sizes);
+    if (folder && slash)
+        folder[slash == path ? 1 : slash - path] = '\0';
+    return folder;
+}
+
+static void free_names(struct pqk_replacement *replacement)
+{
+    free(replacement->path);
+    free(replacement->folder);
+    free(replacement->temporary);
+}
+
+pqk_status pqk_replacement_begin(struct pqk_replacement *replacement,
+                                 const char *path)
+{
+    pqk_status status;
+    mode_t old_mode;
+    int saved_errno;
+    size_t size;
+
+    status = find_replaced(path, &replacement->path, &old_mode);
     if (status != PQK_OK)
         return status;
-    expected = in->checksum;
-    if (get_integer(in, 8) != expected && in->status == PQK_OK)
-        return PQK_BAD_FILE;
-    return in->status;
+    size = strlen(replacement->path) + sizeof ".0123456789abcdef.tmp";
+    replacement->folder = folder_of(replacement->path);
+    replacement->temporary = malloc(size);
+    status = PQK_OUT_OF_MEMORY;
+    if (replacement->folder && replacement->temporary) {
+        replacement->fd = create_beside(replacement->path, old_mode,
+                                        replacement->temporary, size);
+        if (replacement->fd >= 0)
+            return PQK_OK;
+        status = PQK_IO_ERROR;
+    }
+    saved_errno = errno;
+    free_names(replacement);
+    errno = saved_errno;
+    return status;
 }
 
-pqk_status pqk_index_load(const char *path, const pqk_kernel *kernel,
-                          pqk_index **index)
+pqk_status pqk_replacement_put(struct pqk_replacement *replacement,
+                               uint64_t offset, const void *bytes,
+                               size_t num_bytes)
 {
-    struct stream in = {NULL, FNV_OFFSET_BASIS, PQK_OK};
-    pqk_index *made = NULL;
-    pqk_status status;
+    const size_t most = (size_t)1 << 30; /* more may be refused */
+    const uint8_t *from = bytes;
 
-    if (!path || !index)
-        return PQK_INVALID_ARGUMENT;
-    in.file = fopen(path, "rb");
-    if (!in.file)
-        return PQK_IO_ERROR;
-    status = get_index(&in, kernel, &made);
-    fclose(in.file);
-    if (status == PQK_OK)
-        *index = made;
-    else
-        pqk_index_free(made);
+    while (num_bytes > 0) {
+        const size_t count = num_bytes < most ? num_bytes : most;
+        const ssize_t put = pwrite(replacement->fd, from, count, (off_t)offset);
+
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put == 0)
+            errno = EIO; /* it would go on for ever */
+        if (put <= 0)
+            return PQK_IO_ERROR;
+        from += put;
+        offset += (uint64_t)put;
+        num_bytes -= (size_t)put;
+    }
+    return PQK_OK;
+}
+
+/* The name is on the disk once its folder is.  Some file systems cannot do
+ * that for folders, and need not be asked. */
+static pqk_status synchronise_folder(const char *folder)
+{
+    const int fd = open(folder, O_RDONLY | O_CLOEXEC);
+    int failed, saved_errno;
+
+    if (fd < 0)
+        return errno == EACCES ? PQK_OK : PQK_IO_ERROR;
+    failed = fsync(fd) != 0 && errno != EINVAL && errno != EROFS;
+    saved_errno = errno;
+    close(fd);
+    errno = saved_errno;
+    return failed ? PQK_IO_ERROR : PQK_OK;
+}
+
+pqk_status pqk_replacement_end(struct pqk_replacement *replacement,
+                               pqk_status status)
+{
+    int saved_errno;
+
+    if (status == PQK_OK && fsync(replacement->fd) != 0)
+        status = PQK_IO_ERROR;
+    saved_errno = errno;
+    if (close(replacement->fd) != 0 && status == PQK_OK) {
+        status = PQK_IO_ERROR;
+        saved_errno = errno;
+    }
+    if (status == PQK_OK &&
+        rename(replacement->temporary, replacement->path) != 0) {
+        status = PQK_IO_ERROR;
+        saved_errno = errno;
+    }
+    if (status != PQK_OK) {
+        (void)unlink(replacement->temporary);
+    } else {
+        status = synchronise_folder(replacement->folder);
+        saved_errno = errno;
+    }
+    free_names(replacement);
+    errno = saved_errno;
     return status;
 }

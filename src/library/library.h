@@ -3,7 +3,7 @@
 #ifndef PQK_LIBRARY_H
 #define PQK_LIBRARY_H
 
-#include "kernels.h"
+#include "prepared.h"
 
 struct pqk_partition {
     size_t num_vectors;
@@ -12,20 +12,12 @@ struct pqk_partition {
 };
 
 struct pqk_index {
-    const pqk_kernel *kernel;
-    pqk_codebook codebook; /* centroids are owned */
-    void *prepared_codebook;
+    struct pqk_prepared prepared; /* whose centroids are owned */
     struct pqk_partition *partitions;
     size_t num_partitions;
     size_t partitions_capacity;
     size_t num_vectors;
     size_t bytes;
 };
-
-/* 64-byte aligned and at least one byte, or NULL; to be freed with free(). */
-void *pqk_aligned_alloc(size_t bytes);
-
-/* 1 if a and b are countable together. */
-int pqk_product_fits(size_t a, size_t b);
 
 #endif

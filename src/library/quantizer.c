@@ -16,57 +16,44 @@
 
 #include "quantizer.h"
 #include "shape.h"
+#include "splitmix.h"
+#include "threads.h"
+
+/* ------------------------------------------------------------------------ */
+/* The nearest centroid, without a kernel                                   */
+
+/* What nearest functions want: [d][256], 64-byte aligned. */
+static float *turned_create(size_t d)
+{
+    return aligned_alloc(64, d * PQK_MAX_CENTROIDS * sizeof(float));
+}
+
+/* No row is at a finite distance from the centroids that are not there. */
+static void turn_centroids(const float *centroids, size_t num_centroids,
+                           size_t d, float *turned)
+{
+    for (size_t i = 0; i < d; i++)
+        for (size_t c = 0; c < PQK_MAX_CENTROIDS; c++)
+            turned[i * PQK_MAX_CENTROIDS + c] =
+                c < num_centroids ? centroids[c * d + i] : __builtin_inff();
+}
 
 /* Four lanes wherever the compiler runs: it uses what the target has, and each
  * lane rounds like a scalar. */
 #define LANES 4
-typedef float lanes_f32 __attribute__((vector_size(16)));
+typedef float lanes_f32 __attribute__((vector_size(16), may_alias));
 typedef int32_t lanes_i32 __attribute__((vector_size(16)));
-
-/* Centroids of one sub-vector as [dim][padded], padded to whole lanes with NaN,
- * which is nearest to nothing. */
-struct transposed_centroids {
-    size_t dim;
-    size_t padded;
-    lanes_f32 *values;
-};
-
-static size_t padded_count(size_t num_centroids)
-{
-    return (num_centroids + LANES - 1) / LANES;
-}
-
-static pqk_status transposed_create(struct transposed_centroids *transposed,
-                                    size_t dim, size_t num_centroids)
-{
-    transposed->dim = dim;
-    transposed->padded = padded_count(num_centroids);
-    transposed->values = aligned_alloc(
-        sizeof(lanes_f32), dim * transposed->padded * sizeof(lanes_f32));
-    return transposed->values ? PQK_OK : PQK_OUT_OF_MEMORY;
-}
-
-static void transposed_fill(struct transposed_centroids *transposed,
-                            const float *centroids, size_t num_centroids)
-{
-    static const float nan = __builtin_nanf("");
-
-    for (size_t i = 0; i < transposed->dim; i++)
-        for (size_t c = 0; c < transposed->padded * LANES; c++)
-            transposed->values[i * transposed->padded + c / LANES][c % LANES] =
-                c < num_centroids ? centroids[c * transposed->dim + i] : nan;
-}
 
 static lanes_i32 select_i32(lanes_i32 mask, lanes_i32 yes, lanes_i32 no)
 {
     return (mask & yes) | (~mask & no);
 }
 
-/* The first of the nearest centroids; 0 if none is at a finite distance.  Each
- * lane keeps its own first strict minimum; among lanes the smaller distance,
- * then the lower number, wins, which is the first strict minimum of all. */
-static size_t nearest_centroid(const struct transposed_centroids *transposed,
-                               const float *row)
+/* Each lane keeps its own first strict minimum; among lanes the smaller
+ * distance, then the lower number, wins, which is the first strict minimum of
+ * all. */
+static uint8_t nearest_centroid(const float *centroids, size_t d,
+                                const float *row)
 {
     const float infinity = __builtin_inff();
     lanes_f32 best = {infinity, infinity, infinity, infinity};
@@ -74,14 +61,13 @@ static size_t nearest_centroid(const struct transposed_centroids *transposed,
     lanes_i32 at = {0, 1, 2, 3};
     size_t winner = 0;
 
-    for (size_t block = 0; block < transposed->padded; block++, at += LANES) {
-        const lanes_f32 *value = transposed->values + block;
+    for (size_t c = 0; c < PQK_MAX_CENTROIDS; c += LANES, at += LANES) {
         lanes_f32 sum = {0.0f, 0.0f, 0.0f, 0.0f};
         lanes_i32 nearer;
 
-        for (size_t i = 0; i < transposed->dim;
-             i++, value += transposed->padded) {
-            lanes_f32 difference = row[i] - *value;
+        for (size_t i = 0; i < d; i++) {
+            const void *values = centroids + i * PQK_MAX_CENTROIDS + c;
+            lanes_f32 difference = row[i] - *(const lanes_f32 *)values;
             sum += difference * difference;
         }
         nearer = sum < best;
@@ -92,58 +78,183 @@ static size_t nearest_centroid(const struct transposed_centroids *transposed,
         if (best[lane] < best[winner] ||
             (best[lane] == best[winner] && best_at[lane] < best_at[winner]))
             winner = lane;
-    return (size_t)best_at[winner];
+    return (uint8_t)best_at[winner];
+}
+
+static void plain_nearest(const float *centroids, size_t d, const float *rows,
+                          size_t num_rows, size_t row_stride, uint8_t *codes,
+                          size_t code_stride)
+{
+    for (size_t i = 0; i < num_rows; i++)
+        codes[i * code_stride] =
+            nearest_centroid(centroids, d, rows + i * row_stride);
+}
+
+/* ------------------------------------------------------------------------ */
+/* Threads                                                                  */
+
+/* Work cut into numbered pieces that any thread may take in any order, and
+ * into steps that are as long as one may wait before it stops. */
+struct work {
+    pqk_status (*piece)(struct work *work, void *context, size_t number);
+    void *context;
+    const struct pqk_effort *effort;
+    size_t num_pieces;
+    uint64_t num_steps, steps_done;
+    pthread_mutex_t one_at_a_time;
+    atomic_size_t next;
+    atomic_int status; /* the first that was not PQK_OK */
+};
+
+static void stop_work(struct work *work, pqk_status status)
+{
+    int going_on = PQK_OK;
+
+    atomic_compare_exchange_strong(&work->status, &going_on, status);
+}
+
+/* To be called after every step; not PQK_OK if work is to stop. */
+static pqk_status step_done(struct work *work)
+{
+    const struct pqk_effort *effort = work->effort;
+
+    if (effort->progress) {
+        pthread_mutex_lock(&work->one_at_a_time);
+        work->steps_done++;
+        if (atomic_load(&work->status) == PQK_OK &&
+            effort->progress(effort->progress_context, work->steps_done,
+                             work->num_steps) != 0)
+            stop_work(work, PQK_CANCELLED);
+        pthread_mutex_unlock(&work->one_at_a_time);
+    }
+    return (pqk_status)atomic_load(&work->status);
+}
+
+static void *work_through(void *argument)
+{
+    struct work *work = argument;
+    pqk_status status = PQK_OK;
+    size_t number;
+
+    while (status == PQK_OK &&
+           (number = atomic_fetch_add(&work->next, 1)) < work->num_pieces)
+        status = work->piece(work, work->context, number);
+    if (status != PQK_OK)
+        stop_work(work, status);
+    return NULL;
+}
+
+static pqk_status share_work(struct work *work)
+{
+    size_t num_threads = work->effort->num_threads;
+
+    pthread_mutex_init(&work->one_at_a_time, NULL);
+    if (num_threads > work->num_pieces)
+        num_threads = work->num_pieces;
+    pqk_run_on_threads(work_through, work, num_threads);
+    pthread_mutex_destroy(&work->one_at_a_time);
+    return (pqk_status)atomic_load(&work->status);
+}
+
+static const struct pqk_effort plain_effort;
+
+static pqk_nearest_function *nearest_of(const struct pqk_effort *effort)
+{
+    return effort->nearest ? effort->nearest : plain_nearest;
 }
 
 /* ------------------------------------------------------------------------ */
 /* k-means                                                                  */
 
-/* SplitMix64 (Steele, Lea and Flood, 2014). */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
+/* As many as are assigned before they are summed. */
+#define ROWS_AT_ONCE 4096
 
 struct kmeans {
     const float *rows;
     size_t num_rows, stride, dim, num_centroids;
+    pqk_nearest_function *nearest;
     float *centroids; /* [num_centroids][dim] */
+    float *gathered;  /* the rows, if they were apart */
+    float *turned;
     float *sums;      /* [num_centroids][dim] */
     uint32_t *counts; /* [num_centroids] */
-    struct transposed_centroids transposed;
+    uint8_t *codes;   /* [ROWS_AT_ONCE] */
 };
+
+/* Every round reads all rows, which takes less time side by side. */
+static float *gather_rows(const struct kmeans *km)
+{
+    float *rows = malloc(km->num_rows * km->dim * sizeof(float));
+
+    for (size_t i = 0; rows && i < km->num_rows; i++)
+        memcpy(rows + i * km->dim, km->rows + i * km->stride,
+               km->dim * sizeof(float));
+    return rows;
+}
+
+static pqk_status kmeans_create(struct kmeans *km)
+{
+    if (km->stride != km->dim) {
+        km->gathered = gather_rows(km);
+        km->rows = km->gathered;
+        km->stride = km->dim;
+    }
+    km->turned = turned_create(km->dim);
+    km->sums = malloc(km->num_centroids * km->dim * sizeof(float));
+    km->counts = malloc(km->num_centroids * sizeof(uint32_t));
+    km->codes = malloc(ROWS_AT_ONCE);
+    return km->rows && km->turned && km->sums && km->counts && km->codes
+               ? PQK_OK
+               : PQK_OUT_OF_MEMORY;
+}
+
+static void kmeans_free(struct kmeans *km)
+{
+    free(km->gathered);
+    free(km->turned);
+    free(km->sums);
+    free(km->counts);
+    free(km->codes);
+}
 
 static void take_random_row(struct kmeans *km, size_t centroid,
                             uint64_t *rng_state)
 {
-    size_t row = (size_t)(next_random(rng_state) % km->num_rows);
+    size_t row = (size_t)(pqk_next_random(rng_state) % km->num_rows);
 
     memcpy(km->centroids + centroid * km->dim, km->rows + row * km->stride,
            km->dim * sizeof(float));
+}
+
+static void sum_rows(struct kmeans *km, const float *rows, size_t num_rows)
+{
+    for (size_t i = 0; i < num_rows; i++) {
+        const float *row = rows + i * km->stride;
+        float *sum = km->sums + km->codes[i] * km->dim;
+
+        for (size_t j = 0; j < km->dim; j++)
+            sum[j] += row[j];
+        km->counts[km->codes[i]]++;
+    }
 }
 
 static void sum_clusters(struct kmeans *km)
 {
     memset(km->sums, 0, km->num_centroids * km->dim * sizeof(float));
     memset(km->counts, 0, km->num_centroids * sizeof(uint32_t));
-    for (size_t i = 0; i < km->num_rows; i++) {
-        const float *row = km->rows + i * km->stride;
-        size_t c = nearest_centroid(&km->transposed, row);
-        float *sum = km->sums + c * km->dim;
+    turn_centroids(km->centroids, km->num_centroids, km->dim, km->turned);
+    for (size_t first = 0; first < km->num_rows; first += ROWS_AT_ONCE) {
+        const float *rows = km->rows + first * km->stride;
+        size_t left = km->num_rows - first;
+        size_t count = left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE;
 
-        for (size_t j = 0; j < km->dim; j++)
-            sum[j] += row[j];
-        km->counts[c]++;
+        km->nearest(km->turned, km->dim, rows, count, km->stride, km->codes, 1);
+        sum_rows(km, rows, count);
     }
 }
 
 static void lloyd_round(struct kmeans *km, uint64_t *rng_state)
 {
-    transposed_fill(&km->transposed, km->centroids, km->num_centroids);
     sum_clusters(km);
     for (size_t c = 0; c < km->num_centroids; c++) {
         float scale = 1.0f / (float)km->counts[c];
@@ -157,74 +268,37 @@ static void lloyd_round(struct kmeans *km, uint64_t *rng_state)
     }
 }
 
-pqk_status pqk_kmeans(const float *rows, size_t num_rows, size_t stride,
-                      size_t dim, size_t num_centroids, size_t rounds,
-                      uint64_t *rng_state, float *centroids)
+/* Alone, without work to be a part of, it goes on to the end. */
+static pqk_status run_kmeans(struct kmeans *km, size_t rounds,
+                             uint64_t *rng_state, struct work *work)
 {
-    struct kmeans km = {rows,      num_rows, stride, dim,         num_centroids,
-                        centroids, NULL,     NULL,   {0, 0, NULL}};
-    pqk_status status = transposed_create(&km.transposed, dim, num_centroids);
+    pqk_status status = kmeans_create(km);
 
-    km.sums = malloc(num_centroids * dim * sizeof(float));
-    km.counts = malloc(num_centroids * sizeof(uint32_t));
-    if (!km.sums || !km.counts)
-        status = PQK_OUT_OF_MEMORY;
-    if (status == PQK_OK) {
-        for (size_t c = 0; c < num_centroids; c++)
-            take_random_row(&km, c, rng_state);
-        for (size_t round = 0; round < rounds; round++)
-            lloyd_round(&km, rng_state);
+    for (size_t c = 0; c < km->num_centroids && status == PQK_OK; c++)
+        take_random_row(km, c, rng_state);
+    for (size_t round = 0; round < rounds && status == PQK_OK; round++) {
+        lloyd_round(km, rng_state);
+        if (work)
+            status = step_done(work);
     }
-    free(km.transposed.values);
-    free(km.sums);
-    free(km.counts);
+    kmeans_free(km);
     return status;
 }
 
-/* ------------------------------------------------------------------------ */
-/* Threads                                                                  */
-
-/* Work cut into numbered pieces that any thread may take in any order. */
-struct work {
-    pqk_status (*piece)(void *context, size_t number);
-    void *context;
-    size_t num_pieces;
-    atomic_size_t next;
-    atomic_int status;
-};
-
-static void *work_through(void *argument)
+pqk_status pqk_kmeans(const float *rows, size_t num_rows, size_t stride,
+                      size_t dim, size_t num_centroids, size_t rounds,
+                      pqk_nearest_function *nearest, uint64_t *rng_state,
+                      float *centroids)
 {
-    struct work *work = argument;
-    size_t number;
+    struct kmeans km = {.rows = rows,
+                        .num_rows = num_rows,
+                        .stride = stride,
+                        .dim = dim,
+                        .num_centroids = num_centroids,
+                        .nearest = nearest ? nearest : plain_nearest,
+                        .centroids = centroids};
 
-    while ((number = atomic_fetch_add(&work->next, 1)) < work->num_pieces) {
-        pqk_status status = work->piece(work->context, number);
-
-        if (status != PQK_OK)
-            atomic_store(&work->status, status);
-    }
-    return NULL;
-}
-
-/* Also right if no thread can be had: the caller works too. */
-static pqk_status share_work(pqk_status (*piece)(void *, size_t), void *context,
-                             size_t num_pieces, size_t num_threads)
-{
-    struct work work = {piece, context, num_pieces, 0, PQK_OK};
-    pthread_t threads[64];
-    size_t helpers = 0;
-
-    if (num_threads > num_pieces)
-        num_threads = num_pieces;
-    while (helpers + 1 < num_threads &&
-           helpers < sizeof threads / sizeof threads[0] &&
-           pthread_create(&threads[helpers], NULL, work_through, &work) == 0)
-        helpers++;
-    work_through(&work);
-    while (helpers > 0)
-        pthread_join(threads[--helpers], NULL);
-    return (pqk_status)atomic_load(&work.status);
+    return run_kmeans(&km, rounds, rng_state, NULL);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -240,34 +314,42 @@ struct training {
 };
 
 /* Each sub-vector has its own random stream, so that any thread may train it. */
-static pqk_status train_sub_vector(void *context, size_t m)
+static pqk_status train_sub_vector(struct work *work, void *context, size_t m)
 {
     const struct training *training = context;
     const pqk_codebook *shape = training->shape;
     const size_t d = shape->sub_vector_dim;
+    struct kmeans km = {.rows = training->vectors + m * d,
+                        .num_rows = training->num_vectors,
+                        .stride = shape->num_sub_vectors * d,
+                        .dim = d,
+                        .num_centroids = shape->num_centroids,
+                        .nearest = nearest_of(work->effort),
+                        .centroids =
+                            training->centroids + m * shape->num_centroids * d};
     uint64_t rng_state = training->seed + m;
 
-    rng_state = next_random(&rng_state);
-    return pqk_kmeans(training->vectors + m * d, training->num_vectors,
-                      shape->num_sub_vectors * d, d, shape->num_centroids,
-                      training->rounds, &rng_state,
-                      training->centroids + m * shape->num_centroids * d);
+    rng_state = pqk_next_random(&rng_state);
+    return run_kmeans(&km, training->rounds, &rng_state, work);
 }
 
 pqk_status pqk_train_codebook(const float *vectors, size_t num_vectors,
                               const pqk_codebook *shape, size_t rounds,
-                              uint64_t seed, size_t num_threads,
+                              uint64_t seed, const struct pqk_effort *effort,
                               float *centroids)
 {
     struct training training = {vectors, num_vectors, shape,
                                 rounds,  seed,        centroids};
+    struct work work = {.piece = train_sub_vector,
+                        .context = &training,
+                        .effort = effort ? effort : &plain_effort};
 
     if (!vectors || !shape || !centroids || num_vectors == 0 ||
-        num_vectors > UINT32_MAX || num_threads == 0 ||
-        !pqk_shape_is_possible(shape))
+        num_vectors > UINT32_MAX || !pqk_shape_is_possible(shape))
         return PQK_INVALID_ARGUMENT;
-    return share_work(train_sub_vector, &training, shape->num_sub_vectors,
-                      num_threads);
+    work.num_pieces = shape->num_sub_vectors;
+    work.num_steps = (uint64_t)shape->num_sub_vectors * rounds;
+    return share_work(&work);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -277,7 +359,7 @@ pqk_status pqk_train_codebook(const float *vectors, size_t num_vectors,
 
 struct encoding {
     const pqk_codebook *codebook;
-    const struct transposed_centroids *transposed; /* [M] */
+    float *turned; /* [M][d][256] */
     const float *vectors;
     size_t num_vectors;
     uint8_t *codes;
@@ -285,61 +367,51 @@ struct encoding {
 
 /* One sub-vector at a time, whose centroids then stay in the first-level
  * cache. */
-static pqk_status encode_piece(void *context, size_t number)
+static pqk_status encode_piece(struct work *work, void *context, size_t number)
 {
     const struct encoding *encoding = context;
+    pqk_nearest_function *nearest = nearest_of(work->effort);
     const size_t num_sub_vectors = encoding->codebook->num_sub_vectors;
     const size_t d = encoding->codebook->sub_vector_dim;
     const size_t first = number * ROWS_PER_PIECE;
-    size_t end = first + ROWS_PER_PIECE;
+    const size_t left = encoding->num_vectors - first;
 
-    if (end > encoding->num_vectors)
-        end = encoding->num_vectors;
     for (size_t m = 0; m < num_sub_vectors; m++)
-        for (size_t i = first; i < end; i++)
-            encoding->codes[i * num_sub_vectors + m] =
-                (uint8_t)nearest_centroid(&encoding->transposed[m],
-                                          encoding->vectors +
-                                              (i * num_sub_vectors + m) * d);
-    return PQK_OK;
-}
-
-static pqk_status transpose_codebook(const pqk_codebook *codebook,
-                                     struct transposed_centroids *transposed)
-{
-    const size_t d = codebook->sub_vector_dim;
-
-    for (size_t m = 0; m < codebook->num_sub_vectors; m++) {
-        if (transposed_create(&transposed[m], d, codebook->num_centroids) !=
-            PQK_OK)
-            return PQK_OUT_OF_MEMORY;
-        transposed_fill(&transposed[m],
-                        codebook->centroids + m * codebook->num_centroids * d,
-                        codebook->num_centroids);
-    }
-    return PQK_OK;
+        nearest(encoding->turned + m * d * PQK_MAX_CENTROIDS, d,
+                encoding->vectors + (first * num_sub_vectors + m) * d,
+                left < ROWS_PER_PIECE ? left : ROWS_PER_PIECE,
+                num_sub_vectors * d,
+                encoding->codes + first * num_sub_vectors + m, num_sub_vectors);
+    return step_done(work);
 }
 
 pqk_status pqk_encode(const pqk_codebook *codebook, const float *vectors,
-                      size_t num_vectors, size_t num_threads, uint8_t *codes)
+                      size_t num_vectors, const struct pqk_effort *effort,
+                      uint8_t *codes)
 {
-    struct transposed_centroids transposed[PQK_MAX_SUB_VECTORS] = {
-        {0, 0, NULL}};
-    struct encoding encoding = {codebook, transposed, vectors, num_vectors,
-                                codes};
+    struct encoding encoding = {codebook, NULL, vectors, num_vectors, codes};
+    struct work work = {.piece = encode_piece,
+                        .context = &encoding,
+                        .effort = effort ? effort : &plain_effort};
+    size_t d;
     pqk_status status;
 
-    if (!codebook || !codebook->centroids || num_threads == 0 ||
+    if (!codebook || !codebook->centroids ||
         ((!vectors || !codes) && num_vectors > 0) ||
         !pqk_shape_is_possible(codebook))
         return PQK_INVALID_ARGUMENT;
-    status = transpose_codebook(codebook, transposed);
-    if (status == PQK_OK)
-        status = share_work(encode_piece, &encoding,
-                            num_vectors / ROWS_PER_PIECE +
-                                (num_vectors % ROWS_PER_PIECE != 0),
-                            num_threads);
+    d = codebook->sub_vector_dim;
+    encoding.turned = turned_create(codebook->num_sub_vectors * d);
+    if (!encoding.turned)
+        return PQK_OUT_OF_MEMORY;
     for (size_t m = 0; m < codebook->num_sub_vectors; m++)
-        free(transposed[m].values);
+        turn_centroids(codebook->centroids + m * codebook->num_centroids * d,
+                       codebook->num_centroids, d,
+                       encoding.turned + m * d * PQK_MAX_CENTROIDS);
+    work.num_pieces =
+        num_vectors / ROWS_PER_PIECE + (num_vectors % ROWS_PER_PIECE != 0);
+    work.num_steps = work.num_pieces;
+    status = share_work(&work);
+    free(encoding.turned);
     return status;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "library.h"
+#include "memory.h"
 
 struct pqk_search {
     const pqk_index *index;
@@ -25,9 +26,9 @@ struct pqk_search {
 /* Sizes whose product a size_t cannot hold are beyond any memory. */
 static pqk_status allocate(pqk_search *search)
 {
-    const pqk_index *index = search->index;
+    const struct pqk_prepared *prepared = &search->index->prepared;
     const size_t storage = pqk_top_k_heap_storage(search->max_k);
-    const size_t table = index->kernel->tables_bytes(&index->codebook, 1);
+    const size_t table = prepared->kernel->tables_bytes(&prepared->codebook, 1);
 
     if (storage > SIZE_MAX / 2 / sizeof *search->storage ||
         !pqk_product_fits(search->max_queries,
@@ -37,8 +38,8 @@ static pqk_status allocate(pqk_search *search)
     search->heaps = calloc(search->max_queries, sizeof *search->heaps);
     search->storage =
         calloc(search->max_queries * storage + 1, sizeof *search->storage);
-    search->tables = pqk_aligned_alloc(
-        index->kernel->tables_bytes(&index->codebook, search->max_queries));
+    search->tables = pqk_aligned_alloc(prepared->kernel->tables_bytes(
+        &prepared->codebook, search->max_queries));
     if (!search->heaps || !search->storage || !search->tables)
         return PQK_OUT_OF_MEMORY;
     return PQK_OK;
@@ -58,7 +59,7 @@ pqk_status pqk_search_create(const pqk_index *index, size_t max_queries,
     made->index = index;
     made->max_queries = max_queries;
     made->max_k = max_k;
-    made->stats.kernel = index->kernel->name;
+    made->stats.kernel = index->prepared.kernel->name;
     status = allocate(made);
     if (status != PQK_OK) {
         pqk_search_free(made);
@@ -97,32 +98,32 @@ pqk_status pqk_search_begin(pqk_search *search, size_t num_queries, size_t k)
 
 pqk_status pqk_search_tables(pqk_search *search, const float *queries)
 {
-    const pqk_index *index;
+    const struct pqk_prepared *prepared;
 
     if (!search || !queries || search->num_queries == 0)
         return PQK_INVALID_ARGUMENT;
-    index = search->index;
-    index->kernel->compute_tables(index->prepared_codebook, queries,
-                                  search->num_queries, search->tables);
+    prepared = &search->index->prepared;
+    prepared->kernel->compute_tables(prepared->memory, PQK_L2, queries,
+                                     search->num_queries, search->tables);
     search->has_tables = 1;
     return PQK_OK;
 }
 
 pqk_status pqk_search_probe(pqk_search *search, size_t partition)
 {
-    const pqk_index *index;
+    const struct pqk_prepared *prepared;
     const struct pqk_partition *part;
 
     if (!search || !search->has_tables ||
         partition >= search->index->num_partitions)
         return PQK_INVALID_ARGUMENT;
-    index = search->index;
-    part = &index->partitions[partition];
+    prepared = &search->index->prepared;
+    part = &search->index->partitions[partition];
     if (part->num_vectors > 0)
-        index->kernel->probe(index->prepared_codebook, part->codes,
-                             part->num_vectors, part->first_id, search->tables,
-                             search->num_queries, search->heaps,
-                             &search->stats);
+        prepared->kernel->probe(prepared->memory, part->codes,
+                                part->num_vectors, part->first_id, NULL,
+                                search->tables, search->num_queries,
+                                search->heaps, &search->stats);
     return PQK_OK;
 }
 
@@ -145,8 +146,13 @@ pqk_status pqk_index_search(const pqk_index *index, const float *query,
                             size_t k, pqk_neighbor *neighbors, size_t *count)
 {
     pqk_search *search = NULL;
-    pqk_status status = pqk_search_create(index, 1, k, &search);
+    pqk_status status;
 
+    if (!index || (!neighbors && k > 0))
+        return PQK_INVALID_ARGUMENT;
+    if (k > index->num_vectors)
+        k = index->num_vectors;
+    status = pqk_search_create(index, 1, k, &search);
     if (status == PQK_OK)
         status = pqk_search_begin(search, 1, k);
     if (status == PQK_OK)

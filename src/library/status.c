@@ -32,7 +32,13 @@ const char *pqk_status_string(pqk_status status)
     case PQK_IO_ERROR:
         return "input or output failed";
     case PQK_BAD_FILE:
-        return "not an index file, or truncated or altered";
+        return "not such a file, or truncated or altered";
+    case PQK_NEWER_FILE:
+        return "the file is of a format that a later version writes";
+    case PQK_DUPLICATE_ID:
+        return "an id is there already";
+    case PQK_CANCELLED:
+        return "cancelled";
     }
     return "unknown status";
 }

@@ -88,8 +88,58 @@ static void row_major(struct choices *c, struct fuzz_input *input)
     free(entries);
 }
 
-/* Centroids at least as odd as the tables are, and queries that are 0 in most
- * places. */
+static int odd_rows(uint32_t row)
+{
+    return row % 2 == 1;
+}
+
+static int some_rows(uint32_t row)
+{
+    return row % 11 < 2;
+}
+
+/* Of the bits, about as many are set as in as many bytes of the input. */
+static uint64_t *make_bitmap(size_t n, struct fuzz_input *input,
+                             struct test_random *random)
+{
+    const size_t share = fuzz_byte(input);
+    uint64_t *rows = test_alloc((n / 64 + 1) * sizeof *rows);
+
+    for (size_t i = 0; i < n; i++)
+        rows[i / 64] |= (uint64_t)(test_below(random, 256) <= share) << i % 64;
+    return rows;
+}
+
+struct narrowed {
+    struct narrowing narrowing;
+    struct preset preset;
+    uint64_t *rows;
+};
+
+static void choose_narrowing(struct narrowed *to, struct choices *c,
+                             struct fuzz_input *input)
+{
+    static int (*const predicates[])(uint32_t) = {NULL, NULL, odd_rows,
+                                                  some_rows};
+    const uint8_t what = fuzz_byte(input);
+
+    memset(to, 0, sizeof *to);
+    to->preset.by_rank = fuzz_byte(input) % 4 != 0;
+    to->preset.rank = fuzz_below(input, MOST_ROWS + 1);
+    to->preset.ulps = fuzz_byte(input) % 3 - 1;
+    to->preset.value = from_word(fuzz_word(input));
+    to->narrowing.allows = predicates[fuzz_byte(input) % 4];
+    to->narrowing.part_rows = what & 1 ? fuzz_below(input, MOST_ROWS) : 0;
+    to->narrowing.metric = what & 2 ? PQK_INNER_PRODUCT : PQK_L2;
+    if (what & 4)
+        to->narrowing.preset = &to->preset;
+    if (what & 8)
+        to->rows = make_bitmap(c->n, input, &c->random);
+    to->narrowing.rows = to->rows;
+}
+
+/* Centroids at least as odd as the tables are, and queries that are 0, or -1 for
+ * inner products, in most places. */
 static void prepared(struct choices *c, struct fuzz_input *input)
 {
     const size_t K = fuzz_byte(input) % 3 ? 256 : 1 + fuzz_below(input, 256);
@@ -101,16 +151,21 @@ static void prepared(struct choices *c, struct fuzz_input *input)
     pqk_codebook codebook = {c->M, K, d, values};
     struct prepared_probe probe = {codes, c->n, values + dim * K, num_queries,
                                    &c->k, 1,    c->placement};
+    struct narrowed narrowed;
     struct door door;
 
+    choose_narrowing(&narrowed, c, input);
     describe(c, "prepared");
     test_fill_table(c->table, dim, values, &c->random);
-    memset(values + dim * K, 0, num_queries * dim * sizeof *values);
+    for (size_t i = 0; i < num_queries * dim; i++)
+        values[dim * K + i] =
+            narrowed.narrowing.metric == PQK_L2 ? 0.0f : -1.0f;
     test_fill_codes(c->codes, c->n, c->M, K, codes, &c->random);
     scatter(input, codes, c->n * c->M, K, values, dim * (K + num_queries));
     fuzz_check(probing_open(&door, c->kernel, &codebook));
-    fuzz_check(probing_prepared(&door, &probe));
+    fuzz_check(probing_narrowed(&door, &probe, &narrowed.narrowing));
     probing_close(&door);
+    free(narrowed.rows);
     free(codes);
     free(values);
 }

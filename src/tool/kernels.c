@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "tool.h"
+
+#include <stdio.h>
+
+static int json;
+
+static const struct tool_option options[] = {
+    {"json", '\0', NULL, "print JSON", TOOL_FLAG, &json, 0, 0},
+    {NULL, '\0', NULL, NULL, TOOL_FLAG, NULL, 0, 0}};
+
+static void print_kernel(size_t i, const pqk_kernel *kernel, int chosen)
+{
+    const int available = pqk_kernel_available(kernel);
+
+    if (!json) {
+        printf("%-12s%s%s\n", pqk_kernel_name(kernel),
+               available ? "available" : "not on this CPU",
+               chosen ? ", chosen" : "");
+        return;
+    }
+    fputs(i == 0 ? "[{\"name\": " : ",\n {\"name\": ", stdout);
+    tool_json_text(pqk_kernel_name(kernel));
+    printf(", \"available\": %s, \"chosen\": %s}", available ? "true" : "false",
+           chosen ? "true" : "false");
+}
+
+static void run(int num_operands, char **operands)
+{
+    const pqk_kernel *chosen = tool_kernel(NULL);
+
+    (void)num_operands;
+    (void)operands;
+    for (size_t i = 0; i < pqk_kernel_count(); i++)
+        print_kernel(i, pqk_kernel_at(i), pqk_kernel_at(i) == chosen);
+    if (json)
+        puts("]");
+}
+
+const struct tool_command tool_kernels = {
+    .name = "kernels",
+    .operands = "",
+    .summary = "List the variants of the kernels, and which is chosen.",
+    .options = options,
+    .least_operands = 0,
+    .most_operands = 0,
+    .run = run,
+};
