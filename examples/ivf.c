@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DIM = 32, COUNT = 20000, LISTS = 64, M = 8, K = 10, QUERIES = 50 };
+enum { DIM = 32, COUNT = 4000, LISTS = 32, M = 8, K = 10, QUERIES = 50 };
 
 static float vectors[COUNT][DIM];
 static float remains[COUNT][DIM];
@@ -53,7 +53,7 @@ static void subtract(const float *a, const float *b, float *difference)
 static pqk_quantizer *deal(void)
 {
     pqk_training training = {
-        .dim = DIM, .num_sub_vectors = 1, .num_centroids = LISTS};
+        .dim = DIM, .num_sub_vectors = 1, .num_centroids = LISTS, .rounds = 8};
     pqk_quantizer *coarse = NULL;
 
     check(pqk_quantizer_train(&vectors[0][0], COUNT, &training, &coarse),
@@ -65,7 +65,7 @@ static pqk_quantizer *deal(void)
 
 static pqk_index *fill(const float *centroids)
 {
-    pqk_training training = {.dim = DIM, .num_sub_vectors = M};
+    pqk_training training = {.dim = DIM, .num_sub_vectors = M, .rounds = 8};
     pqk_quantizer *fine = NULL;
     pqk_codebook codebook;
     pqk_index *index = NULL;

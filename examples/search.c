@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DIM = 32, COUNT = 5000, K = 5 };
+enum { DIM = 32, COUNT = 1000, K = 5 };
 
 int main(void)
 {

@@ -29,7 +29,7 @@ test -n "$qemu" || skip "no qemu-x86_64; on Debian: apt-get install qemu-user"
 cd "$abs_top_builddir"
 CK_TIMEOUT_MULTIPLIER=20
 PQKERN_EXPECT_ISA=scalar
-PQK_TEST_SCALE=${PQK_TEST_SCALE-0.1}
+PQK_TEST_SCALE=${PQK_TEST_SCALE-0.05}
 export CK_TIMEOUT_MULTIPLIER PQKERN_EXPECT_ISA PQK_TEST_SCALE
 # Check's own report, not TAP.
 unset CK_TAP_LOG_FILE_NAME CK_VERBOSITY
