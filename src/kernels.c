@@ -308,16 +308,6 @@ struct pqk_code_layout pqk_scalar_code_layout(const pqk_codebook *shape,
                                              num_vectors};
 }
 
-/* Tables have an entry for every byte. */
-int pqk_scalar_codes_are_safe(const void *prepared_codebook,
-                              const void *prepared_codes, size_t num_vectors)
-{
-    (void)prepared_codebook;
-    (void)prepared_codes;
-    (void)num_vectors;
-    return 1;
-}
-
 void pqk_scalar_restore_codes(const void *prepared_codebook,
                               const void *prepared_codes, size_t num_vectors,
                               uint8_t *codes)
@@ -473,7 +463,6 @@ static const struct pqk_kernel scalar = {
     .codes_bytes = pqk_scalar_codes_bytes,
     .prepare_codes = pqk_scalar_prepare_codes,
     .code_layout = pqk_scalar_code_layout,
-    .codes_are_safe = pqk_scalar_codes_are_safe,
     .restore_codes = pqk_scalar_restore_codes,
     .tables_bytes = pqk_scalar_tables_bytes,
     .compute_tables = pqk_scalar_compute_tables,

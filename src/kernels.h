@@ -89,14 +89,11 @@ struct pqk_kernel {
                                 const uint8_t *codes, size_t num_vectors,
                                 void *prepared_codes);
 
-    /* Where they are in there; the same for every codebook of a shape. */
+    /* Where they are in there; the same for every codebook of a shape.  Codes from
+     * a file are safe to probe if each row is there once, whatever else the file
+     * put into their bytes. */
     struct pqk_code_layout (*code_layout)(const pqk_codebook *shape,
                                           size_t num_vectors);
-
-    /* 1 if prepared codes from outside, of a size and an alignment that are
-     * right, are safe to probe whatever else they hold: rows are in range. */
-    int (*codes_are_safe)(const void *prepared_codebook,
-                          const void *prepared_codes, size_t num_vectors);
 
     /* The row-major codes back, every byte as it was given. */
     void (*restore_codes)(const void *prepared_codebook,

@@ -94,8 +94,6 @@ pqk_status pqk_scalar_prepare_codes(const void *prepared_codebook,
                                     void *prepared_codes);
 struct pqk_code_layout pqk_scalar_code_layout(const pqk_codebook *shape,
                                               size_t num_vectors);
-int pqk_scalar_codes_are_safe(const void *prepared_codebook,
-                              const void *prepared_codes, size_t num_vectors);
 void pqk_scalar_restore_codes(const void *prepared_codebook,
                               const void *prepared_codes, size_t num_vectors,
                               uint8_t *codes);

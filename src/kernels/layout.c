@@ -1273,21 +1273,6 @@ struct pqk_code_layout pqk_layout_code_layout(const pqk_codebook *shape,
                                     .bytes = layout.bytes};
 }
 
-/* Tables have an entry for every byte of a column or a representative, and
- * weights only choose an order: what can do harm is a row. */
-int pqk_layout_codes_are_safe(const void *prepared_codebook,
-                              const void *prepared_codes, size_t num_vectors)
-{
-    const struct pqk_layout_codebook *codebook = prepared_codebook;
-    const struct pqk_layout layout =
-        pqk_layout_of(codebook->num_sub_vectors, num_vectors);
-
-    for (size_t i = 0; layout.id_bytes > 0 && i < num_vectors; i++)
-        if (pqk_layout_row(&layout, prepared_codes, i) >= num_vectors)
-            return 0;
-    return 1;
-}
-
 static void restore_block(const struct pqk_layout_codebook *codebook,
                           const struct pqk_layout *layout,
                           const uint8_t *prepared, size_t begin, size_t count,

@@ -242,7 +242,6 @@ static void scan_table(const float *query, const pqk_codebook *codebook,
     .labels_of = pqk_layout_labels_of, .codes_bytes = pqk_layout_codes_bytes,  \
     .prepare_codes = pqk_layout_prepare_codes,                                 \
     .code_layout = pqk_layout_code_layout,                                     \
-    .codes_are_safe = pqk_layout_codes_are_safe,                               \
     .restore_codes = pqk_layout_restore_codes,                                 \
     .tables_bytes = scan_tables_bytes, .compute_tables = scan_compute_tables,  \
     .probe = scan_probe, .nearest_centroids = nearest_centroids

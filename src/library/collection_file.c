@@ -553,21 +553,13 @@ static const uint64_t *mapped_ids(const struct opening *opening,
 #define IDS_CAN_BE_MAPPED 1
 #endif
 
-static pqk_status map_partition(const struct opening *opening,
-                                const struct stored *stored,
-                                struct pqk_rows *rows)
+static void map_partition(const struct opening *opening,
+                          const struct stored *stored, struct pqk_rows *rows)
 {
-    const struct pqk_prepared *prepared = &opening->collection->prepared;
-
     rows->mapped = 1;
     rows->codes = pqk_section_bytes(opening->reader, stored->codes);
     if (stored->ids)
         rows->ids = mapped_ids(opening, stored);
-    if (opening->verified &&
-        !prepared->kernel->codes_are_safe(prepared->memory, rows->codes,
-                                          stored->num_rows))
-        return PQK_BAD_FILE;
-    return PQK_OK;
 }
 
 static pqk_status copy_partition(const struct opening *opening,
@@ -596,7 +588,7 @@ static pqk_status open_partition(const struct opening *opening,
     if (status != PQK_OK)
         return status;
     if (layout_is_own(opening, stored) && (IDS_CAN_BE_MAPPED || !stored->ids))
-        status = map_partition(opening, stored, &rows);
+        map_partition(opening, stored, &rows);
     else
         status = copy_partition(opening, stored, &rows);
     if (rows.ids)
