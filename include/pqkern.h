@@ -21,7 +21,8 @@
  * pqk_search, as long as nobody adds to it or frees it.
  *
  * The caller's floating-point environment must be the default one (round to
- * nearest, subnormals kept).
+ * nearest, subnormals kept).  Arrays need the alignment of their elements, no
+ * other; they are the caller's and are not kept after a call unless it says so.
  */
 #ifndef PQKERN_H
 #define PQKERN_H
@@ -417,7 +418,8 @@ typedef struct pqk_training {
  * \param[in]   training
  * \param[out]  quantizer    to be freed with pqk_quantizer_free; untouched on
  *                           failure
- * \return      PQK_OK, PQK_INVALID_ARGUMENT, PQK_OUT_OF_MEMORY or PQK_CANCELLED
+ * \return      PQK_OK, PQK_OUT_OF_MEMORY, PQK_CANCELLED, or PQK_INVALID_ARGUMENT,
+ *              also if the centroids come out as not finite
  */
 PQK_API pqk_status pqk_quantizer_train(const float *vectors, size_t num_vectors,
                                        const pqk_training *training,
@@ -428,6 +430,7 @@ PQK_API pqk_status pqk_quantizer_train(const float *vectors, size_t num_vectors,
  * \param[in]   codebook   copied; its values must be finite
  * \param       metric
  * \param[out]  quantizer  to be freed with pqk_quantizer_free; untouched on failure
+ * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY
  */
 PQK_API pqk_status pqk_quantizer_create(const pqk_codebook *codebook,
                                         pqk_metric metric,
@@ -451,7 +454,9 @@ PQK_API pqk_codebook pqk_quantizer_codebook(const pqk_quantizer *quantizer);
  * \param[in]   vectors      [num_vectors][dim]; a NaN sub-vector gets code 0
  * \param       num_vectors
  * \param       num_threads  0 means 1; the result does not depend on it
- * \param[out]  codes        [num_vectors][M]
+ * \param[out]  codes        [num_vectors][M]; part of them may be written on
+ *                           failure
+ * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY
  */
 PQK_API pqk_status pqk_quantizer_encode(const pqk_quantizer *quantizer,
                                         const float *vectors,
@@ -465,6 +470,7 @@ PQK_API pqk_status pqk_quantizer_encode(const pqk_quantizer *quantizer,
  *                           PQK_INVALID_ARGUMENT
  * \param       num_vectors
  * \param[out]  vectors      [num_vectors][dim]
+ * \return      PQK_OK or PQK_INVALID_ARGUMENT
  */
 PQK_API pqk_status pqk_quantizer_decode(const pqk_quantizer *quantizer,
                                         const uint8_t *codes,
@@ -487,7 +493,8 @@ typedef struct pqk_quantizer_error {
  *                           scaled first
  * \param       num_vectors  at least 1
  * \param       num_threads  0 means 1; the result does not depend on it
- * \param[out]  error
+ * \param[out]  error        untouched on failure
+ * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY
  */
 PQK_API pqk_status pqk_quantizer_measure(const pqk_quantizer *quantizer,
                                          const float *vectors,
@@ -515,7 +522,8 @@ PQK_API pqk_status pqk_quantizer_save(const pqk_quantizer *quantizer,
  * \brief       Read the quantizer of a quantizer's or a collection's file
  * \param[in]   path
  * \param[out]  quantizer  to be freed with pqk_quantizer_free; untouched on failure
- * \return      also PQK_BAD_FILE, PQK_NEWER_FILE
+ * \return      PQK_OK, PQK_IO_ERROR with errno, PQK_BAD_FILE, PQK_NEWER_FILE or
+ *              PQK_OUT_OF_MEMORY
  */
 PQK_API pqk_status pqk_quantizer_load(const char *path,
                                       pqk_quantizer **quantizer);
@@ -547,6 +555,8 @@ typedef struct pqk_collection pqk_collection;
  * \param       kernel      a variant, or NULL for pqk_kernel_find(NULL)
  * \param[out]  collection  to be freed with pqk_collection_free; untouched on
  *                          failure
+ * \return      also what pqk_kernel_find(NULL) says, PQK_KERNEL_UNAVAILABLE or
+ *              PQK_OUT_OF_MEMORY
  */
 PQK_API pqk_status pqk_collection_create(const pqk_quantizer *quantizer,
                                          const pqk_kernel *kernel,
@@ -578,6 +588,7 @@ PQK_API pqk_status pqk_collection_add(pqk_collection *collection,
  * \param[in]   ids          as for pqk_collection_add
  * \param       num_vectors
  * \param       num_threads  0 means 1; partitions are prepared in parallel
+ * \return      as pqk_collection_add
  */
 PQK_API pqk_status pqk_collection_add_codes(pqk_collection *collection,
                                             const uint8_t *codes,
@@ -591,7 +602,8 @@ PQK_API pqk_status pqk_collection_add_codes(pqk_collection *collection,
  * \param[in]   ids          those that are not there are passed over
  * \param       num_ids
  * \param[out]  num_removed  how many were there; may be NULL
- * \return      PQK_OUT_OF_MEMORY: nothing was removed
+ * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY; on failure
+ *              nothing was removed
  */
 PQK_API pqk_status pqk_collection_remove(pqk_collection *collection,
                                          const uint64_t *ids, size_t num_ids,
@@ -609,8 +621,9 @@ PQK_API int pqk_collection_contains(const pqk_collection *collection,
  * \param[in]   collection
  * \param[in]   ids      [num_ids]
  * \param       num_ids
- * \param[out]  codes    [num_ids][M]
- * \return      PQK_INVALID_ARGUMENT if an id is not there
+ * \param[out]  codes    [num_ids][M]; part of them may be written on failure
+ * \return      PQK_OK, PQK_OUT_OF_MEMORY, or PQK_INVALID_ARGUMENT, also if an id is
+ *              not there
  */
 PQK_API pqk_status pqk_collection_codes(const pqk_collection *collection,
                                         const uint64_t *ids, size_t num_ids,
@@ -693,7 +706,9 @@ typedef int (*pqk_predicate)(void *context, uint64_t id);
 
 /** \brief How to search; all zeros is a good choice */
 typedef struct pqk_search_options {
-    size_t num_threads;       /**< 0 means 1; results do not depend on it */
+    size_t num_threads;       /**< 0 means 1; results do not depend on it; they
+                                   share groups of 16 queries and partitions, of
+                                   up to 2^20 vectors each */
     const uint64_t *allowed;  /**< bit id % 64 of word id / 64 says whether id may
                                    be a result; NULL if all may */
     size_t num_allowed;       /**< bits in it; ids beyond are not allowed */
@@ -730,6 +745,7 @@ PQK_API pqk_status pqk_collection_search(const pqk_collection *collection,
  * \param[out]  results    in (distance, id) order, to be freed with free(); NULL if
  *                         there are none; untouched on failure
  * \param[out]  count      how many
+ * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY
  */
 PQK_API pqk_status pqk_collection_search_range(
     const pqk_collection *collection, const float *query, float radius,
@@ -737,7 +753,10 @@ PQK_API pqk_status pqk_collection_search_range(
 
 /**
  * \brief       Where a caller keeps an original vector
- * \return      dim values, or NULL if there is none: its result keeps no place
+ * \return      dim values that stay until the next call, or NULL if there is none:
+ *              its result keeps no place
+ *
+ * Called by the thread that called pqk_rerank.
  */
 typedef const float *(*pqk_vector_lookup)(void *context, uint64_t id);
 
@@ -754,6 +773,7 @@ typedef const float *(*pqk_vector_lookup)(void *context, uint64_t id);
  *                         PQK_COSINE
  * \param       count      how many there are; how many are left, at most k
  * \param       k
+ * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY
  */
 PQK_API pqk_status pqk_rerank(const pqk_quantizer *quantizer,
                               const float *query, pqk_vector_lookup lookup,

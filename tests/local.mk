@@ -44,7 +44,7 @@ AM_TESTS_ENVIRONMENT = \
 	CK_VERBOSITY=silent; export CK_VERBOSITY; \
 	if test -n "$$EMULATOR"; then \
 		: "$${CK_TIMEOUT_MULTIPLIER=20}"; \
-		: "$${PQK_TEST_SCALE=0.05}"; \
+		: "$${PQK_TEST_SCALE=0.1}"; \
 		export PQK_TEST_SCALE; \
 	fi; \
 	: "$${CK_TIMEOUT_MULTIPLIER=10}"; \
