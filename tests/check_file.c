@@ -849,9 +849,10 @@ START_TEST(test_wrong_codes)
             memcpy(bytes.data, file, bytes.size);
             free(file);
             section =
-                HEADER + ENTRY * test_below(&random, get_at(&bytes, 24, 8));
-            at = get_at(&bytes, section + 8, 8);
-            size = get_at(&bytes, section + 16, 8);
+                HEADER +
+                ENTRY * test_below(&random, (size_t)get_at(&bytes, 24, 8));
+            at = (size_t)get_at(&bytes, section + 8, 8);
+            size = (size_t)get_at(&bytes, section + 16, 8);
             for (size_t i = 0; i < 1 + trial % 50; i++)
                 bytes.data[at + test_below(&random, size)] =
                     (unsigned char)test_next(&random);

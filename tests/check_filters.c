@@ -504,7 +504,7 @@ START_TEST(test_noise)
         struct data data = make_data(shapes[0], n, 1, &random);
         const struct pqk_code_layout layout =
             kernel->code_layout(&data.codebook, n);
-        unsigned char *prepared = door_alloc(layout.bytes);
+        unsigned char *prepared = door_alloc((size_t)layout.bytes);
         struct door door;
 
         test_case("%s: noise for codes, n %zu", variant_name(_i), n);
