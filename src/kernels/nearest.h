@@ -110,15 +110,17 @@ static void scan_cell(struct scan *scan, size_t cell)
 
     for (size_t b = 0; b < count; b += CHUNK) {
         size_t n = count - b < CHUNK ? count - b : CHUNK;
-        struct scan_blocks kept = {scan->work->sums[0][0],
-                                   scan->work->blocks[0][0]};
-        size_t num_kept;
+        uint64_t live;
 
         if (scan->query->bound.threshold < 0)
             return;
-        num_kept = filter_blocks(scan, &whole, first + b, n, kept);
-        for (size_t i = 0; i < num_kept; i++)
-            verify_block(scan, kept.blocks[i], kept.sums + i * PQK_BLOCK);
+        live = filter_blocks(scan, &whole, first + b, n);
+        for (; live != 0; live &= live - 1) {
+            const size_t i = (size_t)__builtin_ctzll(live);
+
+            verify_block(scan, first + b + i,
+                         scan->work->sums + i * PQK_BLOCK);
+        }
     }
 }
 

@@ -12,9 +12,7 @@
 #include "kernels/plans.h"
 #include "kernels/scan_ops.h"
 
-/* Blocks per step of the first stage: few enough that a step's columns stay in
- * the first-level cache until the list made of them is worked off, one step
- * later, when their next columns have been prefetched. */
+/* Blocks that go through the stages together: a bit each. */
 #define CHUNK 64
 
 /* Partitions of up to so many codes are summed whole. */
@@ -25,8 +23,7 @@
 
 /* Scratch that queries share, since they take turns. */
 struct scan_work {
-    uint8_t sums[2][MAX_STAGES][(CHUNK + 1) * PQK_BLOCK];
-    uint32_t blocks[2][MAX_STAGES][CHUNK + 1];
+    uint8_t sums[CHUNK * PQK_BLOCK];
     uint8_t all_sums[WHOLE_CODES + PQK_BLOCK]; /* also of representatives */
     uint32_t cells[MAX_PROBED_CELLS];
 };
@@ -452,59 +449,45 @@ static size_t stage_column(const struct scan *scan, size_t sixteenths)
     return (sixteenths * scan->num_sub_vectors + 15) / 16;
 }
 
-static size_t filter_blocks(struct scan *scan, const struct scan_stage *stage,
-                            size_t first_block, size_t num_blocks,
-                            struct scan_blocks kept)
+/* A stage for all blocks of a chunk, or of what there is of it: which of them are
+ * alive.  Their sums are in the scan's scratch. */
+static uint64_t filter_blocks(struct scan *scan, const struct scan_stage *stage,
+                              size_t first_block, size_t num_blocks)
 {
     const size_t to = stage_column(scan, stage->to);
     const uint8_t *columns = column(scan, 0) + first_block * PQK_BLOCK;
-    size_t from = stage_column(scan, stage->from);
-    uint8_t *sums = scan->work->all_sums;
-    int first = 1;
+    const size_t begin = stage_column(scan, stage->from);
+    uint64_t alive = 0;
 
-    scan->stats->bytes_read += (to - from) * num_blocks * PQK_BLOCK;
-    for (; from + PASS_COLUMNS < to; from += PASS_COLUMNS, first = 0) {
+    scan->stats->bytes_read += (to - begin) * num_blocks * PQK_BLOCK;
+    for (size_t from = begin; from < to; from += PASS_COLUMNS) {
         struct scan_pass pass = make_pass(scan, stage->bound, from, to, columns,
                                           scan->layout.column_stride);
-        isa_dense(&pass, num_blocks, first, sums);
+
+        alive = isa_filter(&pass, num_blocks, from == begin, scan->work->sums,
+                           (uint8_t)scan->query->bound.threshold);
     }
-    {
-        struct scan_pass pass = make_pass(scan, stage->bound, from, to, columns,
-                                          scan->layout.column_stride);
-        return isa_dense_filter(&pass, num_blocks, first, sums,
-                                (uint8_t)scan->query->bound.threshold,
-                                (uint32_t)first_block, kept);
-    }
+    return alive;
 }
 
-static void add_to_listed(struct scan *scan, const struct scan_stage *stage,
-                          struct scan_blocks listed, size_t num_blocks)
+/* A later stage, for those that are alive. */
+static uint64_t filter_live(struct scan *scan, const struct scan_stage *stage,
+                            size_t first_block, uint64_t live)
 {
     const size_t to = stage_column(scan, stage->to);
+    const uint8_t *columns = column(scan, 0) + first_block * PQK_BLOCK;
 
-    for (size_t from = stage_column(scan, stage->from); from < to;
+    for (size_t from = stage_column(scan, stage->from); from < to && live != 0;
          from += PASS_COLUMNS) {
-        struct scan_pass pass =
-            make_pass(scan, stage->bound, from, to, column(scan, 0),
-                      scan->layout.column_stride);
-        isa_listed(&pass, listed.blocks, num_blocks, listed.sums);
-        scan->stats->bytes_read += pass.num_columns * num_blocks * PQK_BLOCK;
+        struct scan_pass pass = make_pass(scan, stage->bound, from, to, columns,
+                                          scan->layout.column_stride);
+
+        scan->stats->bytes_read += pass.num_columns * PQK_BLOCK *
+                                   (size_t)__builtin_popcountll(live);
+        live = isa_filter_live(&pass, live, scan->work->sums,
+                               (uint8_t)scan->query->bound.threshold);
     }
-}
-
-/* Fetch what a stage will read of the listed blocks, one step ahead. */
-static void prefetch_listed(const struct scan *scan,
-                            const struct scan_stage *stage,
-                            const uint32_t *blocks, size_t num_blocks)
-{
-    const size_t to = stage_column(scan, stage->to);
-
-    for (size_t c = stage_column(scan, stage->from); c < to; c++) {
-        const uint8_t *codes = column(scan, scan->arrays.order[c]);
-
-        for (size_t i = 0; i < num_blocks; i++)
-            __builtin_prefetch(codes + (size_t)blocks[i] * PQK_BLOCK);
-    }
+    return live;
 }
 
 #endif
