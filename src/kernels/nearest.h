@@ -124,21 +124,6 @@ static void scan_cell(struct scan *scan, size_t cell)
     }
 }
 
-static void prefetch_cells(const struct scan *scan, size_t num_cells)
-{
-    const struct pqk_layout *layout = &scan->layout;
-
-    for (size_t i = 0; i < num_cells; i++)
-        for (size_t m = 0; m < scan->num_sub_vectors; m++) {
-            const uint8_t *codes = column(scan, m) + scan->work->cells[i] *
-                                                         layout->cell_blocks *
-                                                         PQK_BLOCK;
-
-            for (size_t b = 0; b < layout->cell_blocks; b++)
-                __builtin_prefetch(codes + b * PQK_BLOCK);
-        }
-}
-
 /* As many more as a filter leaves fewer rows of them. */
 static size_t more_for_filter(const struct scan *scan, size_t wanted)
 {
@@ -168,7 +153,6 @@ static void probe_nearest_cells(struct scan *scan)
     set_scale(scan, nearest_of_sample(scan));
     sum_representatives(scan);
     num_cells = nearest_cells(scan, cells_to_probe(scan));
-    prefetch_cells(scan, num_cells);
     for (; i < num_cells && !has_bound(scan->heap); i++) {
         size_t cell = scan->work->cells[i];
 

@@ -167,18 +167,13 @@ static uint32_t bound_groups(const struct scan *scan)
 }
 
 /* A run's columns stay in the second-level cache while the queries of a batch
- * take turns on its chunks. */
+ * take turns on its chunks: the first one fetches a chunk for all. */
 #define BATCH_CHUNKS 4
 
 /* A single query's runs begin short, since the threshold falls and the plan
  * settles early, and grow up to this. */
 #define MOST_CHUNKS 16
 
-/*
- * One query waits for memory: its stages are pipelined, each chunk's later
- * columns being fetched while the next chunk is looked at.  Of several, the first
- * one fetches a chunk for all; the look-ups are what takes the time then.
- */
 static void probe_alone(struct scan *scan, size_t num_chunks)
 {
     size_t step = num_chunks / 64 + 1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The staged scan of a plan, as a software pipeline, and the choice of the plan.
+ * The staged scan of a plan, and the choice of the plan.
  */
 #ifndef PQK_KERNELS_STAGED_H
 #define PQK_KERNELS_STAGED_H
