@@ -66,13 +66,14 @@ static void sum_representatives(struct scan *scan)
     const struct pqk_layout *layout = &scan->layout;
 
     natural_order(scan);
-    for (size_t m = 0; m < scan->num_sub_vectors; m += PASS_COLUMNS) {
+    for (size_t m = 0; m < scan->num_sub_vectors;) {
         struct scan_pass pass =
             make_pass(scan, ISA_SINGLE_BOUND, m, scan->num_sub_vectors,
                       scan->codes + layout->representatives,
                       layout->representative_stride);
-        isa_dense(&pass, layout->representative_stride / PQK_BLOCK, m == 0,
+        isa_dense(&pass, 0, layout->representative_stride / PQK_BLOCK, m == 0,
                   scan->work->all_sums);
+        m += pass.num_columns;
     }
     scan->stats->bytes_read += layout->num_cells * scan->num_sub_vectors;
 }
@@ -102,9 +103,8 @@ static size_t blocks_of_cell(const struct scan *scan, size_t cell)
 }
 
 /* All columns of one cell's blocks, and verification of what is left. */
-static void scan_cell(struct scan *scan, size_t cell)
+static void scan_cell(struct scan *scan, size_t num_passes, size_t cell)
 {
-    static const struct scan_stage whole = {ISA_SINGLE_BOUND, 0, 16};
     const size_t first = cell * scan->layout.cell_blocks;
     const size_t count = blocks_of_cell(scan, cell);
 
@@ -114,7 +114,7 @@ static void scan_cell(struct scan *scan, size_t cell)
 
         if (scan->query->bound.threshold < 0)
             return;
-        live = filter_blocks(scan, &whole, first + b, n);
+        live = filter_blocks(scan, num_passes, first + b, n);
         for (; live != 0; live &= live - 1) {
             const size_t i = (size_t)__builtin_ctzll(live);
 
@@ -148,7 +148,8 @@ static size_t cells_to_probe(const struct scan *scan)
  * more than a few percent behind that of all. */
 static void probe_nearest_cells(struct scan *scan)
 {
-    size_t num_cells, i = 0;
+    static const struct scan_stage whole = {ISA_SINGLE_BOUND, 0, 16};
+    size_t num_cells, num_passes, i = 0;
 
     set_scale(scan, nearest_of_sample(scan));
     sum_representatives(scan);
@@ -164,8 +165,9 @@ static void probe_nearest_cells(struct scan *scan)
     if (i == num_cells)
         return;
     set_scale(scan, pqk_heap_bound(scan->heap));
+    num_passes = add_passes(scan, &whole, 0);
     for (; i < num_cells; i++) {
-        scan_cell(scan, scan->work->cells[i]);
+        scan_cell(scan, num_passes, scan->work->cells[i]);
         mark_cell_done(scan->query, scan->work->cells[i]);
     }
     pqk_heap_tighten(scan->heap);

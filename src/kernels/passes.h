@@ -29,14 +29,15 @@ struct isa_pass {
 };
 
 SCAN_INLINE struct isa_pass isa_begin(const struct scan_pass *pass,
-                                      enum scan_table kind, unsigned n)
+                                      size_t offset, enum scan_table kind,
+                                      unsigned n)
 {
     struct isa_pass begun = {0};
 
     SCAN_UNROLL
     for (unsigned j = 0; j < n; j++) {
         begun.tables[j] = isa_load_table(kind, pass->tables[j]);
-        begun.columns[j] = pass->columns[j];
+        begun.columns[j] = pass->columns[j] + offset;
     }
     return begun;
 }
@@ -74,9 +75,10 @@ SCAN_INLINE isa_bytes isa_next_sum(const struct isa_pass *pass,
  */
 SCAN_INLINE void isa_dense_loop(const struct scan_pass *pass,
                                 enum scan_table kind, unsigned n,
-                                size_t num_blocks, int first, uint8_t *sums)
+                                size_t offset, size_t num_blocks, int first,
+                                uint8_t *sums)
 {
-    const struct isa_pass begun = isa_begin(pass, kind, n);
+    const struct isa_pass begun = isa_begin(pass, offset, kind, n);
 
     for (size_t b = 0; b < num_blocks; b++) {
         isa_bytes sum = isa_sum(&begun, kind, n, b * 64);
@@ -88,10 +90,11 @@ SCAN_INLINE void isa_dense_loop(const struct scan_pass *pass,
 
 SCAN_INLINE uint64_t isa_filter_loop(const struct scan_pass *pass,
                                      enum scan_table kind, unsigned n,
-                                     size_t num_blocks, int first,
-                                     uint8_t *sums, uint8_t threshold)
+                                     size_t offset, size_t num_blocks,
+                                     int first, uint8_t *sums,
+                                     uint8_t threshold)
 {
-    const struct isa_pass begun = isa_begin(pass, kind, n);
+    const struct isa_pass begun = isa_begin(pass, offset, kind, n);
     uint64_t alive = 0;
 
     for (size_t b = 0; b < num_blocks; b++) {
@@ -107,10 +110,10 @@ SCAN_INLINE uint64_t isa_filter_loop(const struct scan_pass *pass,
 
 SCAN_INLINE uint64_t isa_live_loop(const struct scan_pass *pass,
                                    enum scan_table kind, unsigned n,
-                                   uint64_t live, uint8_t *sums,
+                                   size_t offset, uint64_t live, uint8_t *sums,
                                    uint8_t threshold)
 {
-    const struct isa_pass begun = isa_begin(pass, kind, n);
+    const struct isa_pass begun = isa_begin(pass, offset, kind, n);
     uint64_t alive = 0;
 
     for (; live != 0; live &= live - 1) {
@@ -124,10 +127,7 @@ SCAN_INLINE uint64_t isa_live_loop(const struct scan_pass *pass,
     return alive;
 }
 
-/*
- * Calls loop(pass, kind, n, ...) with constants for kind and n.  More columns
- * than the instruction set has registers for have been split off before.
- */
+/* Calls loop(pass, kind, n, ...) with constants for kind and n. */
 #define ISA_CALL_COLUMNS(result, loop, pass, kind, ...)                        \
     do {                                                                       \
         if ((pass)->num_columns == 1)                                          \
@@ -156,71 +156,48 @@ SCAN_INLINE uint64_t isa_live_loop(const struct scan_pass *pass,
             ISA_CALL_COLUMNS(result, loop, pass, TABLE_16, __VA_ARGS__);       \
     } while (0)
 
-/* The columns from `begin` on, as many of them as can be looked up at once. */
-static inline struct scan_pass isa_part(const struct scan_pass *pass,
-                                        unsigned begin)
+/* How many of so many columns a pass can take. */
+static inline unsigned isa_pass_columns(enum scan_table kind, size_t left)
 {
-    const unsigned most = isa_columns_at_once(pass->table);
-    struct scan_pass part = {.table = pass->table,
-                             .num_columns = pass->num_columns - begin};
+    const unsigned most = isa_columns_at_once(kind);
+    const unsigned n = left < most ? (unsigned)left : most;
 
-    if (part.num_columns > most)
-        part.num_columns = most;
-    if (part.num_columns > 4) /* there are loops for 6 and 8 only */
-        part.num_columns = part.num_columns < 6   ? 4
-                           : part.num_columns < 8 ? 6
-                                                  : 8;
-    for (unsigned j = 0; j < part.num_columns; j++) {
-        part.tables[j] = pass->tables[begin + j];
-        part.columns[j] = pass->columns[begin + j];
-    }
-    return part;
+    if (n <= 4) /* beyond that there are loops for 6 and 8 only */
+        return n;
+    return n < 6 ? 4 : n < 8 ? 6 : 8;
 }
 
-static void isa_dense(const struct scan_pass *pass, size_t num_blocks,
-                      int first, uint8_t *sums)
+static void isa_dense(const struct scan_pass *pass, size_t offset,
+                      size_t num_blocks, int first, uint8_t *sums)
 {
-    for (unsigned j = 0; j < pass->num_columns;) {
-        const struct scan_pass part = isa_part(pass, j);
-
-        if (first && j == 0)
-            ISA_CALL(, isa_dense_loop, &part, num_blocks, 1, sums);
-        else
-            ISA_CALL(, isa_dense_loop, &part, num_blocks, 0, sums);
-        j += part.num_columns;
-    }
+    if (first)
+        ISA_CALL(, isa_dense_loop, pass, offset, num_blocks, 1, sums);
+    else
+        ISA_CALL(, isa_dense_loop, pass, offset, num_blocks, 0, sums);
 }
 
-/* All columns but the last few only add to the sums. */
-static uint64_t isa_filter(const struct scan_pass *pass, size_t num_blocks,
-                           int first, uint8_t *sums, uint8_t threshold)
+static uint64_t isa_filter(const struct scan_pass *pass, size_t offset,
+                           size_t num_blocks, int first, uint8_t *sums,
+                           uint8_t threshold)
 {
     uint64_t alive = 0;
 
-    for (unsigned j = 0; j < pass->num_columns;) {
-        const struct scan_pass part = isa_part(pass, j);
-
-        if (first && j == 0)
-            ISA_CALL(alive =, isa_filter_loop, &part, num_blocks, 1, sums,
-                     threshold);
-        else
-            ISA_CALL(alive =, isa_filter_loop, &part, num_blocks, 0, sums,
-                     threshold);
-        j += part.num_columns;
-    }
+    if (first)
+        ISA_CALL(alive =, isa_filter_loop, pass, offset, num_blocks, 1, sums,
+                 threshold);
+    else
+        ISA_CALL(alive =, isa_filter_loop, pass, offset, num_blocks, 0, sums,
+                 threshold);
     return alive;
 }
 
-static uint64_t isa_filter_live(const struct scan_pass *pass, uint64_t live,
-                                uint8_t *sums, uint8_t threshold)
+static uint64_t isa_filter_live(const struct scan_pass *pass, size_t offset,
+                                uint64_t live, uint8_t *sums, uint8_t threshold)
 {
-    for (unsigned j = 0; j < pass->num_columns;) {
-        const struct scan_pass part = isa_part(pass, j);
+    uint64_t alive = 0;
 
-        ISA_CALL(live =, isa_live_loop, &part, live, sums, threshold);
-        j += part.num_columns;
-    }
-    return live;
+    ISA_CALL(alive =, isa_live_loop, pass, offset, live, sums, threshold);
+    return alive;
 }
 
 #endif

@@ -28,11 +28,9 @@ struct scan_work {
     uint32_t cells[MAX_PROBED_CELLS];
 };
 
-/* A plan's stages that have columns for this M. */
-struct scan_stages {
-    size_t count;
-    struct scan_stage stage[MAX_STAGES];
-};
+/* No plan looks at a column more than twice, each stage rounds up once, and a pass
+ * has a column or more. */
+#define MOST_PASSES(num_sub_vectors) (2 * (num_sub_vectors) + MAX_STAGES)
 
 /* One query: this, then the arrays that point behind it while it is used. */
 struct scan_query {
@@ -43,9 +41,10 @@ struct scan_query {
     uint32_t done_blocks;  /* so many leading blocks need no scan */
     int aimed;             /* byte tables are made for the heap's bound */
     int finished;
+    size_t first_passes; /* the plan's first stage has so many passes */
+    size_t num_passes;   /* of all stages */
     /* The run of chunks that is under way. */
     int filters;
-    struct scan_stages stages;
     uint64_t alive; /* blocks after the first stage */
     uint64_t survivors;
     uint8_t done_cells[MAX_CELLS / 8];
@@ -60,6 +59,7 @@ struct scan_arrays {
     uint8_t *group_128; /* [M][128] */
     uint8_t *group_64;  /* [M][64] */
     uint8_t *group_16;  /* [M][16] */
+    struct scan_pass *passes; /* of the plan, or of whole cells */
     float *minima;      /* [M] */
     uint32_t *weight;   /* [M], how much columns separate, in their order */
     uint16_t *order;    /* [M], columns, those that separate most first */
@@ -92,6 +92,8 @@ static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
     at += num_sub_vectors * 64;
     arrays->group_16 = (void *)at;
     at += num_sub_vectors * 16;
+    arrays->passes = (void *)at;
+    at += MOST_PASSES(num_sub_vectors) * sizeof(struct scan_pass);
     arrays->minima = (void *)at;
     at += num_sub_vectors * sizeof(float);
     arrays->weight = (void *)at;
@@ -431,8 +433,7 @@ static struct scan_pass make_pass(const struct scan *scan,
     struct scan_pass pass;
 
     pass.table = tables.kind;
-    pass.num_columns =
-        to - from > PASS_COLUMNS ? PASS_COLUMNS : (unsigned)(to - from);
+    pass.num_columns = isa_pass_columns(tables.kind, to - from);
     for (size_t i = 0; i < pass.num_columns; i++) {
         size_t m = scan->arrays.order[from + i];
 
@@ -449,43 +450,56 @@ static size_t stage_column(const struct scan *scan, size_t sixteenths)
     return (sixteenths * scan->num_sub_vectors + 15) / 16;
 }
 
-/* A stage for all blocks of a chunk, or of what there is of it: which of them are
- * alive.  Their sums are in the scan's scratch. */
-static uint64_t filter_blocks(struct scan *scan, const struct scan_stage *stage,
-                              size_t first_block, size_t num_blocks)
+/* The passes of a stage, behind `count` others; returns how many there are then. */
+static size_t add_passes(const struct scan *scan,
+                         const struct scan_stage *stage, size_t count)
 {
     const size_t to = stage_column(scan, stage->to);
-    const uint8_t *columns = column(scan, 0) + first_block * PQK_BLOCK;
-    const size_t begin = stage_column(scan, stage->from);
-    uint64_t alive = 0;
 
-    scan->stats->bytes_read += (to - begin) * num_blocks * PQK_BLOCK;
-    for (size_t from = begin; from < to; from += PASS_COLUMNS) {
-        struct scan_pass pass = make_pass(scan, stage->bound, from, to, columns,
-                                          scan->layout.column_stride);
+    for (size_t from = stage_column(scan, stage->from); from < to;) {
+        struct scan_pass *pass = &scan->arrays.passes[count++];
 
-        alive = isa_filter(&pass, num_blocks, from == begin, scan->work->sums,
-                           (uint8_t)scan->query->bound.threshold);
+        *pass = make_pass(scan, stage->bound, from, to, column(scan, 0),
+                          scan->layout.column_stride);
+        from += pass->num_columns;
     }
-    return alive;
+    return count;
 }
 
-/* A later stage, for those that are alive. */
-static uint64_t filter_live(struct scan *scan, const struct scan_stage *stage,
-                            size_t first_block, uint64_t live)
+/* A first stage, for all blocks of a chunk: which of them are alive.  Their sums
+ * are in the scan's scratch. */
+static uint64_t filter_blocks(struct scan *scan, size_t num_passes,
+                              size_t first_block, size_t num_blocks)
 {
-    const size_t to = stage_column(scan, stage->to);
-    const uint8_t *columns = column(scan, 0) + first_block * PQK_BLOCK;
+    const struct scan_pass *passes = scan->arrays.passes;
+    const size_t offset = first_block * PQK_BLOCK, last = num_passes - 1;
+    uint8_t *sums = scan->work->sums;
 
-    for (size_t from = stage_column(scan, stage->from); from < to && live != 0;
-         from += PASS_COLUMNS) {
-        struct scan_pass pass = make_pass(scan, stage->bound, from, to, columns,
-                                          scan->layout.column_stride);
+    for (size_t p = 0; p < last; p++) {
+        isa_dense(&passes[p], offset, num_blocks, p == 0, sums);
+        scan->stats->bytes_read +=
+            passes[p].num_columns * num_blocks * PQK_BLOCK;
+    }
+    scan->stats->bytes_read +=
+        passes[last].num_columns * num_blocks * PQK_BLOCK;
+    return isa_filter(&passes[last], offset, num_blocks, last == 0, sums,
+                      (uint8_t)scan->query->bound.threshold);
+}
 
-        scan->stats->bytes_read += pass.num_columns * PQK_BLOCK *
+/* All later stages, for those that are alive. */
+static uint64_t filter_live(struct scan *scan, size_t first_block, uint64_t live)
+{
+    const struct scan_query *query = scan->query;
+
+    for (size_t p = query->first_passes; p < query->num_passes && live != 0;
+         p++) {
+        const struct scan_pass *pass = &scan->arrays.passes[p];
+
+        scan->stats->bytes_read += pass->num_columns * PQK_BLOCK *
                                    (size_t)__builtin_popcountll(live);
-        live = isa_filter_live(&pass, live, scan->work->sums,
-                               (uint8_t)scan->query->bound.threshold);
+        live = isa_filter_live(pass, first_block * PQK_BLOCK, live,
+                               scan->work->sums,
+                               (uint8_t)query->bound.threshold);
     }
     return live;
 }

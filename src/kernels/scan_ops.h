@@ -5,13 +5,15 @@
  * Blocks are 64 codes, sums bytes that saturate at 255, and a code is alive
  * whose sum is <= a threshold of at most 254.
  *
- *   void isa_dense(pass, num_blocks, first, sums)
- *       Look blocks 0, 1, ... of the pass's columns up, and store the look-ups,
- *       or add them to the sums if the pass is not the first.
- *   uint64_t isa_filter(pass, num_blocks, first, sums, threshold)
+ *   unsigned isa_pass_columns(table, left)
+ *       How many columns a pass can have, of so many that are left.
+ *   void isa_dense(pass, offset, num_blocks, first, sums)
+ *       Look the blocks from an offset in the pass's columns on up, and store the
+ *       look-ups, or add them to the sums if the pass is not the first.
+ *   uint64_t isa_filter(pass, offset, num_blocks, first, sums, threshold)
  *       The same for at most 64 blocks, and in which of them a code is alive: bit
  *       b for block b.
- *   uint64_t isa_filter_live(pass, live, sums, threshold)
+ *   uint64_t isa_filter_live(pass, offset, live, sums, threshold)
  *       Add the look-ups of those blocks that `live` has a bit for to their
  *       sums; return the bits of those in which a code is alive still.
  *   uint64_t isa_alive(sums, threshold)

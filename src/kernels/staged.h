@@ -7,16 +7,17 @@
 
 #include "kernels/nearest.h"
 
-static struct scan_stages stages_of(const struct scan *scan,
-                                    const struct scan_plan *plan)
+static void set_plan(struct scan *scan, uint32_t number)
 {
-    struct scan_stages stages = {.count = 0};
+    const struct scan_plan *plan = &scan->plans[number];
+    struct scan_query *query = scan->query;
 
-    for (size_t i = 0; i < plan->num_stages; i++)
-        if (stage_column(scan, plan->stages[i].from) <
-            stage_column(scan, plan->stages[i].to))
-            stages.stage[stages.count++] = plan->stages[i];
-    return stages;
+    query->plan = number;
+    query->first_passes = add_passes(scan, &plan->stages[0], 0);
+    query->num_passes = query->first_passes;
+    for (size_t i = 1; i < plan->num_stages; i++)
+        query->num_passes =
+            add_passes(scan, &plan->stages[i], query->num_passes);
 }
 
 static size_t blocks_of_chunk(const struct scan *scan, size_t chunk)
@@ -29,17 +30,15 @@ static size_t blocks_of_chunk(const struct scan *scan, size_t chunk)
 /* A chunk through all stages. */
 static void run_chunk(struct scan *scan, size_t chunk)
 {
-    const struct scan_stages *stages = &scan->query->stages;
     const size_t first = chunk * CHUNK;
     uint64_t live;
 
     if (scan->query->bound.threshold < 0)
         return;
-    live = filter_blocks(scan, &stages->stage[0], first,
+    live = filter_blocks(scan, scan->query->first_passes, first,
                          blocks_of_chunk(scan, chunk));
     scan->query->alive += (uint64_t)__builtin_popcountll(live);
-    for (size_t s = 1; s < stages->count && live != 0; s++)
-        live = filter_live(scan, &stages->stage[s], first, live);
+    live = filter_live(scan, first, live);
     for (; live != 0; live &= live - 1) {
         const size_t b = (size_t)__builtin_ctzll(live);
 
@@ -87,6 +86,7 @@ static int aim(struct scan *scan)
         return 0;
     set_scale(scan, bound);
     order_columns(scan);
+    set_plan(scan, scan->query->plan);
     scan->query->finished = scan->query->bound.threshold < 0;
     return 1;
 }
@@ -118,7 +118,6 @@ static void begin_run(struct scan *scan, size_t first, size_t end)
     }
     query->filters = 1;
     query->exact_chunks = 0;
-    query->stages = stages_of(scan, &scan->plans[query->plan]);
     query->alive = 0;
     query->survivors = 0;
 }
@@ -137,11 +136,11 @@ static void end_run(struct scan *scan, size_t first, size_t end)
     if (!query->filters)
         return;
     if (share > (double)plan->most) {
-        query->plan++;
+        set_plan(scan, query->plan + 1);
         query->moves++;
     } else if (share < (double)plan->least && query->plan > 0 &&
                query->moves < 6) {
-        query->plan--;
+        set_plan(scan, query->plan - 1);
         query->moves++;
     }
     if (query->survivors * HOPELESS_SHARE > blocks * PQK_BLOCK)
