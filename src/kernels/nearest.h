@@ -53,7 +53,7 @@ static float nearest_of_sample(const struct scan *scan)
         float sum = 0.0f;
 
         for (size_t m = 0; m < scan->num_sub_vectors; m++)
-            sum += scan->arrays
+            sum += scan->query->arrays
                        .table[m * PQK_TABLE_STRIDE +
                               codes[m * layout->representative_stride + c]];
         nearest = sum < nearest ? sum : nearest;

@@ -32,8 +32,24 @@ struct scan_work {
  * has a column or more. */
 #define MOST_PASSES(num_sub_vectors) (2 * (num_sub_vectors) + MAX_STAGES)
 
-/* One query: this, then the arrays that point behind it while it is used. */
+/* The arrays behind a scan_query, rows of 64 bytes or more 64-byte aligned. */
+struct scan_arrays {
+    float *table;       /* [M][256], by label */
+    uint8_t *bytes;     /* [M][256] */
+    uint8_t *up_16;     /* [M][256] */
+    uint8_t *up_64;     /* [M][256] */
+    uint8_t *group_128; /* [M][128] */
+    uint8_t *group_64;  /* [M][64] */
+    uint8_t *group_16;  /* [M][16] */
+    struct scan_pass *passes; /* of the plan, or of whole cells */
+    float *minima;      /* [M] */
+    uint32_t *weight;   /* [M], how much columns separate, in their order */
+    uint16_t *order;    /* [M], columns, those that separate most first */
+};
+
+/* One query: this, then its arrays. */
 struct scan_query {
+    struct scan_arrays arrays; /* for as long as a probe takes */
     struct byte_bound bound;
     uint32_t plan;
     uint32_t moves;
@@ -48,21 +64,6 @@ struct scan_query {
     uint64_t alive; /* blocks after the first stage */
     uint64_t survivors;
     uint8_t done_cells[MAX_CELLS / 8];
-};
-
-/* The arrays behind a scan_query, rows of 64 bytes or more 64-byte aligned. */
-struct scan_arrays {
-    float *table;       /* [M][256], by label */
-    uint8_t *bytes;     /* [M][256] */
-    uint8_t *up_16;     /* [M][256] */
-    uint8_t *up_64;     /* [M][256] */
-    uint8_t *group_128; /* [M][128] */
-    uint8_t *group_64;  /* [M][64] */
-    uint8_t *group_16;  /* [M][16] */
-    struct scan_pass *passes; /* of the plan, or of whole cells */
-    float *minima;      /* [M] */
-    uint32_t *weight;   /* [M], how much columns separate, in their order */
-    uint16_t *order;    /* [M], columns, those that separate most first */
 };
 
 static size_t aligned_size(size_t bytes)
@@ -111,11 +112,13 @@ struct scan {
     uint32_t first_id;
     struct scan_work *work;
     const struct scan_plan *plans;
-    struct scan_query *query;
-    struct scan_arrays arrays;
+    uintptr_t queries; /* the first one, and how far it is from one to the next */
+    size_t query_bytes;
+    struct scan_query *query; /* the one whose turn it is */
     const struct pqk_filter *filter; /* or NULL */
     size_t num_allowed;              /* rows that its bits allow */
-    pqk_top_k_heap *heap;
+    pqk_top_k_heap *heaps;
+    pqk_top_k_heap *heap; /* the query's */
     pqk_search_stats *stats;
 };
 
@@ -182,7 +185,7 @@ static void derive_groups(const struct scan_arrays *arrays, size_t m)
 /* Byte tables for that scale. */
 static void set_scale(struct scan *scan, float distance)
 {
-    const struct scan_arrays *arrays = &scan->arrays;
+    const struct scan_arrays *arrays = &scan->query->arrays;
 
     choose_scale(&scan->query->bound, scan->num_sub_vectors, distance);
     for (size_t m = 0; m < scan->num_sub_vectors; m++)
@@ -199,13 +202,13 @@ static void set_scale(struct scan *scan, float distance)
 static void natural_order(const struct scan *scan)
 {
     for (size_t m = 0; m < scan->num_sub_vectors; m++)
-        scan->arrays.order[m] = (uint16_t)m;
+        scan->query->arrays.order[m] = (uint16_t)m;
 }
 
 /* Columns whose bytes are large on average drop codes early. */
 static void order_columns(const struct scan *scan)
 {
-    const struct scan_arrays *arrays = &scan->arrays;
+    const struct scan_arrays *arrays = &scan->query->arrays;
     const uint8_t *weights = scan->codes + scan->layout.weights;
 
     natural_order(scan);
@@ -231,7 +234,7 @@ static void order_columns(const struct scan *scan)
 static inline float exact_sum_of(const struct scan *scan, size_t position,
                                  size_t num_sub_vectors)
 {
-    const float *row = scan->arrays.table;
+    const float *row = scan->query->arrays.table;
     const uint8_t *code = column(scan, 0) + position;
     float sum = 0.0f;
 
@@ -429,13 +432,13 @@ static struct scan_pass make_pass(const struct scan *scan,
                                   enum scan_bound bound, size_t from, size_t to,
                                   const uint8_t *columns, size_t stride)
 {
-    const struct bound_tables tables = tables_of(&scan->arrays, bound);
+    const struct bound_tables tables = tables_of(&scan->query->arrays, bound);
     struct scan_pass pass;
 
     pass.table = tables.kind;
     pass.num_columns = isa_pass_columns(tables.kind, to - from);
     for (size_t i = 0; i < pass.num_columns; i++) {
-        size_t m = scan->arrays.order[from + i];
+        size_t m = scan->query->arrays.order[from + i];
 
         pass.tables[i] = tables.first + m * tables.stride;
         pass.columns[i] = columns + m * stride;
@@ -457,7 +460,7 @@ static size_t add_passes(const struct scan *scan,
     const size_t to = stage_column(scan, stage->to);
 
     for (size_t from = stage_column(scan, stage->from); from < to;) {
-        struct scan_pass *pass = &scan->arrays.passes[count++];
+        struct scan_pass *pass = &scan->query->arrays.passes[count++];
 
         *pass = make_pass(scan, stage->bound, from, to, column(scan, 0),
                           scan->layout.column_stride);
@@ -471,19 +474,17 @@ static size_t add_passes(const struct scan *scan,
 static uint64_t filter_blocks(struct scan *scan, size_t num_passes,
                               size_t first_block, size_t num_blocks)
 {
-    const struct scan_pass *passes = scan->arrays.passes;
-    const size_t offset = first_block * PQK_BLOCK, last = num_passes - 1;
-    uint8_t *sums = scan->work->sums;
+    const struct scan_pass *passes = scan->query->arrays.passes;
+    uint64_t alive = 0;
 
-    for (size_t p = 0; p < last; p++) {
-        isa_dense(&passes[p], offset, num_blocks, p == 0, sums);
+    for (size_t p = 0; p < num_passes; p++) {
+        alive = isa_filter(&passes[p], first_block * PQK_BLOCK, num_blocks,
+                           p == 0, scan->work->sums,
+                           (uint8_t)scan->query->bound.threshold);
         scan->stats->bytes_read +=
             passes[p].num_columns * num_blocks * PQK_BLOCK;
     }
-    scan->stats->bytes_read +=
-        passes[last].num_columns * num_blocks * PQK_BLOCK;
-    return isa_filter(&passes[last], offset, num_blocks, last == 0, sums,
-                      (uint8_t)scan->query->bound.threshold);
+    return alive;
 }
 
 /* All later stages, for those that are alive. */
@@ -493,7 +494,7 @@ static uint64_t filter_live(struct scan *scan, size_t first_block, uint64_t live
 
     for (size_t p = query->first_passes; p < query->num_passes && live != 0;
          p++) {
-        const struct scan_pass *pass = &scan->arrays.passes[p];
+        const struct scan_pass *pass = &scan->query->arrays.passes[p];
 
         scan->stats->bytes_read += pass->num_columns * PQK_BLOCK *
                                    (size_t)__builtin_popcountll(live);

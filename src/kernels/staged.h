@@ -149,12 +149,4 @@ static void end_run(struct scan *scan, size_t first, size_t end)
     query->finished = query->bound.threshold < 0;
 }
 
-static void run_alone(struct scan *scan, size_t first, size_t end)
-{
-    begin_run(scan, first, end);
-    for (size_t chunk = first; scan->query->filters && chunk < end; chunk++)
-        run_chunk(scan, chunk);
-    end_run(scan, first, end);
-}
-
 #endif
