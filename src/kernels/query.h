@@ -475,12 +475,16 @@ static uint64_t filter_blocks(struct scan *scan, size_t num_passes,
                               size_t first_block, size_t num_blocks)
 {
     const struct scan_pass *passes = scan->query->arrays.passes;
+    const size_t offset = first_block * PQK_BLOCK;
+    uint8_t *sums = scan->work->sums;
     uint64_t alive = 0;
 
     for (size_t p = 0; p < num_passes; p++) {
-        alive = isa_filter(&passes[p], first_block * PQK_BLOCK, num_blocks,
-                           p == 0, scan->work->sums,
-                           (uint8_t)scan->query->bound.threshold);
+        if (p + 1 < num_passes)
+            isa_dense(&passes[p], offset, num_blocks, p == 0, sums);
+        else
+            alive = isa_filter(&passes[p], offset, num_blocks, p == 0, sums,
+                               (uint8_t)scan->query->bound.threshold);
         scan->stats->bytes_read +=
             passes[p].num_columns * num_blocks * PQK_BLOCK;
     }
