@@ -90,7 +90,7 @@ SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
  */
 static const struct scan_plan isa_batch_plans[] = {
     {0.00f,
-     0.60f,
+     0.80f,
      4,
      {{BOUND_128, 0, 4},
       {BOUND_128, 4, 8},

@@ -53,7 +53,7 @@ static float nearest_of_sample(const struct scan *scan)
         float sum = 0.0f;
 
         for (size_t m = 0; m < scan->num_sub_vectors; m++)
-            sum += scan->arrays
+            sum += scan->query->arrays
                        .table[m * PQK_TABLE_STRIDE +
                               codes[m * layout->representative_stride + c]];
         nearest = sum < nearest ? sum : nearest;
@@ -66,13 +66,14 @@ static void sum_representatives(struct scan *scan)
     const struct pqk_layout *layout = &scan->layout;
 
     natural_order(scan);
-    for (size_t m = 0; m < scan->num_sub_vectors; m += PASS_COLUMNS) {
+    for (size_t m = 0; m < scan->num_sub_vectors;) {
         struct scan_pass pass =
             make_pass(scan, ISA_SINGLE_BOUND, m, scan->num_sub_vectors,
                       scan->codes + layout->representatives,
                       layout->representative_stride);
-        isa_dense(&pass, layout->representative_stride / PQK_BLOCK, m == 0,
+        isa_dense(&pass, 0, layout->representative_stride / PQK_BLOCK, m == 0,
                   scan->work->all_sums);
+        m += pass.num_columns;
     }
     scan->stats->bytes_read += layout->num_cells * scan->num_sub_vectors;
 }
@@ -102,39 +103,25 @@ static size_t blocks_of_cell(const struct scan *scan, size_t cell)
 }
 
 /* All columns of one cell's blocks, and verification of what is left. */
-static void scan_cell(struct scan *scan, size_t cell)
+static void scan_cell(struct scan *scan, size_t num_passes, size_t cell)
 {
-    static const struct scan_stage whole = {ISA_SINGLE_BOUND, 0, 16};
     const size_t first = cell * scan->layout.cell_blocks;
     const size_t count = blocks_of_cell(scan, cell);
 
     for (size_t b = 0; b < count; b += CHUNK) {
         size_t n = count - b < CHUNK ? count - b : CHUNK;
-        struct scan_blocks kept = {scan->work->sums[0][0],
-                                   scan->work->blocks[0][0]};
-        size_t num_kept;
+        uint64_t live;
 
         if (scan->query->bound.threshold < 0)
             return;
-        num_kept = filter_blocks(scan, &whole, first + b, n, kept);
-        for (size_t i = 0; i < num_kept; i++)
-            verify_block(scan, kept.blocks[i], kept.sums + i * PQK_BLOCK);
-    }
-}
+        live = filter_blocks(scan, num_passes, first + b, n);
+        for (; live != 0; live &= live - 1) {
+            const size_t i = (size_t)__builtin_ctzll(live);
 
-static void prefetch_cells(const struct scan *scan, size_t num_cells)
-{
-    const struct pqk_layout *layout = &scan->layout;
-
-    for (size_t i = 0; i < num_cells; i++)
-        for (size_t m = 0; m < scan->num_sub_vectors; m++) {
-            const uint8_t *codes = column(scan, m) + scan->work->cells[i] *
-                                                         layout->cell_blocks *
-                                                         PQK_BLOCK;
-
-            for (size_t b = 0; b < layout->cell_blocks; b++)
-                __builtin_prefetch(codes + b * PQK_BLOCK);
+            verify_block(scan, first + b + i,
+                         scan->work->sums + i * PQK_BLOCK);
         }
+    }
 }
 
 /* As many more as a filter leaves fewer rows of them. */
@@ -161,12 +148,12 @@ static size_t cells_to_probe(const struct scan *scan)
  * more than a few percent behind that of all. */
 static void probe_nearest_cells(struct scan *scan)
 {
-    size_t num_cells, i = 0;
+    static const struct scan_stage whole = {ISA_SINGLE_BOUND, 0, 16};
+    size_t num_cells, num_passes, i = 0;
 
     set_scale(scan, nearest_of_sample(scan));
     sum_representatives(scan);
     num_cells = nearest_cells(scan, cells_to_probe(scan));
-    prefetch_cells(scan, num_cells);
     for (; i < num_cells && !has_bound(scan->heap); i++) {
         size_t cell = scan->work->cells[i];
 
@@ -178,8 +165,9 @@ static void probe_nearest_cells(struct scan *scan)
     if (i == num_cells)
         return;
     set_scale(scan, pqk_heap_bound(scan->heap));
+    num_passes = add_passes(scan, &whole, 0);
     for (; i < num_cells; i++) {
-        scan_cell(scan, scan->work->cells[i]);
+        scan_cell(scan, num_passes, scan->work->cells[i]);
         mark_cell_done(scan->query, scan->work->cells[i]);
     }
     pqk_heap_tighten(scan->heap);

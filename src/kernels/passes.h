@@ -29,14 +29,15 @@ struct isa_pass {
 };
 
 SCAN_INLINE struct isa_pass isa_begin(const struct scan_pass *pass,
-                                      enum scan_table kind, unsigned n)
+                                      size_t offset, enum scan_table kind,
+                                      unsigned n)
 {
     struct isa_pass begun = {0};
 
     SCAN_UNROLL
     for (unsigned j = 0; j < n; j++) {
         begun.tables[j] = isa_load_table(kind, pass->tables[j]);
-        begun.columns[j] = pass->columns[j];
+        begun.columns[j] = pass->columns[j] + offset;
     }
     return begun;
 }
@@ -56,83 +57,77 @@ SCAN_INLINE isa_bytes isa_sum(const struct isa_pass *pass, enum scan_table kind,
     return sum;
 }
 
-/* The same, in a pass from one end to the other; on top of sums, if any. */
+/* The same, in a pass from one end to the other. */
 SCAN_INLINE isa_bytes isa_next_sum(const struct isa_pass *pass,
                                    enum scan_table kind, unsigned n,
-                                   size_t offset, const uint8_t *sums)
+                                   size_t offset)
 {
-    isa_bytes sum;
-
     SCAN_UNROLL
     for (unsigned j = 0; j < n; j++)
         scan_prefetch(pass->columns[j] + offset);
-    sum = isa_sum(pass, kind, n, offset);
-    return sums ? isa_add(sum, isa_load(sums + offset)) : sum;
+    return isa_sum(pass, kind, n, offset);
 }
 
 /*
- * Writes a block behind those kept and counts it only if one of its codes is
- * alive; if not, the next one overwrites it.  A branch would be mispredicted
- * too often.
+ * The three loops.  `first`, a constant, says that sums begin at 0.  Every block
+ * has its own place for sums and its own bit for being alive: what a block gets
+ * hangs on nothing that another one did.
  */
-SCAN_INLINE size_t isa_append(struct scan_blocks kept, size_t num_kept,
-                              uint32_t block, isa_bytes sums, uint8_t threshold)
-{
-    isa_store(kept.sums + num_kept * 64, sums);
-    kept.blocks[num_kept] = block;
-    return num_kept + isa_any_alive(sums, threshold);
-}
-
-/* The three loops.  Sums may be null in the first two: then they begin at 0. */
 SCAN_INLINE void isa_dense_loop(const struct scan_pass *pass,
                                 enum scan_table kind, unsigned n,
-                                size_t num_blocks, const uint8_t *sums,
-                                uint8_t *new_sums)
+                                size_t offset, size_t num_blocks, int first,
+                                uint8_t *sums)
 {
-    const struct isa_pass begun = isa_begin(pass, kind, n);
+    const struct isa_pass begun = isa_begin(pass, offset, kind, n);
 
     for (size_t b = 0; b < num_blocks; b++) {
         isa_bytes sum = isa_sum(&begun, kind, n, b * 64);
 
-        isa_store(new_sums + b * 64,
-                  sums ? isa_add(sum, isa_load(sums + b * 64)) : sum);
+        isa_store(sums + b * 64,
+                  first ? sum : isa_add(sum, isa_load(sums + b * 64)));
     }
 }
 
-SCAN_INLINE size_t isa_filter_loop(const struct scan_pass *pass,
+SCAN_INLINE uint64_t isa_filter_loop(const struct scan_pass *pass,
+                                     enum scan_table kind, unsigned n,
+                                     size_t offset, size_t num_blocks,
+                                     int first, uint8_t *sums,
+                                     uint8_t threshold)
+{
+    const struct isa_pass begun = isa_begin(pass, offset, kind, n);
+    uint64_t alive = 0;
+
+    for (size_t b = 0; b < num_blocks; b++) {
+        isa_bytes sum = isa_next_sum(&begun, kind, n, b * 64);
+
+        if (!first)
+            sum = isa_add(sum, isa_load(sums + b * 64));
+        isa_store(sums + b * 64, sum);
+        alive |= (uint64_t)isa_any_alive(sum, threshold) << b;
+    }
+    return alive;
+}
+
+SCAN_INLINE uint64_t isa_live_loop(const struct scan_pass *pass,
                                    enum scan_table kind, unsigned n,
-                                   size_t num_blocks, const uint8_t *sums,
-                                   uint8_t threshold, uint32_t first_block,
-                                   struct scan_blocks kept)
+                                   size_t offset, uint64_t live, uint8_t *sums,
+                                   uint8_t threshold)
 {
-    const struct isa_pass begun = isa_begin(pass, kind, n);
-    size_t num_kept = 0;
+    const struct isa_pass begun = isa_begin(pass, offset, kind, n);
+    uint64_t alive = 0;
 
-    for (size_t b = 0; b < num_blocks; b++)
-        num_kept =
-            isa_append(kept, num_kept, first_block + (uint32_t)b,
-                       isa_next_sum(&begun, kind, n, b * 64, sums), threshold);
-    return num_kept;
-}
+    for (; live != 0; live &= live - 1) {
+        const size_t b = (size_t)__builtin_ctzll(live);
+        isa_bytes sum = isa_add(isa_sum(&begun, kind, n, b * 64),
+                                isa_load(sums + b * 64));
 
-SCAN_INLINE void isa_listed_loop(const struct scan_pass *pass,
-                                 enum scan_table kind, unsigned n,
-                                 const uint32_t *blocks, size_t num_blocks,
-                                 uint8_t *sums)
-{
-    const struct isa_pass begun = isa_begin(pass, kind, n);
-
-    for (size_t i = 0; i < num_blocks; i++) {
-        isa_bytes sum = isa_sum(&begun, kind, n, (size_t)blocks[i] * 64);
-
-        isa_store(sums + i * 64, isa_add(sum, isa_load(sums + i * 64)));
+        isa_store(sums + b * 64, sum);
+        alive |= (uint64_t)isa_any_alive(sum, threshold) << b;
     }
+    return alive;
 }
 
-/*
- * Calls loop(pass, kind, n, ...) with constants for kind and n.  More columns
- * than the instruction set has registers for have been split off before.
- */
+/* Calls loop(pass, kind, n, ...) with constants for kind and n. */
 #define ISA_CALL_COLUMNS(result, loop, pass, kind, ...)                        \
     do {                                                                       \
         if ((pass)->num_columns == 1)                                          \
@@ -161,106 +156,48 @@ SCAN_INLINE void isa_listed_loop(const struct scan_pass *pass,
             ISA_CALL_COLUMNS(result, loop, pass, TABLE_16, __VA_ARGS__);       \
     } while (0)
 
-/* The columns from `begin` on, as many of them as can be looked up at once. */
-static inline struct scan_pass isa_part(const struct scan_pass *pass,
-                                        unsigned begin)
+/* How many of so many columns a pass can take. */
+static inline unsigned isa_pass_columns(enum scan_table kind, size_t left)
 {
-    const unsigned most = isa_columns_at_once(pass->table);
-    struct scan_pass part = {.table = pass->table,
-                             .num_columns = pass->num_columns - begin};
+    const unsigned most = isa_columns_at_once(kind);
+    const unsigned n = left < most ? (unsigned)left : most;
 
-    if (part.num_columns > most)
-        part.num_columns = most;
-    if (part.num_columns > 4) /* there are loops for 6 and 8 only */
-        part.num_columns = part.num_columns < 6   ? 4
-                           : part.num_columns < 8 ? 6
-                                                  : 8;
-    for (unsigned j = 0; j < part.num_columns; j++) {
-        part.tables[j] = pass->tables[begin + j];
-        part.columns[j] = pass->columns[begin + j];
-    }
-    return part;
+    if (n <= 4) /* beyond that there are loops for 6 and 8 only */
+        return n;
+    return n < 6 ? 4 : n < 8 ? 6 : 8;
 }
 
-static void isa_dense_part(const struct scan_pass *pass, size_t num_blocks,
-                           const uint8_t *sums, uint8_t *new_sums)
+static void isa_dense(const struct scan_pass *pass, size_t offset,
+                      size_t num_blocks, int first, uint8_t *sums)
 {
-    if (sums)
-        ISA_CALL(, isa_dense_loop, pass, num_blocks, sums, new_sums);
+    if (first)
+        ISA_CALL(, isa_dense_loop, pass, offset, num_blocks, 1, sums);
     else
-        ISA_CALL(, isa_dense_loop, pass, num_blocks, NULL, new_sums);
+        ISA_CALL(, isa_dense_loop, pass, offset, num_blocks, 0, sums);
 }
 
-static void isa_dense(const struct scan_pass *pass, size_t num_blocks,
-                      int first, uint8_t *sums)
+static uint64_t isa_filter(const struct scan_pass *pass, size_t offset,
+                           size_t num_blocks, int first, uint8_t *sums,
+                           uint8_t threshold)
 {
-    for (unsigned j = 0; j < pass->num_columns;) {
-        const struct scan_pass part = isa_part(pass, j);
+    uint64_t alive = 0;
 
-        isa_dense_part(&part, num_blocks, first && j == 0 ? NULL : sums, sums);
-        j += part.num_columns;
-    }
-}
-
-static size_t isa_filter_part(const struct scan_pass *pass, size_t num_blocks,
-                              const uint8_t *sums, uint8_t threshold,
-                              uint32_t first_block, struct scan_blocks kept)
-{
-    size_t num_kept = 0;
-
-    if (sums)
-        ISA_CALL(num_kept =, isa_filter_loop, pass, num_blocks, sums, threshold,
-                 first_block, kept);
+    if (first)
+        ISA_CALL(alive =, isa_filter_loop, pass, offset, num_blocks, 1, sums,
+                 threshold);
     else
-        ISA_CALL(num_kept =, isa_filter_loop, pass, num_blocks, NULL, threshold,
-                 first_block, kept);
-    return num_kept;
+        ISA_CALL(alive =, isa_filter_loop, pass, offset, num_blocks, 0, sums,
+                 threshold);
+    return alive;
 }
 
-/*
- * If the columns are too many for one go, the sums meanwhile are where those
- * that are kept will be: the last part reads block b before it writes to a
- * place up to b.
- */
-static size_t isa_dense_filter(const struct scan_pass *pass, size_t num_blocks,
-                               int first, const uint8_t *sums,
-                               uint8_t threshold, uint32_t first_block,
-                               struct scan_blocks kept)
+static uint64_t isa_filter_live(const struct scan_pass *pass, size_t offset,
+                                uint64_t live, uint8_t *sums, uint8_t threshold)
 {
-    const uint8_t *so_far = first ? NULL : sums;
+    uint64_t alive = 0;
 
-    for (unsigned j = 0;;) {
-        const struct scan_pass part = isa_part(pass, j);
-
-        j += part.num_columns;
-        if (j == pass->num_columns)
-            return isa_filter_part(&part, num_blocks, so_far, threshold,
-                                   first_block, kept);
-        isa_dense_part(&part, num_blocks, so_far, kept.sums);
-        so_far = kept.sums;
-    }
-}
-
-static void isa_listed(const struct scan_pass *pass, const uint32_t *blocks,
-                       size_t num_blocks, uint8_t *sums)
-{
-    for (unsigned j = 0; j < pass->num_columns;) {
-        const struct scan_pass part = isa_part(pass, j);
-
-        ISA_CALL(, isa_listed_loop, &part, blocks, num_blocks, sums);
-        j += part.num_columns;
-    }
-}
-
-static size_t isa_compress(struct scan_blocks from, size_t num_blocks,
-                           uint8_t threshold, struct scan_blocks kept)
-{
-    size_t num_kept = 0;
-
-    for (size_t i = 0; i < num_blocks; i++)
-        num_kept = isa_append(kept, num_kept, from.blocks[i],
-                              isa_load(from.sums + i * 64), threshold);
-    return num_kept;
+    ISA_CALL(alive =, isa_live_loop, pass, offset, live, sums, threshold);
+    return alive;
 }
 
 #endif

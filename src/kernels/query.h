@@ -12,9 +12,7 @@
 #include "kernels/plans.h"
 #include "kernels/scan_ops.h"
 
-/* Blocks per step of the first stage: few enough that a step's columns stay in
- * the first-level cache until the list made of them is worked off, one step
- * later, when their next columns have been prefetched. */
+/* Blocks that go through the stages together: a bit each. */
 #define CHUNK 64
 
 /* Partitions of up to so many codes are summed whole. */
@@ -25,34 +23,14 @@
 
 /* Scratch that queries share, since they take turns. */
 struct scan_work {
-    uint8_t sums[2][MAX_STAGES][(CHUNK + 1) * PQK_BLOCK];
-    uint32_t blocks[2][MAX_STAGES][CHUNK + 1];
+    uint8_t sums[CHUNK * PQK_BLOCK];
     uint8_t all_sums[WHOLE_CODES + PQK_BLOCK]; /* also of representatives */
     uint32_t cells[MAX_PROBED_CELLS];
 };
 
-/* A plan's stages that have columns for this M. */
-struct scan_stages {
-    size_t count;
-    struct scan_stage stage[MAX_STAGES];
-};
-
-/* One query: this, then the arrays that point behind it while it is used. */
-struct scan_query {
-    struct byte_bound bound;
-    uint32_t plan;
-    uint32_t moves;
-    uint32_t exact_chunks; /* do not filter for so many chunks */
-    uint32_t done_blocks;  /* so many leading blocks need no scan */
-    int aimed;             /* byte tables are made for the heap's bound */
-    int finished;
-    /* The run of chunks that is under way. */
-    int filters;
-    struct scan_stages stages;
-    uint64_t alive; /* blocks after the first stage */
-    uint64_t survivors;
-    uint8_t done_cells[MAX_CELLS / 8];
-};
+/* No plan looks at a column more than twice, each stage rounds up once, and a pass
+ * has a column or more. */
+#define MOST_PASSES(num_sub_vectors) (2 * (num_sub_vectors) + MAX_STAGES)
 
 /* The arrays behind a scan_query, rows of 64 bytes or more 64-byte aligned. */
 struct scan_arrays {
@@ -63,9 +41,29 @@ struct scan_arrays {
     uint8_t *group_128; /* [M][128] */
     uint8_t *group_64;  /* [M][64] */
     uint8_t *group_16;  /* [M][16] */
+    struct scan_pass *passes; /* of the plan, or of whole cells */
     float *minima;      /* [M] */
     uint32_t *weight;   /* [M], how much columns separate, in their order */
     uint16_t *order;    /* [M], columns, those that separate most first */
+};
+
+/* One query: this, then its arrays. */
+struct scan_query {
+    struct scan_arrays arrays; /* for as long as a probe takes */
+    struct byte_bound bound;
+    uint32_t plan;
+    uint32_t moves;
+    uint32_t exact_chunks; /* do not filter for so many chunks */
+    uint32_t done_blocks;  /* so many leading blocks need no scan */
+    int aimed;             /* byte tables are made for the heap's bound */
+    int finished;
+    size_t first_passes; /* the plan's first stage has so many passes */
+    size_t num_passes;   /* of all stages */
+    /* The run of chunks that is under way. */
+    int filters;
+    uint64_t alive; /* blocks after the first stage */
+    uint64_t survivors;
+    uint8_t done_cells[MAX_CELLS / 8];
 };
 
 static size_t aligned_size(size_t bytes)
@@ -95,6 +93,8 @@ static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
     at += num_sub_vectors * 64;
     arrays->group_16 = (void *)at;
     at += num_sub_vectors * 16;
+    arrays->passes = (void *)at;
+    at += MOST_PASSES(num_sub_vectors) * sizeof(struct scan_pass);
     arrays->minima = (void *)at;
     at += num_sub_vectors * sizeof(float);
     arrays->weight = (void *)at;
@@ -112,11 +112,13 @@ struct scan {
     uint32_t first_id;
     struct scan_work *work;
     const struct scan_plan *plans;
-    struct scan_query *query;
-    struct scan_arrays arrays;
+    uintptr_t queries; /* the first one, and how far it is from one to the next */
+    size_t query_bytes;
+    struct scan_query *query; /* the one whose turn it is */
     const struct pqk_filter *filter; /* or NULL */
     size_t num_allowed;              /* rows that its bits allow */
-    pqk_top_k_heap *heap;
+    pqk_top_k_heap *heaps;
+    pqk_top_k_heap *heap; /* the query's */
     pqk_search_stats *stats;
 };
 
@@ -183,7 +185,7 @@ static void derive_groups(const struct scan_arrays *arrays, size_t m)
 /* Byte tables for that scale. */
 static void set_scale(struct scan *scan, float distance)
 {
-    const struct scan_arrays *arrays = &scan->arrays;
+    const struct scan_arrays *arrays = &scan->query->arrays;
 
     choose_scale(&scan->query->bound, scan->num_sub_vectors, distance);
     for (size_t m = 0; m < scan->num_sub_vectors; m++)
@@ -200,13 +202,13 @@ static void set_scale(struct scan *scan, float distance)
 static void natural_order(const struct scan *scan)
 {
     for (size_t m = 0; m < scan->num_sub_vectors; m++)
-        scan->arrays.order[m] = (uint16_t)m;
+        scan->query->arrays.order[m] = (uint16_t)m;
 }
 
 /* Columns whose bytes are large on average drop codes early. */
 static void order_columns(const struct scan *scan)
 {
-    const struct scan_arrays *arrays = &scan->arrays;
+    const struct scan_arrays *arrays = &scan->query->arrays;
     const uint8_t *weights = scan->codes + scan->layout.weights;
 
     natural_order(scan);
@@ -232,7 +234,7 @@ static void order_columns(const struct scan *scan)
 static inline float exact_sum_of(const struct scan *scan, size_t position,
                                  size_t num_sub_vectors)
 {
-    const float *row = scan->arrays.table;
+    const float *row = scan->query->arrays.table;
     const uint8_t *code = column(scan, 0) + position;
     float sum = 0.0f;
 
@@ -430,14 +432,13 @@ static struct scan_pass make_pass(const struct scan *scan,
                                   enum scan_bound bound, size_t from, size_t to,
                                   const uint8_t *columns, size_t stride)
 {
-    const struct bound_tables tables = tables_of(&scan->arrays, bound);
+    const struct bound_tables tables = tables_of(&scan->query->arrays, bound);
     struct scan_pass pass;
 
     pass.table = tables.kind;
-    pass.num_columns =
-        to - from > PASS_COLUMNS ? PASS_COLUMNS : (unsigned)(to - from);
+    pass.num_columns = isa_pass_columns(tables.kind, to - from);
     for (size_t i = 0; i < pass.num_columns; i++) {
-        size_t m = scan->arrays.order[from + i];
+        size_t m = scan->query->arrays.order[from + i];
 
         pass.tables[i] = tables.first + m * tables.stride;
         pass.columns[i] = columns + m * stride;
@@ -452,59 +453,60 @@ static size_t stage_column(const struct scan *scan, size_t sixteenths)
     return (sixteenths * scan->num_sub_vectors + 15) / 16;
 }
 
-static size_t filter_blocks(struct scan *scan, const struct scan_stage *stage,
-                            size_t first_block, size_t num_blocks,
-                            struct scan_blocks kept)
+/* The passes of a stage, behind `count` others; returns how many there are then. */
+static size_t add_passes(const struct scan *scan,
+                         const struct scan_stage *stage, size_t count)
 {
     const size_t to = stage_column(scan, stage->to);
-    const uint8_t *columns = column(scan, 0) + first_block * PQK_BLOCK;
-    size_t from = stage_column(scan, stage->from);
-    uint8_t *sums = scan->work->all_sums;
-    int first = 1;
 
-    scan->stats->bytes_read += (to - from) * num_blocks * PQK_BLOCK;
-    for (; from + PASS_COLUMNS < to; from += PASS_COLUMNS, first = 0) {
-        struct scan_pass pass = make_pass(scan, stage->bound, from, to, columns,
-                                          scan->layout.column_stride);
-        isa_dense(&pass, num_blocks, first, sums);
+    for (size_t from = stage_column(scan, stage->from); from < to;) {
+        struct scan_pass *pass = &scan->query->arrays.passes[count++];
+
+        *pass = make_pass(scan, stage->bound, from, to, column(scan, 0),
+                          scan->layout.column_stride);
+        from += pass->num_columns;
     }
-    {
-        struct scan_pass pass = make_pass(scan, stage->bound, from, to, columns,
-                                          scan->layout.column_stride);
-        return isa_dense_filter(&pass, num_blocks, first, sums,
-                                (uint8_t)scan->query->bound.threshold,
-                                (uint32_t)first_block, kept);
-    }
+    return count;
 }
 
-static void add_to_listed(struct scan *scan, const struct scan_stage *stage,
-                          struct scan_blocks listed, size_t num_blocks)
+/* A first stage, for all blocks of a chunk: which of them are alive.  Their sums
+ * are in the scan's scratch. */
+static uint64_t filter_blocks(struct scan *scan, size_t num_passes,
+                              size_t first_block, size_t num_blocks)
 {
-    const size_t to = stage_column(scan, stage->to);
+    const struct scan_pass *passes = scan->query->arrays.passes;
+    const size_t offset = first_block * PQK_BLOCK;
+    uint8_t *sums = scan->work->sums;
+    uint64_t alive = 0;
 
-    for (size_t from = stage_column(scan, stage->from); from < to;
-         from += PASS_COLUMNS) {
-        struct scan_pass pass =
-            make_pass(scan, stage->bound, from, to, column(scan, 0),
-                      scan->layout.column_stride);
-        isa_listed(&pass, listed.blocks, num_blocks, listed.sums);
-        scan->stats->bytes_read += pass.num_columns * num_blocks * PQK_BLOCK;
+    for (size_t p = 0; p < num_passes; p++) {
+        if (p + 1 < num_passes)
+            isa_dense(&passes[p], offset, num_blocks, p == 0, sums);
+        else
+            alive = isa_filter(&passes[p], offset, num_blocks, p == 0, sums,
+                               (uint8_t)scan->query->bound.threshold);
+        scan->stats->bytes_read +=
+            passes[p].num_columns * num_blocks * PQK_BLOCK;
     }
+    return alive;
 }
 
-/* Fetch what a stage will read of the listed blocks, one step ahead. */
-static void prefetch_listed(const struct scan *scan,
-                            const struct scan_stage *stage,
-                            const uint32_t *blocks, size_t num_blocks)
+/* All later stages, for those that are alive. */
+static uint64_t filter_live(struct scan *scan, size_t first_block, uint64_t live)
 {
-    const size_t to = stage_column(scan, stage->to);
+    const struct scan_query *query = scan->query;
 
-    for (size_t c = stage_column(scan, stage->from); c < to; c++) {
-        const uint8_t *codes = column(scan, scan->arrays.order[c]);
+    for (size_t p = query->first_passes; p < query->num_passes && live != 0;
+         p++) {
+        const struct scan_pass *pass = &scan->query->arrays.passes[p];
 
-        for (size_t i = 0; i < num_blocks; i++)
-            __builtin_prefetch(codes + (size_t)blocks[i] * PQK_BLOCK);
+        scan->stats->bytes_read += pass->num_columns * PQK_BLOCK *
+                                   (size_t)__builtin_popcountll(live);
+        live = isa_filter_live(pass, first_block * PQK_BLOCK, live,
+                               scan->work->sums,
+                               (uint8_t)query->bound.threshold);
     }
+    return live;
 }
 
 #endif

@@ -106,14 +106,17 @@ static void sum_batch(struct row_scan *scan, size_t row)
         for (size_t b = 0; b < BATCH_ROWS; b += PQK_BLOCK)
             isa_transpose(codes + b * stride, stride, scan->columns + b,
                           BATCH_STRIDE);
-        for (size_t c = 0; c < BATCH_COLUMNS; c += 4) {
-            struct scan_pass pass = {.table = scan->table, .num_columns = 4};
+        for (size_t c = 0; c < BATCH_COLUMNS;) {
+            struct scan_pass pass = {
+                .table = scan->table,
+                .num_columns = isa_pass_columns(scan->table, 4)};
 
-            for (size_t j = 0; j < 4; j++) {
+            for (size_t j = 0; j < pass.num_columns; j++) {
                 pass.tables[j] = row_table(scan, m + c + j);
                 pass.columns[j] = scan->columns + (c + j) * BATCH_STRIDE;
             }
-            isa_dense(&pass, BATCH_ROWS / PQK_BLOCK, m + c == 0, scan->sums);
+            isa_dense(&pass, 0, BATCH_ROWS / PQK_BLOCK, m + c == 0, scan->sums);
+            c += pass.num_columns;
         }
     }
 }

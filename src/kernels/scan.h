@@ -18,31 +18,29 @@
 #include "kernels/staged.h"
 #include "kernels/whole.h"
 
-static size_t scan_tables_bytes(const pqk_codebook *shape, size_t num_queries)
+static size_t query_bytes(size_t num_sub_vectors)
 {
     struct scan_arrays arrays;
 
+    return lay_out_query(0, num_sub_vectors, &arrays);
+}
+
+static size_t scan_tables_bytes(const pqk_codebook *shape, size_t num_queries)
+{
     return aligned_size(sizeof(struct scan_work)) +
-           num_queries * lay_out_query(0, shape->num_sub_vectors, &arrays);
+           num_queries * query_bytes(shape->num_sub_vectors);
 }
 
-/* Query number q in the memory of scan_tables_bytes(). */
-static struct scan_query *query_at(void *tables, size_t num_sub_vectors,
-                                   size_t q, struct scan_arrays *arrays)
+/* The queries in the memory of scan_tables_bytes(). */
+static uintptr_t queries_in(void *tables)
 {
-    const uintptr_t first =
-        (uintptr_t)tables + aligned_size(sizeof(struct scan_work));
-    const size_t bytes = lay_out_query(first, num_sub_vectors, arrays);
-
-    lay_out_query(first + q * bytes, num_sub_vectors, arrays);
-    return (void *)(first + q * bytes);
+    return (uintptr_t)tables + aligned_size(sizeof(struct scan_work));
 }
 
-static void take_query(struct scan *scan, void *tables, pqk_top_k_heap *heaps,
-                       size_t q)
+static void take_query(struct scan *scan, size_t q)
 {
-    scan->query = query_at(tables, scan->num_sub_vectors, q, &scan->arrays);
-    scan->heap = &heaps[q];
+    scan->query = (void *)(scan->queries + q * scan->query_bytes);
+    scan->heap = &scan->heaps[q];
 }
 
 /* Minus the float32 sums, in ascending order, of the products with 256 centroids.
@@ -87,11 +85,13 @@ static void scan_compute_tables(const void *prepared_codebook,
     const size_t num_sub_vectors = codebook->num_sub_vectors;
     const size_t d = codebook->sub_vector_dim;
 
-    for (size_t q = 0; q < num_queries; q++) {
-        struct scan_arrays arrays;
-        struct scan_query *query =
-            query_at(tables, num_sub_vectors, q, &arrays);
+    uintptr_t at = queries_in(tables);
 
+    for (size_t q = 0; q < num_queries; q++) {
+        struct scan_query *query = (void *)at;
+        struct scan_arrays arrays;
+
+        at += lay_out_query(at, num_sub_vectors, &arrays);
         clear_minima(&query->bound);
         for (size_t m = 0; m < num_sub_vectors; m++) {
             arrays.minima[m] = make_row(codebook, metric, m,
@@ -121,6 +121,7 @@ static void begin_query(struct scan *scan)
     struct scan_query *query = scan->query;
     const struct pqk_layout *layout = &scan->layout;
 
+    lay_out_query((uintptr_t)query, scan->num_sub_vectors, &query->arrays);
     query->plan = 0;
     query->moves = 0;
     query->exact_chunks = 0;
@@ -166,51 +167,39 @@ static uint32_t bound_groups(const struct scan *scan)
     }
 }
 
-/* A run's columns stay in the second-level cache while the queries of a batch
- * take turns on its chunks. */
-#define BATCH_CHUNKS 4
-
-/* A single query's runs begin short, since the threshold falls and the plan
- * settles early, and grow up to this. */
+/* Runs begin short, since thresholds fall and plans settle early, and grow up to
+ * this. */
 #define MOST_CHUNKS 16
 
-/*
- * One query waits for memory: its stages are pipelined, each chunk's later
- * columns being fetched while the next chunk is looked at.  Of several, the first
- * one fetches a chunk for all; the look-ups are what takes the time then.
- */
-static void probe_alone(struct scan *scan, size_t num_chunks)
+/* A run of one chunk after the other.  Queries take turns on a chunk: the first
+ * one fetches it for all, and it stays in the second-level cache. */
+static void run(struct scan *scan, size_t first, size_t end, size_t num_queries)
+{
+    for (size_t q = 0; q < num_queries; q++) {
+        take_query(scan, q);
+        begin_run(scan, first, end);
+    }
+    for (size_t chunk = first; chunk < end; chunk++)
+        for (size_t q = 0; q < num_queries; q++) {
+            take_query(scan, q);
+            if (scan->query->filters)
+                run_chunk(scan, chunk);
+        }
+    for (size_t q = 0; q < num_queries; q++) {
+        take_query(scan, q);
+        end_run(scan, first, end);
+    }
+}
+
+static void run_all(struct scan *scan, size_t num_chunks, size_t num_queries)
 {
     size_t step = num_chunks / 64 + 1;
 
     for (size_t first = 0, end; first < num_chunks; first = end) {
         end = num_chunks - first < step ? num_chunks : first + step;
-        run_alone(scan, first, end);
+        run(scan, first, end, num_queries);
         if (step < MOST_CHUNKS)
             step *= 2;
-    }
-}
-
-static void probe_together(struct scan *scan, size_t num_chunks, void *tables,
-                           size_t num_queries, pqk_top_k_heap *heaps)
-{
-    for (size_t first = 0, end; first < num_chunks; first = end) {
-        end = num_chunks - first < BATCH_CHUNKS ? num_chunks
-                                                : first + BATCH_CHUNKS;
-        for (size_t q = 0; q < num_queries; q++) {
-            take_query(scan, tables, heaps, q);
-            begin_run(scan, first, end);
-        }
-        for (size_t chunk = first; chunk < end; chunk++)
-            for (size_t q = 0; q < num_queries; q++) {
-                take_query(scan, tables, heaps, q);
-                if (scan->query->filters)
-                    run_chunk(scan, chunk);
-            }
-        for (size_t q = 0; q < num_queries; q++) {
-            take_query(scan, tables, heaps, q);
-            end_run(scan, first, end);
-        }
     }
 }
 
@@ -243,6 +232,9 @@ static void scan_probe(const void *prepared_codebook, const void *codes,
         .codes = codes,
         .first_id = first_id,
         .work = tables,
+        .queries = queries_in(tables),
+        .query_bytes = query_bytes(codebook->num_sub_vectors),
+        .heaps = heaps,
         .plans = ISA_PLANS(num_queries),
         .filter = filter,
         .num_allowed = count_allowed(filter, num_vectors),
@@ -250,13 +242,10 @@ static void scan_probe(const void *prepared_codebook, const void *codes,
     const size_t num_chunks = (scan.layout.num_blocks + CHUNK - 1) / CHUNK;
 
     for (size_t q = 0; q < num_queries; q++) {
-        take_query(&scan, tables, heaps, q);
+        take_query(&scan, q);
         begin_query(&scan);
     }
-    if (num_queries == 1)
-        probe_alone(&scan, num_chunks);
-    else
-        probe_together(&scan, num_chunks, tables, num_queries, heaps);
+    run_all(&scan, num_chunks, num_queries);
     stats->codes += (uint64_t)num_vectors * num_queries;
     stats->bound_groups = bound_groups(&scan);
 }

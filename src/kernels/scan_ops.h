@@ -5,18 +5,17 @@
  * Blocks are 64 codes, sums bytes that saturate at 255, and a code is alive
  * whose sum is <= a threshold of at most 254.
  *
- *   void isa_dense(pass, num_blocks, first, sums)
- *       Look blocks 0, 1, ... of the pass's columns up, and store the look-ups,
- *       or add them to the sums if the pass is not the first.
- *   size_t isa_dense_filter(pass, num_blocks, first, sums, threshold,
- *                           first_block, kept)
- *       The same, but leave sums alone: keep the blocks in which a code is
- *       alive, under the numbers first_block + 0, 1, ...; return how many.
- *       There must be room to keep one more than all.
- *   void isa_listed(pass, blocks, num_blocks, sums)
- *       Add the look-ups of block blocks[i] to the sums of place i.
- *   size_t isa_compress(from, num_blocks, threshold, kept)
- *       Keep the blocks in which a code is alive; return how many.
+ *   unsigned isa_pass_columns(table, left)
+ *       How many columns a pass can have, of so many that are left.
+ *   void isa_dense(pass, offset, num_blocks, first, sums)
+ *       Look the blocks from an offset in the pass's columns on up, and store the
+ *       look-ups, or add them to the sums if the pass is not the first.
+ *   uint64_t isa_filter(pass, offset, num_blocks, first, sums, threshold)
+ *       The same for at most 64 blocks, and in which of them a code is alive: bit
+ *       b for block b.
+ *   uint64_t isa_filter_live(pass, offset, live, sums, threshold)
+ *       Add the look-ups of those blocks that `live` has a bit for to their
+ *       sums; return the bits of those in which a code is alive still.
  *   uint64_t isa_alive(sums, threshold)
  *       Which codes of a block are alive: bit j for code j.
  *
@@ -54,12 +53,6 @@ struct scan_pass {
     unsigned num_columns;                 /* 1 to PASS_COLUMNS */
     const uint8_t *tables[PASS_COLUMNS];  /* 64-byte aligned, TABLE_16 to 16 */
     const uint8_t *columns[PASS_COLUMNS]; /* 64-byte aligned */
-};
-
-/* Blocks that are still alive, with their sums so far. */
-struct scan_blocks {
-    uint8_t *sums; /* [..][64], 64-byte aligned */
-    uint32_t *blocks;
 };
 
 /* Loops over a few registers disappear, and with them arrays of registers. */

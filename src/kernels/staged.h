@@ -1,54 +1,23 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The staged scan of a plan, as a software pipeline, and the choice of the plan.
+ * The staged scan of a plan, and the choice of the plan.
  */
 #ifndef PQK_KERNELS_STAGED_H
 #define PQK_KERNELS_STAGED_H
 
 #include "kernels/nearest.h"
 
-static struct scan_stages stages_of(const struct scan *scan,
-                                    const struct scan_plan *plan)
+static void set_plan(struct scan *scan, uint32_t number)
 {
-    struct scan_stages stages = {.count = 0};
+    const struct scan_plan *plan = &scan->plans[number];
+    struct scan_query *query = scan->query;
 
-    for (size_t i = 0; i < plan->num_stages; i++)
-        if (stage_column(scan, plan->stages[i].from) <
-            stage_column(scan, plan->stages[i].to))
-            stages.stage[stages.count++] = plan->stages[i];
-    return stages;
-}
-
-static struct scan_blocks stage_list(struct scan *scan, size_t stage,
-                                     size_t buffer)
-{
-    struct scan_blocks list = {scan->work->sums[buffer][stage],
-                               scan->work->blocks[buffer][stage]};
-
-    return list;
-}
-
-/* Works a list off through one stage; what is left goes to the next stage's
- * list, or is verified.  Returns how many blocks are left. */
-static size_t work_off(struct scan *scan, const struct scan_stages *stages,
-                       size_t stage, size_t buffer, size_t num_blocks)
-{
-    struct scan_blocks list = stage_list(scan, stage, buffer);
-    struct scan_blocks next;
-    size_t left;
-
-    add_to_listed(scan, &stages->stage[stage], list, num_blocks);
-    if (stage + 1 == stages->count) {
-        for (size_t i = 0; i < num_blocks; i++)
-            if (!block_is_done(scan, list.blocks[i]))
-                verify_block(scan, list.blocks[i], list.sums + i * PQK_BLOCK);
-        return 0;
-    }
-    next = stage_list(scan, stage + 1, 0);
-    left = isa_compress(list, num_blocks, (uint8_t)scan->query->bound.threshold,
-                        next);
-    prefetch_listed(scan, &stages->stage[stage + 1], next.blocks, left);
-    return left;
+    query->plan = number;
+    query->first_passes = add_passes(scan, &plan->stages[0], 0);
+    query->num_passes = query->first_passes;
+    for (size_t i = 1; i < plan->num_stages; i++)
+        query->num_passes =
+            add_passes(scan, &plan->stages[i], query->num_passes);
 }
 
 static size_t blocks_of_chunk(const struct scan *scan, size_t chunk)
@@ -58,66 +27,24 @@ static size_t blocks_of_chunk(const struct scan *scan, size_t chunk)
     return left < CHUNK ? left : CHUNK;
 }
 
-/*
- * Chunks first, ..., end - 1 as a software pipeline: in every step the first
- * stage makes a list of a chunk's blocks, and each later stage, the last one
- * first, works off the list that the stage before it made one step earlier.
- */
-static void run_chunks(struct scan *scan, const struct scan_stages *stages,
-                       size_t first, size_t end)
-{
-    size_t listed[MAX_STAGES] = {0};
-
-    for (size_t chunk = first; chunk + 1 < end + stages->count; chunk++) {
-        const size_t buffer = chunk & 1;
-        size_t fresh = 0;
-
-        if (scan->query->bound.threshold < 0)
-            break;
-        if (chunk < end) {
-            fresh = filter_blocks(scan, &stages->stage[0], chunk * CHUNK,
-                                  blocks_of_chunk(scan, chunk),
-                                  stage_list(scan, 1, buffer));
-            prefetch_listed(scan, &stages->stage[1],
-                            stage_list(scan, 1, buffer).blocks, fresh);
-            scan->query->alive += fresh;
-        }
-        for (size_t s = stages->count - 1; s >= 1; s--) {
-            size_t left = 0;
-
-            if (listed[s] > 0)
-                left = work_off(scan, stages, s, s == 1 ? buffer ^ 1 : 0,
-                                listed[s]);
-            listed[s] = 0;
-            if (s + 1 < stages->count)
-                listed[s + 1] = left;
-        }
-        listed[1] = fresh;
-    }
-}
-
-/* A chunk through all stages, one after the other.  What is kept of a list moves
- * to places that have been read. */
+/* A chunk through all stages. */
 static void run_chunk(struct scan *scan, size_t chunk)
 {
-    const struct scan_stages *stages = &scan->query->stages;
-    const struct scan_blocks list = stage_list(scan, 0, 0);
-    size_t left;
+    const size_t first = chunk * CHUNK;
+    uint64_t live;
 
     if (scan->query->bound.threshold < 0)
         return;
-    left = filter_blocks(scan, &stages->stage[0], chunk * CHUNK,
-                         blocks_of_chunk(scan, chunk), list);
-    scan->query->alive += left;
-    for (size_t s = 1; s < stages->count; s++) {
-        if (s > 1)
-            left = isa_compress(list, left,
-                                (uint8_t)scan->query->bound.threshold, list);
-        add_to_listed(scan, &stages->stage[s], list, left);
+    live = filter_blocks(scan, scan->query->first_passes, first,
+                         blocks_of_chunk(scan, chunk));
+    scan->query->alive += (uint64_t)__builtin_popcountll(live);
+    live = filter_live(scan, first, live);
+    for (; live != 0; live &= live - 1) {
+        const size_t b = (size_t)__builtin_ctzll(live);
+
+        if (!block_is_done(scan, first + b))
+            verify_block(scan, first + b, scan->work->sums + b * PQK_BLOCK);
     }
-    for (size_t i = 0; i < left; i++)
-        if (!block_is_done(scan, list.blocks[i]))
-            verify_block(scan, list.blocks[i], list.sums + i * PQK_BLOCK);
 }
 
 static void run_exactly(struct scan *scan, size_t first, size_t end)
@@ -159,6 +86,7 @@ static int aim(struct scan *scan)
         return 0;
     set_scale(scan, bound);
     order_columns(scan);
+    set_plan(scan, scan->query->plan);
     scan->query->finished = scan->query->bound.threshold < 0;
     return 1;
 }
@@ -190,7 +118,6 @@ static void begin_run(struct scan *scan, size_t first, size_t end)
     }
     query->filters = 1;
     query->exact_chunks = 0;
-    query->stages = stages_of(scan, &scan->plans[query->plan]);
     query->alive = 0;
     query->survivors = 0;
 }
@@ -209,29 +136,17 @@ static void end_run(struct scan *scan, size_t first, size_t end)
     if (!query->filters)
         return;
     if (share > (double)plan->most) {
-        query->plan++;
+        set_plan(scan, query->plan + 1);
         query->moves++;
     } else if (share < (double)plan->least && query->plan > 0 &&
                query->moves < 6) {
-        query->plan--;
+        set_plan(scan, query->plan - 1);
         query->moves++;
     }
     if (query->survivors * HOPELESS_SHARE > blocks * PQK_BLOCK)
         query->exact_chunks = 64;
     refresh_tables(scan);
     query->finished = query->bound.threshold < 0;
-}
-
-/* With a column or two there is nothing to stage. */
-static void run_alone(struct scan *scan, size_t first, size_t end)
-{
-    begin_run(scan, first, end);
-    if (scan->query->filters && scan->query->stages.count > 1)
-        run_chunks(scan, &scan->query->stages, first, end);
-    else if (scan->query->filters)
-        for (size_t chunk = first; chunk < end; chunk++)
-            run_chunk(scan, chunk);
-    end_run(scan, first, end);
 }
 
 #endif

@@ -57,11 +57,12 @@ static void sum_all(struct scan *scan)
     const size_t tail = layout->num_vectors % PQK_BLOCK;
 
     natural_order(scan);
-    for (size_t m = 0; m < scan->num_sub_vectors; m += PASS_COLUMNS) {
+    for (size_t m = 0; m < scan->num_sub_vectors;) {
         struct scan_pass pass =
             make_pass(scan, BOUND_256, m, scan->num_sub_vectors,
                       column(scan, 0), layout->column_stride);
-        isa_dense(&pass, layout->num_blocks, m == 0, sums);
+        isa_dense(&pass, 0, layout->num_blocks, m == 0, sums);
+        m += pass.num_columns;
     }
     if (tail > 0) /* what fills the last block up is never a result */
         memset(sums + layout->num_vectors, 255, PQK_BLOCK - tail);
