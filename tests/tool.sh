@@ -361,6 +361,15 @@ fails 64 '--ivecs: rows are at most' search -k 32769 \
 fails 64 '--distances: rows of .fvecs are at most' search -k 32769 \
     --distances $work/begun/d.fvecs $work/c $work/three.bvecs
 rmdir $work/begun || fail "an output that was begun is left"
+# More than there is costs nothing.
+does search -k 1000 $work/three $work/three.bvecs
+mv $work/out $work/all
+does search -k 2147483648 $work/three $work/three.bvecs
+same $work/out $work/all "a huge -k finds other than all"
+does search -k 2147483648 --json $work/three $work/three.bvecs
+does search -k 2 --rerank $work/three.bvecs --candidates 2147483648 \
+    $work/three $work/three.bvecs
+test "$(wc -l <$work/out)" -eq 6 || fail "a huge --candidates finds other"
 fails 64 'say which ids' remove $work/c
 fails 64 "'-7' is no" remove $work/c -7
 fails 64 "'x7' is no id" remove $work/c x7
