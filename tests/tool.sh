@@ -370,6 +370,18 @@ does search -k 2147483648 --json $work/three $work/three.bvecs
 does search -k 2 --rerank $work/three.bvecs --candidates 2147483648 \
     $work/three $work/three.bvecs
 test "$(wc -l <$work/out)" -eq 6 || fail "a huge --candidates finds other"
+# No number follows the largest id.
+{
+    printf '\223NUMPY\001\000\166\000%-117s\n' \
+        "{'descr': '<u8', 'fortran_order': False, 'shape': (3,), }"
+    le32 1 0 2 0 -2 -1
+} >$work/last.npy
+does build -q $work/q -i $work/last.npy $work/three.bvecs $work/last
+fails 1 "$work/three.bvecs: too few numbers follow" build -a $work/three.bvecs \
+    $work/last
+does export -c $work/last_codes.npy $work/three
+fails 1 "$work/last_codes.npy: too few numbers follow" build -a -c \
+    $work/last_codes.npy $work/last
 fails 64 'say which ids' remove $work/c
 fails 64 "'-7' is no" remove $work/c -7
 fails 64 "'x7' is no id" remove $work/c x7

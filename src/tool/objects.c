@@ -204,6 +204,12 @@ static _Noreturn void die_of_duplicate(const pqk_collection *collection,
     tool_die("%s: %s", batch->path, pqk_status_string(PQK_DUPLICATE_ID));
 }
 
+static _Noreturn void die_of_numbers(const struct tool_batch *batch)
+{
+    tool_die("%s: too few numbers follow the largest id so far; give --ids",
+             batch->path);
+}
+
 static _Noreturn void die_of_code(const pqk_collection *collection,
                                   const struct tool_batch *batch)
 {
@@ -218,6 +224,8 @@ static _Noreturn void die_of_code(const pqk_collection *collection,
                      batch->path, batch->first + i / shape.num_sub_vectors,
                      i % shape.num_sub_vectors, batch->codes[i],
                      shape.num_centroids);
+    if (batch->ids == NULL)
+        die_of_numbers(batch);
     tool_die("%s: %s", batch->path, pqk_status_string(PQK_INVALID_ARGUMENT));
 }
 
@@ -235,5 +243,7 @@ void tool_add(pqk_collection *collection, const struct tool_batch *batch,
         die_of_duplicate(collection, batch);
     if (status == PQK_INVALID_ARGUMENT && batch->codes != NULL)
         die_of_code(collection, batch);
+    if (status == PQK_INVALID_ARGUMENT && batch->ids == NULL)
+        die_of_numbers(batch);
     tool_check_status(status, batch->path);
 }
