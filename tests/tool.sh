@@ -382,6 +382,18 @@ fails 1 "$work/three.bvecs: too few numbers follow" build -a $work/three.bvecs \
 does export -c $work/last_codes.npy $work/three
 fails 1 "$work/last_codes.npy: too few numbers follow" build -a -c \
     $work/last_codes.npy $work/last
+# Two outputs of one name.
+echo kept >$work/twice.npy
+ln -s . $work/here
+fails 1 'is to be written twice' export --codes $work/twice.npy \
+    --ids $work/here/twice.npy $work/c
+fails 1 'is to be written twice' search --npy $work/twice.npy \
+    --distances $work/twice.npy $work/c $work/three.bvecs
+fails 1 'is to be written twice' export --codes $work/new.npy \
+    --ids $work/./new.npy $work/c
+test "$(cat $work/twice.npy)" = kept || fail "an output of two is replaced"
+test "$(echo $work/twice.npy* $work/new.npy*)" = \
+    "$work/twice.npy $work/new.npy*" || fail "an output of two is left"
 fails 64 'say which ids' remove $work/c
 fails 64 "'-7' is no" remove $work/c -7
 fails 64 "'x7' is no id" remove $work/c x7
