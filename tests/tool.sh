@@ -404,7 +404,16 @@ for isa in no-such neon avx512vbmi; do
     fi
     PQKERN_ISA=$isa
     export PQKERN_ISA
-    fails 1 PQKERN_ISA kernels
+    for command in "info $work/c" "info $work/q" "remove $work/c 1" \
+        "export -c $work/t.npy $work/c" "search $work/c $work/three.bvecs" \
+        "build -a $work/three.bvecs $work/c"; do
+        # shellcheck disable=SC2086
+        fails 1 "PQKERN_ISA: " $command
+    done
+    pq kernels >$work/out 2>$work/err && fail "kernels has PQKERN_ISA=$isa"
+    grep -q PQKERN_ISA $work/err || fail "kernels does not name PQKERN_ISA"
+    grep -q '^scalar .*available$' $work/out || fail "kernels lists none"
+    grep -q chosen $work/out && fail "kernels has chosen one"
     unset PQKERN_ISA
 done
 

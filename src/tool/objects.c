@@ -93,8 +93,9 @@ pqk_quantizer *tool_load_quantizer(const char *path)
 
 pqk_collection *tool_open_collection(const char *path, const pqk_kernel *kernel)
 {
+    const pqk_kernel *used = kernel != NULL ? kernel : tool_kernel(NULL);
     pqk_collection *collection = NULL;
-    pqk_status status = pqk_collection_open(path, kernel, 0, &collection);
+    pqk_status status = pqk_collection_open(path, used, 0, &collection);
 
     if (status != PQK_OK)
         die_of_file(path, "collection", status);
