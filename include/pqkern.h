@@ -331,12 +331,13 @@ PQK_API pqk_status pqk_search_tables(pqk_search *search, const float *queries);
 /**
  * \brief       Scan one partition for all queries in one pass over its codes
  * \param       search     with tables
- * \param       partition  below pqk_index_partitions()
+ * \param       partition  below pqk_index_partitions(); its vectors compete once
+ *                         more if it is probed once more
  */
 PQK_API pqk_status pqk_search_probe(pqk_search *search, size_t partition);
 
 /**
- * \brief       Take one query's results, nearest first
+ * \brief       Take one query's results, nearest first; it has none afterwards
  * \param       search
  * \param       query       below num_queries
  * \param[out]  neighbors   room for k
@@ -513,7 +514,8 @@ PQK_API pqk_status pqk_quantizer_measure(const pqk_quantizer *quantizer,
  *
  * A file that is replaced hands on its permissions, but not its owner; a symbolic
  * link to a file stays, and the file is replaced.  What is no regular file is left
- * alone: PQK_IO_ERROR with EISDIR or EINVAL.  If only the folder cannot be
+ * alone: PQK_IO_ERROR with EISDIR or EINVAL.  A file's name may have 21 bytes less
+ * than the longest one, 234 where that has 255.  If only the folder cannot be
  * synchronised at the end, the new file is in place, and the call returns
  * PQK_IO_ERROR: the file may be the old one again after a crash.  A process that is
  * killed may leave a file path.*.tmp, which nobody needs.
