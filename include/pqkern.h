@@ -14,7 +14,7 @@
  * each operation rounded once and none fused.  A distance is the float32 sum of
  * the M entries in ascending order from 0.0f.  Results are ordered by
  * (distance, id), NaN after +inf.  Every variant on every CPU returns the same
- * ids and the same distance bits; a NaN is returned as 0x7fc00000.
+ * ids and the same distance bits; a NaN is returned as 0x7fc00000, and -0 as 0.
  *
  * Thread safety: functions without state may be called from any thread.  A
  * pqk_index may be searched by any number of threads, each with its own
@@ -185,7 +185,8 @@ PQK_API size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap,
  * \param[in]   codebook
  * \param[out]  table     num_sub_vectors is set; entries [M][256] are written,
  *                        those past num_centroids with +inf, so that a code that
- *                        names no centroid ranks behind those that do
+ *                        names no centroid ranks behind those that do; which bits
+ *                        a NaN entry has depends on the CPU
  * \return      PQK_OK; PQK_INVALID_ARGUMENT for a NULL or an impossible shape;
  *              what pqk_kernel_find(NULL) says if no variant can be chosen
  */
@@ -330,12 +331,13 @@ PQK_API pqk_status pqk_search_tables(pqk_search *search, const float *queries);
 /**
  * \brief       Scan one partition for all queries in one pass over its codes
  * \param       search     with tables
- * \param       partition  below pqk_index_partitions()
+ * \param       partition  below pqk_index_partitions(); its vectors compete once
+ *                         more if it is probed once more
  */
 PQK_API pqk_status pqk_search_probe(pqk_search *search, size_t partition);
 
 /**
- * \brief       Take one query's results, nearest first
+ * \brief       Take one query's results, nearest first; it has none afterwards
  * \param       search
  * \param       query       below num_queries
  * \param[out]  neighbors   room for k
@@ -449,7 +451,8 @@ PQK_API pqk_metric pqk_quantizer_metric(const pqk_quantizer *quantizer);
 PQK_API pqk_codebook pqk_quantizer_codebook(const pqk_quantizer *quantizer);
 
 /**
- * \brief       Encode vectors: the first nearest centroid of each sub-vector
+ * \brief       Encode vectors: the first nearest centroid of each sub-vector, by
+ *              squared L2 distance under each metric
  * \param[in]   quantizer
  * \param[in]   vectors      [num_vectors][dim]; a NaN sub-vector gets code 0
  * \param       num_vectors
@@ -489,8 +492,9 @@ typedef struct pqk_quantizer_error {
 /**
  * \brief       Measure what encoding loses on some vectors
  * \param[in]   quantizer
- * \param[in]   vectors      [num_vectors][dim], finite; under PQK_COSINE they are
- *                           scaled first
+ * \param[in]   vectors      [num_vectors][dim], finite, which is not checked: other
+ *                           values make the numbers meaningless; under PQK_COSINE
+ *                           they are scaled first
  * \param       num_vectors  at least 1
  * \param       num_threads  0 means 1; the result does not depend on it
  * \param[out]  error        untouched on failure
@@ -510,7 +514,8 @@ PQK_API pqk_status pqk_quantizer_measure(const pqk_quantizer *quantizer,
  *
  * A file that is replaced hands on its permissions, but not its owner; a symbolic
  * link to a file stays, and the file is replaced.  What is no regular file is left
- * alone: PQK_IO_ERROR with EISDIR or EINVAL.  If only the folder cannot be
+ * alone: PQK_IO_ERROR with EISDIR or EINVAL.  A file's name may have 21 bytes less
+ * than the longest one, 234 where that has 255.  If only the folder cannot be
  * synchronised at the end, the new file is in place, and the call returns
  * PQK_IO_ERROR: the file may be the old one again after a crash.  A process that is
  * killed may leave a file path.*.tmp, which nobody needs.
@@ -571,7 +576,8 @@ PQK_API void pqk_collection_free(pqk_collection *collection);
  * \param[in]   vectors      [num_vectors][dim]
  * \param[in]   ids          [num_vectors], none twice, none there already, none
  *                           PQK_NO_ID; or NULL for the numbers that follow the
- *                           largest id so far, from 0 on
+ *                           largest id so far, removed ones included, from 0
+ *                           on: PQK_INVALID_ARGUMENT if they reach PQK_NO_ID
  * \param       num_vectors
  * \param       num_threads  0 means 1; the result does not depend on it
  * \return      PQK_OK, PQK_DUPLICATE_ID, PQK_INVALID_ARGUMENT or

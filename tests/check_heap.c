@@ -185,6 +185,9 @@ START_TEST(test_order)
     for (size_t i = 0; i < TEST_COUNT(order); i++)
         CHECK_THAT(found[i].id == order[i], "position %zu has id %lu, not %lu",
                    i, (unsigned long)found[i].id, (unsigned long)order[i]);
+    for (size_t i = 2; i < 4; i++)
+        CHECK_THAT(test_bits(found[i].distance) == 0, "0 came back as %08lx",
+                   (unsigned long)test_bits(found[i].distance));
     for (size_t i = 7; i < 9; i++)
         CHECK_THAT(test_bits(found[i].distance) == 0x7fc00000u,
                    "NaN came back as %08lx",

@@ -361,6 +361,39 @@ fails 64 '--ivecs: rows are at most' search -k 32769 \
 fails 64 '--distances: rows of .fvecs are at most' search -k 32769 \
     --distances $work/begun/d.fvecs $work/c $work/three.bvecs
 rmdir $work/begun || fail "an output that was begun is left"
+# More than there is costs nothing.
+does search -k 1000 $work/three $work/three.bvecs
+mv $work/out $work/all
+does search -k 2147483648 $work/three $work/three.bvecs
+same $work/out $work/all "a huge -k finds other than all"
+does search -k 2147483648 --json $work/three $work/three.bvecs
+does search -k 2 --rerank $work/three.bvecs --candidates 2147483648 \
+    $work/three $work/three.bvecs
+test "$(wc -l <$work/out)" -eq 6 || fail "a huge --candidates finds other"
+# No number follows the largest id.
+{
+    printf '\223NUMPY\001\000\166\000%-117s\n' \
+        "{'descr': '<u8', 'fortran_order': False, 'shape': (3,), }"
+    le32 1 0 2 0 -2 -1
+} >$work/last.npy
+does build -q $work/q -i $work/last.npy $work/three.bvecs $work/last
+fails 1 "$work/three.bvecs: too few numbers follow" build -a $work/three.bvecs \
+    $work/last
+does export -c $work/last_codes.npy $work/three
+fails 1 "$work/last_codes.npy: too few numbers follow" build -a -c \
+    $work/last_codes.npy $work/last
+# Two outputs of one name.
+echo kept >$work/twice.npy
+ln -s . $work/here
+fails 1 'is to be written twice' export --codes $work/twice.npy \
+    --ids $work/here/twice.npy $work/c
+fails 1 'is to be written twice' search --npy $work/twice.npy \
+    --distances $work/twice.npy $work/c $work/three.bvecs
+fails 1 'is to be written twice' export --codes $work/new.npy \
+    --ids $work/./new.npy $work/c
+test "$(cat $work/twice.npy)" = kept || fail "an output of two is replaced"
+test "$(echo $work/twice.npy* $work/new.npy*)" = \
+    "$work/twice.npy $work/new.npy*" || fail "an output of two is left"
 fails 64 'say which ids' remove $work/c
 fails 64 "'-7' is no" remove $work/c -7
 fails 64 "'x7' is no id" remove $work/c x7
@@ -371,7 +404,16 @@ for isa in no-such neon avx512vbmi; do
     fi
     PQKERN_ISA=$isa
     export PQKERN_ISA
-    fails 1 PQKERN_ISA kernels
+    for command in "info $work/c" "info $work/q" "remove $work/c 1" \
+        "export -c $work/t.npy $work/c" "search $work/c $work/three.bvecs" \
+        "build -a $work/three.bvecs $work/c"; do
+        # shellcheck disable=SC2086
+        fails 1 "PQKERN_ISA: " $command
+    done
+    pq kernels >$work/out 2>$work/err && fail "kernels has PQKERN_ISA=$isa"
+    grep -q PQKERN_ISA $work/err || fail "kernels does not name PQKERN_ISA"
+    grep -q '^scalar .*available$' $work/out || fail "kernels lists none"
+    grep -q chosen $work/out && fail "kernels has chosen one"
     unset PQKERN_ISA
 done
 

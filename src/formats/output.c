@@ -79,10 +79,11 @@ static void set_mode(int fd, mode_t old_mode)
     (void)!fchmod(fd, old_mode != 0 ? old_mode & 0777 : 0666 & ~mask);
 }
 
+static const char suffix[] = ".XXXXXX";
+
 /* old_mode is 0 if there is no file yet. */
 static FILE *open_beside(struct pqf_output *out, mode_t old_mode)
 {
-    static const char suffix[] = ".XXXXXX";
     FILE *file = NULL;
     int fd;
 
@@ -211,10 +212,44 @@ void pqf_output_abandon(struct pqf_output *out)
     release(out);
 }
 
+/* The name that it is to have, in its folder's own name; NULL if it is written in
+ * place, or cannot be told. */
+static char *real_name(const struct pqf_output *out)
+{
+    char *name = out->unfinished ? realpath(out->unfinished, NULL) : NULL;
+
+    if (name != NULL)
+        name[strlen(name) - (sizeof suffix - 1)] = '\0';
+    return name;
+}
+
+static int same_name(const struct pqf_output *a, const struct pqf_output *b)
+{
+    char *x = real_name(a), *y = real_name(b);
+    int same = x != NULL && y != NULL && strcmp(x, y) == 0;
+
+    free(x);
+    free(y);
+    return same;
+}
+
+static int check_names(struct pqf_output *const *outputs, size_t count,
+                       struct pqf_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (same_name(outputs[i], outputs[j]))
+                return pqf_fail(err,
+                                "%s: is to be written twice; give each output "
+                                "a name of its own",
+                                outputs[i]->path);
+    return 0;
+}
+
 int pqf_outputs_commit(struct pqf_output *const *outputs, size_t count,
                        struct pqf_error *err)
 {
-    int result = 0;
+    int result = check_names(outputs, count, err);
 
     for (size_t i = 0; result == 0 && i < count; i++)
         if (outputs[i]->path != NULL)

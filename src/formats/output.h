@@ -41,8 +41,8 @@ int pqf_output_close(struct pqf_output *out, struct pqf_error *err);
 int pqf_output_commit(struct pqf_output *out, struct pqf_error *err);
 
 /* Give several their names, once all of them are on the disk; what is all zeros
- * was not opened, and is passed over.  On failure those that are left are
- * abandoned. */
+ * was not opened, and is passed over.  Two of one name are a failure.  On failure
+ * those that are left are abandoned. */
 int pqf_outputs_commit(struct pqf_output *const *outputs, size_t count,
                        struct pqf_error *err);
 

@@ -94,7 +94,8 @@ static int claims_collection(const char *path)
 static int report_collection(const char *path)
 {
     pqk_collection *collection = NULL;
-    pqk_status status = pqk_collection_open(path, NULL, 0, &collection);
+    pqk_status status =
+        pqk_collection_open(path, tool_kernel(NULL), 0, &collection);
 
     if (status == PQK_BAD_FILE && claims_collection(path))
         tool_die("%s: is a collection, but was cut short or altered", path);

@@ -93,8 +93,9 @@ pqk_quantizer *tool_load_quantizer(const char *path)
 
 pqk_collection *tool_open_collection(const char *path, const pqk_kernel *kernel)
 {
+    const pqk_kernel *used = kernel != NULL ? kernel : tool_kernel(NULL);
     pqk_collection *collection = NULL;
-    pqk_status status = pqk_collection_open(path, kernel, 0, &collection);
+    pqk_status status = pqk_collection_open(path, used, 0, &collection);
 
     if (status != PQK_OK)
         die_of_file(path, "collection", status);
@@ -204,6 +205,12 @@ static _Noreturn void die_of_duplicate(const pqk_collection *collection,
     tool_die("%s: %s", batch->path, pqk_status_string(PQK_DUPLICATE_ID));
 }
 
+static _Noreturn void die_of_numbers(const struct tool_batch *batch)
+{
+    tool_die("%s: too few numbers follow the largest id so far; give --ids",
+             batch->path);
+}
+
 static _Noreturn void die_of_code(const pqk_collection *collection,
                                   const struct tool_batch *batch)
 {
@@ -218,6 +225,8 @@ static _Noreturn void die_of_code(const pqk_collection *collection,
                      batch->path, batch->first + i / shape.num_sub_vectors,
                      i % shape.num_sub_vectors, batch->codes[i],
                      shape.num_centroids);
+    if (batch->ids == NULL)
+        die_of_numbers(batch);
     tool_die("%s: %s", batch->path, pqk_status_string(PQK_INVALID_ARGUMENT));
 }
 
@@ -235,5 +244,7 @@ void tool_add(pqk_collection *collection, const struct tool_batch *batch,
         die_of_duplicate(collection, batch);
     if (status == PQK_INVALID_ARGUMENT && batch->codes != NULL)
         die_of_code(collection, batch);
+    if (status == PQK_INVALID_ARGUMENT && batch->ids == NULL)
+        die_of_numbers(batch);
     tool_check_status(status, batch->path);
 }

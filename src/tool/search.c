@@ -310,6 +310,19 @@ struct job {
     struct originals originals;
 };
 
+/* No more is found than there is, so no room is taken for more: files have rows of
+ * k, whatever is found. */
+static void limit_results(size_t size)
+{
+    const uint64_t most = size > 0 ? size : 1;
+
+    if (ivecs_path == NULL && npy_path == NULL && distances_path == NULL &&
+        k > most)
+        k = most;
+    if (candidates > most)
+        candidates = most > k ? most : k;
+}
+
 /* Progress must not mix with results on the same screen. */
 static void begin_progress(int prints)
 {
@@ -403,6 +416,7 @@ static void run(int num_operands, char **operands)
         allow(&allowed, &job.how);
     if (rerank_path != NULL)
         open_originals(job.dim, &job.originals);
+    limit_results(pqk_collection_size(collection));
     if (!tool_given("radius"))
         open_sink(&sink, job.num_queries);
     if (json)
