@@ -81,6 +81,9 @@ void tool_check_status(pqk_status status, const char *what);
 /* End the process; what could not be written to standard output is an error. */
 _Noreturn void tool_finish(void);
 
+/* Keep files from the numbers of standard streams that are closed. */
+void tool_keep_streams(void);
+
 /* Remove unfinished files when a signal ends the process. */
 void tool_catch_signals(void);
 
