@@ -152,6 +152,11 @@ const char *tool_metric_name(pqk_metric metric);
 pqk_quantizer *tool_load_quantizer(const char *path);
 pqk_collection *tool_open_collection(const char *path,
                                      const pqk_kernel *kernel);
+
+/* Open one to change and save it: until the process ends, no other command changes
+ * it.  One process changes one collection. */
+pqk_collection *tool_change_collection(const char *path);
+
 void tool_save_quantizer(const pqk_quantizer *quantizer, const char *path);
 void tool_save_collection(const pqk_collection *collection, const char *path);
 
