@@ -263,21 +263,22 @@ static void print_row(struct variant *v, size_t rounds)
 
 static void run_part(struct bench *b, enum part part, uint64_t *random)
 {
+    const size_t count = b->count;
     size_t order[MAX_VARIANTS];
     double start = clock_ns();
     size_t rounds = 0;
 
-    for (size_t i = 0; i < b->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         order[i] = i;
     }
     while (rounds < MAX_ROUNDS &&
            (rounds < MIN_ROUNDS || clock_ns() - start < SECONDS * 1e9)) {
-        shuffle(order, b->count, random);
-        for (size_t i = 0; i < b->count; i++) {
+        shuffle(order, count, random);
+        for (size_t i = 0; i < count; i++) {
             struct variant *v = &b->variants[order[i]];
             v->ns[rounds] = time_part(b, part, v, rounds);
         }
-        for (size_t i = 0; i < b->count; i++) {
+        for (size_t i = 0; i < count; i++) {
             b->variants[i].ratios[rounds] =
                 b->variants[0].ns[rounds] / b->variants[i].ns[rounds];
         }
@@ -286,7 +287,7 @@ static void run_part(struct bench *b, enum part part, uint64_t *random)
     printf("\n%s (%zu rounds)\n", parts[part].name, rounds);
     printf("  %-12s %12s  %-20s %9s  %s\n", "variant", "ns", "95 %", "speed-up",
            "95 %");
-    for (size_t i = 0; i < b->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         print_row(&b->variants[i], rounds);
     }
 }
