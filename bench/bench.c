@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * The micro-benchmarks: building a table, probing row-major codes, probing
- * prepared codes, and a whole query, for every variant that runs here.
+ * prepared codes, a whole query, and encoding, for every variant that runs here.
  *
  * Inputs are fixed.  Variants take turns in random order within a round, on the
  * same query; a ratio is the median over the rounds of the ratio within one, so
@@ -14,6 +14,7 @@
 
 #include "harness/random.h"
 #include "harness/statistics.h"
+#include "kernels.h"
 #include "library/quantizer.h"
 #include "pqkern.h"
 
@@ -31,6 +32,7 @@ enum {
     CODES = 65536,
     TRAINED = 8192,
     QUERIES = 64,
+    ENCODED = 1024, /* vectors at a time */
     K = 10,
     MAX_VARIANTS = 16,
     MAX_ROUNDS = 301,
@@ -40,15 +42,17 @@ enum {
 /* For all rounds of one benchmark. */
 #define SECONDS 3.0
 
-enum part { TABLE, PROBE_ROWS, PROBE_PREPARED, WHOLE, PARTS };
+enum part { TABLE, PROBE_ROWS, PROBE_PREPARED, WHOLE, ENCODE, PARTS };
 
 static const struct {
     const char *name;
-    int repeats; /* calls between two looks at the clock */
-} parts[PARTS] = {{"table build", 32},
-                  {"probe, row-major codes", 1},
-                  {"probe, prepared codes", 4},
-                  {"one query, end to end", 4}};
+    int repeats; /* calls of which the mean is taken */
+    int share;   /* what is timed is so many of what is named */
+} parts[PARTS] = {{"table build", 32, 1},
+                  {"probe, row-major codes", 1, 1},
+                  {"probe, prepared codes", 4, 1},
+                  {"one query, end to end", 4, 1},
+                  {"encoding, one vector", 1, ENCODED}};
 
 struct variant {
     const pqk_kernel *kernel;
@@ -59,8 +63,9 @@ struct variant {
 };
 
 struct bench {
-    float *centroids, *queries;
-    uint8_t *codes;
+    float *centroids, *queries, *vectors;
+    float *turned; /* the centroids, as encoding wants them */
+    uint8_t *codes, *encoded;
     pqk_codebook codebook;
     pqk_distance_table table;
     uint64_t *heap;
@@ -76,15 +81,18 @@ static void ok(pqk_status status, const char *what)
     }
 }
 
-static void *need(size_t bytes)
+static void *had(void *memory)
 {
-    void *memory = malloc(bytes);
-
     if (memory == NULL) {
         fputs("bench: out of memory\n", stderr);
         exit(EXIT_FAILURE);
     }
     return memory;
+}
+
+static void *need(size_t bytes)
+{
+    return had(malloc(bytes));
 }
 
 static float unit(uint64_t *random)
@@ -106,30 +114,44 @@ static void make_vectors(float *vectors, size_t count, const float *centres,
     }
 }
 
+static void turn_centroids(struct bench *b)
+{
+    b->turned =
+        had(aligned_alloc(64, (size_t)M * CENTROIDS * SUB_DIM * sizeof(float)));
+    for (size_t i = 0; i < (size_t)M * CENTROIDS; i++) {
+        size_t m = i / CENTROIDS, c = i % CENTROIDS;
+        for (size_t d = 0; d < SUB_DIM; d++) {
+            b->turned[(m * SUB_DIM + d) * CENTROIDS + c] =
+                b->centroids[i * SUB_DIM + d];
+        }
+    }
+}
+
 static void make_inputs(struct bench *b)
 {
     static const struct pqk_effort two_threads = {.num_threads = 2};
     uint64_t random = 42;
     float *centres = need(256 * DIM * sizeof(float));
-    float *vectors = need((size_t)CODES * DIM * sizeof(float));
 
+    b->vectors = need((size_t)CODES * DIM * sizeof(float));
     b->centroids = need((size_t)M * CENTROIDS * SUB_DIM * sizeof(float));
     b->queries = need((size_t)QUERIES * DIM * sizeof(float));
     b->codes = need((size_t)CODES * M);
+    b->encoded = need((size_t)ENCODED * M);
     b->table.entries = need((size_t)M * PQK_TABLE_STRIDE * sizeof(float));
     for (size_t i = 0; i < 256 * DIM; i++) {
         centres[i] = unit(&random);
     }
-    make_vectors(vectors, CODES, centres, &random);
+    make_vectors(b->vectors, CODES, centres, &random);
     make_vectors(b->queries, QUERIES, centres, &random);
     b->heap = need(pqk_top_k_heap_storage(K) * sizeof *b->heap);
     b->codebook = (pqk_codebook){M, CENTROIDS, SUB_DIM, b->centroids};
-    ok(pqk_train_codebook(vectors, TRAINED, &b->codebook, 4, 1, &two_threads,
+    ok(pqk_train_codebook(b->vectors, TRAINED, &b->codebook, 4, 1, &two_threads,
                           b->centroids),
        "training");
-    ok(pqk_encode(&b->codebook, vectors, CODES, &two_threads, b->codes),
+    ok(pqk_encode(&b->codebook, b->vectors, CODES, &two_threads, b->codes),
        "encoding");
-    free(vectors);
+    turn_centroids(b);
     free(centres);
 }
 
@@ -150,12 +172,17 @@ static void make_variants(struct bench *b)
     }
 }
 
-static double clock_ns(void)
+static double read_ns(clockid_t clock)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static double clock_ns(void)
+{
+    return read_ns(CLOCK_MONOTONIC);
 }
 
 static void whole_query(const struct variant *v, const float *query)
@@ -185,10 +212,27 @@ static void probe_rows(struct bench *b, const struct variant *v)
        "probe");
 }
 
+/* Other vectors each round, as queries are. */
+static void encode(struct bench *b, const struct variant *v, size_t round)
+{
+    const float *vectors = b->vectors + round * ENCODED % CODES * DIM;
+
+    for (size_t m = 0; m < M; m++) {
+        v->kernel->nearest_centroids(b->turned + m * SUB_DIM * CENTROIDS,
+                                     SUB_DIM, vectors + m * SUB_DIM, ENCODED,
+                                     DIM, b->encoded + m, M);
+    }
+}
+
 /* Nanoseconds of one call, the mean of a few, after one that warms up. */
 static double time_part(struct bench *b, enum part part,
-                        const struct variant *v, const float *query)
+                        const struct variant *v, size_t round)
 {
+    const float *query = b->queries + round % QUERIES * DIM;
+    /* Encoding takes long enough to lose the processor to others now and then,
+     * the slower the variant the more often. */
+    const clockid_t clock =
+        part == ENCODE ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
     double total = 0.0;
 
     table(b, v, query);
@@ -198,7 +242,7 @@ static double time_part(struct bench *b, enum part part,
             ok(pqk_search_begin(v->search, 1, K), "begin");
             ok(pqk_search_tables(v->search, query), "tables");
         }
-        start = clock_ns();
+        start = read_ns(clock);
         switch (part) {
         case TABLE:
             table(b, v, query);
@@ -209,13 +253,16 @@ static double time_part(struct bench *b, enum part part,
         case PROBE_PREPARED:
             ok(pqk_search_probe(v->search, 0), "probe");
             break;
-        default:
+        case WHOLE:
             whole_query(v, query);
             break;
+        default:
+            encode(b, v, round);
+            break;
         }
-        total += i < 0 ? 0.0 : clock_ns() - start;
+        total += i < 0 ? 0.0 : read_ns(clock) - start;
     }
-    return total / parts[part].repeats;
+    return total / parts[part].repeats / parts[part].share;
 }
 
 static void shuffle(size_t *order, size_t count, uint64_t *random)
@@ -244,22 +291,22 @@ static void print_row(struct variant *v, size_t rounds)
 
 static void run_part(struct bench *b, enum part part, uint64_t *random)
 {
+    const size_t count = b->count;
     size_t order[MAX_VARIANTS];
     double start = clock_ns();
     size_t rounds = 0;
 
-    for (size_t i = 0; i < b->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         order[i] = i;
     }
     while (rounds < MAX_ROUNDS &&
            (rounds < MIN_ROUNDS || clock_ns() - start < SECONDS * 1e9)) {
-        const float *query = b->queries + rounds % QUERIES * DIM;
-        shuffle(order, b->count, random);
-        for (size_t i = 0; i < b->count; i++) {
+        shuffle(order, count, random);
+        for (size_t i = 0; i < count; i++) {
             struct variant *v = &b->variants[order[i]];
-            v->ns[rounds] = time_part(b, part, v, query);
+            v->ns[rounds] = time_part(b, part, v, rounds);
         }
-        for (size_t i = 0; i < b->count; i++) {
+        for (size_t i = 0; i < count; i++) {
             b->variants[i].ratios[rounds] =
                 b->variants[0].ns[rounds] / b->variants[i].ns[rounds];
         }
@@ -268,7 +315,7 @@ static void run_part(struct bench *b, enum part part, uint64_t *random)
     printf("\n%s (%zu rounds)\n", parts[part].name, rounds);
     printf("  %-12s %12s  %-20s %9s  %s\n", "variant", "ns", "95 %", "speed-up",
            "95 %");
-    for (size_t i = 0; i < b->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         print_row(&b->variants[i], rounds);
     }
 }
@@ -292,8 +339,11 @@ int main(void)
     }
     free(b.heap);
     free(b.table.entries);
+    free(b.encoded);
     free(b.codes);
+    free(b.vectors);
     free(b.queries);
     free(b.centroids);
+    free(b.turned);
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -666,7 +666,7 @@ pqk_collection_quantizer(const pqk_collection *collection);
  * \return      PQK_OK, PQK_IO_ERROR with errno, or PQK_OUT_OF_MEMORY
  *
  * Files are replaced as by pqk_quantizer_save.  If two programs open, change and
- * save one file at a time, the last one wins.
+ * save one file at a time, the last one wins; pqkern(1) says how commands avoid it.
  */
 PQK_API pqk_status pqk_collection_save(const pqk_collection *collection,
                                        const char *path);

@@ -548,10 +548,21 @@ fi
 
 # --- a disk that is full, readers that go away -------------------------------
 
+full=$work/full
+mkdir $full
+cp $work/c $full/c
 if test -w /dev/full; then
-    for command in --help --version 'search --help' kernels \
-        "search $work/c $data/photos_query.bvecs" "info $work/c" \
-        "search --json $work/c $data/photos_query.bvecs"; do
+    query=$data/photos_query.bvecs
+    codebook=$data/photos_codebook.fvecs
+    for command in --help --version 'search --help' kernels 'kernels --json' \
+        "search $work/c $query" "search --json $work/c $query" \
+        "search --radius 60000 $work/c $query" "info $work/c" \
+        "info --json $work/q" "info $work/x.faiss" "info $work/x.npy" \
+        "evaluate $work/c $query $data/photos_groundtruth.ivecs" \
+        "bench --rounds 3 $work/three" "train --codebook $codebook $full/q" \
+        "build -q $work/q $work/three.bvecs $full/b" "remove $full/c 0" \
+        "build --append $work/three.bvecs $full/b" \
+        "import --json $work/x.faiss $full/b"; do
         got=0
         # shellcheck disable=SC2086
         pq $command >/dev/full 2>$work/err || got=$?
@@ -559,6 +570,15 @@ if test -w /dev/full; then
         grep -q 'standard output: cannot be written' $work/err ||
             fail "pqkern $command >/dev/full: $(cat $work/err)"
     done
+    ln -s /dev/full $work/full.fvecs
+    ln -s /dev/full $work/full.bvecs
+    fails 1 '/dev/full: cannot be written' export --faiss /dev/full $work/three
+    fails 1 "$work/full.fvecs: cannot be written" export \
+        --vectors $work/full.fvecs $work/three
+    fails 1 "$work/full.bvecs: cannot be written" export \
+        --codes $work/full.bvecs $work/three
+    fails 1 "$work/full.fvecs: cannot be written" search \
+        --distances $work/full.fvecs $work/three $work/three.bvecs
     fails 1 '/dev/full: cannot be written' search --ivecs /dev/full $work/c \
         "$data/photos_query.bvecs"
     # What cannot be written last keeps what comes before from its name.
@@ -574,6 +594,62 @@ fi
 test "$(pq search $work/c "$data/photos_query.bvecs" 2>$work/err | head -n 1)" = \
     "$(head -n 1 $work/found)" || fail "the first line through a pipe"
 test ! -s $work/err || fail "a closed pipe: $(cat $work/err)"
+# Whoever ignores SIGPIPE is told.
+for command in "search $work/c $data/photos_query.bvecs" \
+    "export --faiss /dev/stdout $work/c"; do
+    {
+        trap '' PIPE
+        # shellcheck disable=SC2086
+        pq $command 2>$work/err
+        echo $? >>$work/err
+    } | :
+    grep -q 'stdout\|standard output: cannot be written' $work/err ||
+        fail "a closed pipe, SIGPIPE ignored: $(cat $work/err)"
+    test "$(tail -n 1 $work/err)" = 1 ||
+        fail "a closed pipe, SIGPIPE ignored: exit $(tail -n 1 $work/err)"
+done
+
+# grows_too_large OUTPUT ARGUMENT...: a file of more than two blocks cannot be
+# written; the old one stays, and nothing beside it
+echo 'ulimit -f 2; exec "$@"' >$work/limited
+grows_too_large() {
+    output=$1
+    shift
+    test -e "$output" || echo old >"$output"
+    cp "$output" $work/old
+    ls $full >$work/names
+    EMULATOR="sh $work/limited"
+    fails 1 "$output: cannot be written" "$@"
+    EMULATOR=
+    same "$output" $work/old "pqkern $*: the old file"
+    ls $full >$work/names2
+    same $work/names $work/names2 "pqkern $*: leaves a file"
+}
+grows_too_large $full/t train --codebook "$data/photos_codebook.fvecs" $full/t
+grows_too_large $full/n build -q $work/q "$data/photos_base.bvecs" $full/n
+grows_too_large $full/c build --append $work/three.bvecs $full/c
+grows_too_large $full/c remove $full/c 1
+grows_too_large $full/i import $work/x.faiss $full/i
+for name in ivecs.ivecs npy.npy distances.fvecs distances.npy; do
+    grows_too_large $full/$name search --${name%.*} $full/$name $work/c \
+        "$data/photos_query.bvecs"
+done
+for name in faiss.faiss codes.bvecs codes.npy ids.ivecs ids.npy vectors.fvecs \
+    vectors.npy codebook.fvecs codebook.npy; do
+    grows_too_large $full/$name export --${name%.*} $full/$name $work/c
+done
+
+# What is written to /dev/stdout goes where the rest goes, whatever that is.
+{ echo before; pq export --faiss /dev/stdout $work/c; echo after; } >$work/a
+{ echo before; cat $work/x.faiss; echo after; } >$work/b
+same $work/a $work/b "export to /dev/stdout, a file"
+# A closed standard output is none of the files that are opened.
+does search --ivecs $work/a.ivecs $work/c "$data/photos_query.bvecs"
+pq search --json --ivecs $work/b.ivecs $work/c "$data/photos_query.bvecs" >&- \
+    2>$work/err && fail "a closed standard output is no error"
+grep -q 'standard output: cannot be written' $work/err ||
+    fail "a closed standard output: $(cat $work/err)"
+same $work/a.ivecs $work/b.ivecs "a closed standard output"
 
 # --- ended by a signal: the old file stays, and nothing else ------------------
 
@@ -615,6 +691,51 @@ kill -TERM $process
 wait $process && fail "export ends well on SIGTERM"
 left=$(cd $work/end && echo *)
 test "$left" = "c in.bvecs out.fvecs" || fail "left behind: $left"
+
+# --- several at a time: all that they do is there -----------------------
+
+# beside ARGUMENT...: does it in the background, without a pipe that is written to
+beside() {
+    { pq "$@" || echo "$*" >>$work/failed; } >/dev/null 2>&1 &
+}
+mkdir $work/turns
+mkfifo $work/turns/in.bvecs
+cp $work/c $work/turns/c
+ln -s c $work/turns/link
+begin build --append $work/turns/in.bvecs $work/turns/c
+{
+    # That the pipe could be opened means that the first one has the collection.
+    cat $work/three.bvecs
+    beside build --append $work/half.bvecs $work/turns/link
+    beside remove $work/turns/c 17
+    sleep 2
+} >$work/turns/in.bvecs
+wait
+does info $work/turns/c
+is vectors 30002 "two appends and a removal at a time"
+does export --ids $work/turns/ids.ivecs $work/turns/c
+od -An -v -td4 -w8 $work/turns/ids.ivecs | awk '{print $2}' >$work/a
+seq 0 30002 | grep -vx 17 >$work/b
+same $work/a $work/b "ids of appends at a time"
+# A collection that is replaced is not what an append began with.
+begin build --append $work/turns/in.bvecs $work/turns/c
+{
+    cat $work/three.bvecs
+    beside build -q $work/q $work/half.bvecs $work/turns/c
+    sleep 2
+} >$work/turns/in.bvecs
+wait
+does info $work/turns/c
+is vectors 10000 "a new collection while one appends"
+for turn in 1 2 3 4 5 6 7 8; do
+    beside build -t $turn --append $work/three.bvecs $work/turns/c
+done
+wait
+does info $work/turns/c
+is vectors 10024 "eight appends at a time"
+test ! -e $work/failed || fail "at a time: $(cat $work/failed)"
+test "$(cd $work/turns && echo *)" = "c ids.ivecs in.bvecs link" ||
+    fail "appends leave $(ls $work/turns)"
 
 # --- one list of options -----------------------------------------------------
 

@@ -10,6 +10,7 @@
 #include "bytes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,16 +116,32 @@ static char *name_of_file(const char *path)
     return is_link ? realpath(path, NULL) : strdup(path);
 }
 
+/* Opened by its name, a file would be replaced that others write to, or lose what
+ * they have written. */
+static FILE *open_stdout(void)
+{
+    int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    FILE *file = fd >= 0 ? fdopen(fd, "wb") : NULL;
+
+    if (file == NULL && fd >= 0)
+        close(fd);
+    return file;
+}
+
 int pqf_output_open(const char *path, struct pqf_output *out,
                     struct pqf_error *err)
 {
+    const int is_stdout = strcmp(path, "/dev/stdout") == 0;
     struct stat status;
     int exists = stat(path, &status) == 0;
 
-    *out = (struct pqf_output){NULL, name_of_file(path), NULL, 0};
+    *out = (struct pqf_output){NULL, NULL, NULL, 0};
+    out->path = is_stdout ? strdup(path) : name_of_file(path);
     if (out->path == NULL)
         return fail_writing(path, errno, err);
-    if (exists && !S_ISREG(status.st_mode))
+    if (is_stdout)
+        out->file = open_stdout();
+    else if (exists && !S_ISREG(status.st_mode))
         out->file = fopen(path, "wbe");
     else
         out->file = open_beside(out, exists ? status.st_mode : 0);

@@ -72,7 +72,7 @@ static pqk_collection *get_collection(const char *input, const char *path)
     pqk_quantizer *quantizer;
 
     if (append)
-        return tool_open_collection(path, NULL);
+        return tool_change_collection(path);
     quantizer = get_quantizer(input);
     tool_check_status(
         pqk_collection_create(quantizer, tool_kernel(NULL), &collection),

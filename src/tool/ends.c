@@ -6,6 +6,7 @@
 #include "tool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -81,6 +82,16 @@ void tool_finish(void)
 static const int ending_signals[] = {SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 #define NUM_SIGNALS (sizeof ending_signals / sizeof ending_signals[0])
 
+/* A standard stream that is closed would give its number to the next file that is
+ * opened, and text for the one would end up in the other.  What is put there
+ * instead fails as the closed one would. */
+void tool_keep_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 /* The signal's action is its default again: it ends the process. */
 static void end_by_signal(int number)
 {
@@ -102,6 +113,8 @@ void tool_catch_signals(void)
         if (sigaction(ending_signals[i], NULL, &before) == 0 &&
             before.sa_handler != SIG_IGN)
             sigaction(ending_signals[i], &action, NULL);
+    /* A file that may not grow so large is an error, EFBIG. */
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 void tool_hold_signals(int hold)

@@ -33,6 +33,7 @@ int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
+    tool_keep_streams();
     tool_catch_signals();
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         print_help();

@@ -6,9 +6,12 @@
 #include "tool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct tool_training tool_training = {.metric = "l2"};
@@ -102,6 +105,62 @@ pqk_collection *tool_open_collection(const char *path, const pqk_kernel *kernel)
     return collection;
 }
 
+/* ------------------------------------------------------------------------ */
+/* Turns: whoever changes a collection locks its file before reading it, until the
+ * process ends.  Searches need no lock, since files are replaced as a whole. */
+
+/* As writers, if possible: some network file systems ask for that. */
+static int open_regular(const char *path)
+{
+    struct stat status;
+    int fd;
+
+    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode))
+        return -1;
+    fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    return fd >= 0 ? fd : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+/* 0 where files have no locks. */
+static int lock(int fd)
+{
+    int result = flock(fd, LOCK_EX | LOCK_NB);
+
+    if (result == 0 || errno != EWOULDBLOCK)
+        return result == 0;
+    tool_progress_begin("waiting for another command");
+    do {
+        result = flock(fd, LOCK_EX);
+    } while (result != 0 && errno == EINTR);
+    tool_progress_end();
+    return result == 0;
+}
+
+/* A file that is not there, or cannot be opened, is for others to complain of.
+ * What was replaced during the wait is locked in vain. */
+static void take_turn(const char *path)
+{
+    static int taken;
+    struct stat named, opened;
+    int fd;
+
+    while (!taken && (fd = open_regular(path)) >= 0) {
+        taken = !lock(fd) || fstat(fd, &opened) != 0 ||
+                (stat(path, &named) == 0 && named.st_dev == opened.st_dev &&
+                 named.st_ino == opened.st_ino);
+        if (!taken)
+            close(fd);
+    }
+}
+
+pqk_collection *tool_change_collection(const char *path)
+{
+    take_turn(path);
+    return tool_open_collection(path, NULL);
+}
+
+/* ------------------------------------------------------------------------ */
+
 static void end_saving(pqk_status status, const char *path)
 {
     if (status == PQK_IO_ERROR)
@@ -120,6 +179,7 @@ void tool_save_quantizer(const pqk_quantizer *quantizer, const char *path)
 
 void tool_save_collection(const pqk_collection *collection, const char *path)
 {
+    take_turn(path);
     tool_hold_signals(1);
     end_saving(pqk_collection_save(collection, path), path);
 }

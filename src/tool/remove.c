@@ -51,7 +51,7 @@ static void run(int num_operands, char **operands)
         named[i] = parse_id(operands[i + 1]);
     if (ids_path == NULL && num_named == 0)
         tool_usage("say which ids, or --ids");
-    collection = tool_open_collection(operands[0], NULL);
+    collection = tool_change_collection(operands[0]);
     removed = remove_ids(collection, named, num_named);
     if (ids_path != NULL) {
         listed = tool_read_ids(ids_path, &num_listed);

@@ -81,6 +81,9 @@ void tool_check_status(pqk_status status, const char *what);
 /* End the process; what could not be written to standard output is an error. */
 _Noreturn void tool_finish(void);
 
+/* Keep files from the numbers of standard streams that are closed. */
+void tool_keep_streams(void);
+
 /* Remove unfinished files when a signal ends the process. */
 void tool_catch_signals(void);
 
@@ -149,6 +152,11 @@ const char *tool_metric_name(pqk_metric metric);
 pqk_quantizer *tool_load_quantizer(const char *path);
 pqk_collection *tool_open_collection(const char *path,
                                      const pqk_kernel *kernel);
+
+/* Open one to change and save it: until the process ends, no other command changes
+ * it.  One process changes one collection. */
+pqk_collection *tool_change_collection(const char *path);
+
 void tool_save_quantizer(const pqk_quantizer *quantizer, const char *path);
 void tool_save_collection(const pqk_collection *collection, const char *path);
 
