@@ -262,7 +262,7 @@ PQK_API void pqk_index_free(pqk_index *index);
 PQK_API pqk_status pqk_index_add(pqk_index *index, const uint8_t *codes,
                                  size_t num_vectors);
 
-/** \brief      Vectors in all partitions */
+/** \brief      Vectors in all partitions; as with all that only asks, no NULL */
 PQK_API size_t pqk_index_size(const pqk_index *index);
 
 /** \brief      Partitions added so far */
@@ -416,7 +416,8 @@ typedef struct pqk_training {
  * \brief       Train a quantizer: k-means for each sub-vector (Jégou, Douze and
  *              Schmid, 2011)
  * \param[in]   vectors      [num_vectors][dim], finite
- * \param       num_vectors  at least 1
+ * \param       num_vectors  at least 1; with fewer than centroids, some centroids
+ *                           are copies
  * \param[in]   training
  * \param[out]  quantizer    to be freed with pqk_quantizer_free; untouched on
  *                           failure
@@ -647,7 +648,9 @@ PQK_API size_t pqk_collection_ids(const pqk_collection *collection,
                                   uint64_t after, size_t max_ids,
                                   uint64_t *ids);
 
-/** \brief      Bytes that codes and ids take, mapped ones included */
+/** \brief      Bytes that codes and ids take, mapped ones included: what is not yet
+ *              in a partition, and what was removed since, counts, so that a saved
+ *              and opened collection may take less */
 PQK_API size_t pqk_collection_bytes(const pqk_collection *collection);
 
 /** \brief      The variant that it is laid out for */
@@ -718,7 +721,8 @@ typedef struct pqk_search_options {
     const uint64_t *allowed;  /**< bit id % 64 of word id / 64 says whether id may
                                    be a result; NULL if all may */
     size_t num_allowed;       /**< bits in it; ids beyond are not allowed */
-    pqk_predicate predicate;  /**< the same, by asking; NULL if all may */
+    pqk_predicate predicate;  /**< the same, by asking; NULL if all may.  With both,
+                                   a result is one that both allow */
     void *predicate_context;
     pqk_search_stats *stats;  /**< what the search did; may be NULL */
 } pqk_search_options;

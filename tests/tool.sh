@@ -382,6 +382,22 @@ fails 1 "$work/three.bvecs: too few numbers follow" build -a $work/three.bvecs \
 does export -c $work/last_codes.npy $work/three
 fails 1 "$work/last_codes.npy: too few numbers follow" build -a -c \
     $work/last_codes.npy $work/last
+# An output that is an input.
+cp $work/three.bvecs $work/kept.bvecs
+ln -s kept.bvecs $work/kept-too.bvecs
+cp $work/c $work/kept-c
+for command in "train $work/kept.bvecs $work/kept.bvecs" \
+    "build -q $work/c $work/kept.bvecs $work/kept-too.bvecs" \
+    "import $work/kept-c $work/kept-c" \
+    "export --codes $work/kept-c $work/kept-c" \
+    "search --ivecs $work/kept-too.bvecs $work/kept-c $work/kept.bvecs" \
+    "search --npy $work/kept-c $work/kept-c $work/kept.bvecs"; do
+    # shellcheck disable=SC2086
+    fails 64 'cannot be the output, too' $command
+done
+cmp -s $work/three.bvecs $work/kept.bvecs || fail "an input was replaced"
+cmp -s $work/c $work/kept-c || fail "a collection was replaced"
+
 # Two outputs of one name.
 echo kept >$work/twice.npy
 ln -s . $work/here

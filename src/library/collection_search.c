@@ -90,7 +90,7 @@ struct scratch {
     pqk_top_k_heap *heaps;   /* [group_size] */
     uint64_t *storage;       /* [group_size][pqk_top_k_heap_storage(k)] */
     pqk_neighbor *neighbors; /* [k] */
-    uint64_t *rows;          /* a bit per row of the largest source */
+    uint64_t *rows;          /* a bit per row, if there are filters by bits */
     float *entries;          /* a plain table, for the tail */
     float *scaled;           /* [group_size][dim] */
 
@@ -117,6 +117,18 @@ static pqk_status reserve_results(struct scratch *scratch, size_t group_size,
     return scratch->neighbors && scratch->storage ? PQK_OK : PQK_OUT_OF_MEMORY;
 }
 
+/* Rows of the largest source that filters may need a bit of: none, if nothing is
+ * filtered by bits.  What is a few times as large as all the rest would have
+ * allocators give memory back after every search. */
+static size_t rows_with_bits(const struct search *search)
+{
+    int any = search->options->allowed != NULL;
+
+    for (size_t s = 0; s < search->num_sources && !any; s++)
+        any = source_rows(search->collection, s).removed != NULL;
+    return any ? pqk_collection_most_rows(search->collection) : 0;
+}
+
 static pqk_status create_scratch(const struct search *search, size_t k,
                                  struct scratch *scratch)
 {
@@ -128,8 +140,7 @@ static pqk_status create_scratch(const struct search *search, size_t k,
         prepared->kernel->tables_bytes(&prepared->codebook, group_size));
     scratch->heaps = pqk_array_alloc(group_size, sizeof *scratch->heaps);
     scratch->rows =
-        pqk_array_alloc(pqk_collection_most_rows(search->collection) / 64 + 1,
-                        sizeof *scratch->rows);
+        pqk_array_alloc(rows_with_bits(search) / 64 + 1, sizeof *scratch->rows);
     scratch->entries =
         pqk_array_alloc(prepared->codebook.num_sub_vectors,
                         PQK_TABLE_STRIDE * sizeof *scratch->entries);

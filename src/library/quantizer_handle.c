@@ -446,9 +446,9 @@ pqk_status pqk_quantizer_measure(const pqk_quantizer *quantizer,
     if (status == PQK_OK) {
         error->mean_squared = measurement.squared / (double)num_vectors;
         /* Equal vectors have no variance to lose a share of. */
-        error->relative = measurement.squared > 0.0
-                              ? measurement.squared / measurement.variance
-                              : 0.0;
+        error->relative = measurement.squared == 0.0
+                              ? 0.0
+                              : measurement.squared / measurement.variance;
         error->largest = (float)measurement.largest;
     }
     free_measurement(&measurement);

@@ -180,6 +180,8 @@ static void run(int num_operands, char **operands)
 
     (void)num_operands;
     check_options();
+    tool_keep_input(input, path);
+    tool_keep_input(ids_path, path);
     if (threads == 0)
         threads = tool_processors();
     collection = get_collection(input, path);

@@ -248,11 +248,15 @@ static void run(int num_operands, char **operands)
     struct pqf_output *const outputs[] = {
         &files.codebook.out, &files.codes.out, &files.ids.out,
         &files.vectors.out, &files.faiss.out};
+    const char *const paths[] = {codebook_path, codes_path, ids_path,
+                                 vectors_path, faiss_path};
     pqk_collection *collection;
     pqk_quantizer *quantizer;
     struct pqf_error err;
 
     (void)num_operands;
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        tool_keep_input(operands[0], paths[i]);
     if (!wants_codes && codebook_path == NULL)
         tool_usage("say what to write: --faiss, --codes, --ids, --vectors or "
                    "--codebook");

@@ -78,6 +78,7 @@ static void run(int num_operands, char **operands)
     struct pqf_error err;
 
     (void)num_operands;
+    tool_keep_input(operands[0], operands[1]);
     if (threads == 0)
         threads = tool_processors();
     tool_check(pqf_faiss_open(operands[0], &faiss, &err), &err);

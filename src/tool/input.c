@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Values read at a time: 64 MiB of floats. */
 #define PIECE_VALUES ((size_t)1 << 24)
@@ -108,6 +109,18 @@ uint64_t *tool_read_ids(const char *path, size_t *num_ids)
     pqf_rows_close(&rows);
     *num_ids = (size_t)used;
     return ids;
+}
+
+void tool_keep_input(const char *input, const char *output)
+{
+    struct stat in, out;
+
+    if (input != NULL && output != NULL && stat(input, &in) == 0 &&
+        stat(output, &out) == 0 && S_ISREG(in.st_mode) &&
+        in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+        tool_usage("%s: is read and cannot be the output, too; name another "
+                   "file",
+                   output);
 }
 
 /* ------------------------------------------------------------------------ */

@@ -392,6 +392,18 @@ static void search_range(struct job *job)
     tool_progress_end();
 }
 
+/* No file of results is one that is read. */
+static void keep_inputs(char **operands)
+{
+    const char *const read[] = {operands[0], operands[1], allow_path,
+                                rerank_path, ids_path};
+    const char *const written[] = {ivecs_path, npy_path, distances_path};
+
+    for (size_t i = 0; i < sizeof read / sizeof read[0]; i++)
+        for (size_t j = 0; j < sizeof written / sizeof written[0]; j++)
+            tool_keep_input(read[i], written[j]);
+}
+
 static void run(int num_operands, char **operands)
 {
     struct allowed allowed = {NULL, NULL, 0};
@@ -403,6 +415,7 @@ static void run(int num_operands, char **operands)
 
     (void)num_operands;
     check_options();
+    keep_inputs(operands);
     collection = tool_open_collection(operands[0], tool_kernel(kernel_name));
     job.collection = collection;
     job.dim = pqk_quantizer_dim(pqk_collection_quantizer(collection));

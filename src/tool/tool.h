@@ -139,6 +139,10 @@ int tool_compare_ids(const void *a, const void *b);
 float *tool_sample(struct pqf_rows *rows, uint64_t most, uint64_t seed,
                    size_t *num_rows);
 
+/* Die if an output, NULL if there is none, is the file that is read: replacing that
+ * would lose it. */
+void tool_keep_input(const char *input, const char *output);
+
 /* ------------------------------------------------------------------------ */
 /* The library's objects                                                    */
 

@@ -83,6 +83,7 @@ static void run(int num_operands, char **operands)
 
     if ((codebook_path == NULL) != (vectors != NULL))
         tool_usage("give either VECTORS or --codebook");
+    tool_keep_input(codebook_path != NULL ? codebook_path : vectors, output);
     if (codebook_path != NULL) {
         quantizer = take_codebook();
     } else {
