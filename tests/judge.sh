@@ -27,11 +27,16 @@ fail() {
     echo "$*" >>$fails
 }
 
+# library NAME: the one that does NAME
+library() {
+    test -f $work/"$1".so || cp "$cheats/cheats.so" $work/"$1".so
+}
+
 # run LABEL NAME ARGUMENT...: run_experiment with the library that does NAME
 run() {
     label=$1 name=$2
     shift 2
-    test -f $work/"$name".so || cp "$cheats/cheats.so" $work/"$name".so
+    library "$name"
     # shellcheck disable=SC2086
     $EMULATOR ./run_experiment --json $work/"$label".json \
         --library $work/"$name".so "$@" \
@@ -116,6 +121,8 @@ alone() {
     while IFS='|' read -r name code status reason arguments; do
         name=${name%% *} status=${status%% *}
         reason=$(echo "$reason" | sed 's/ *$//; s/!/|/g')
+        # Here: of a pair of that name, one could see half of the other's copy.
+        library "$name"
         # shellcheck disable=SC2086
         if test "$pairs" = 0; then
             judged "$name" "$code" "$status" "$reason" $arguments </dev/null
@@ -243,16 +250,19 @@ fast-if-known  |4|integrity  |times as fast         |--source photos
 fast-if-known  |4|integrity  |times as fast         |--source photos --scan batch
 END
 
-# Beside an honest one that is slower, which tempts.
-cp "$cheats/cheats.so" $work/spin-4000.so
-cp "$cheats/cheats.so" $work/spin-40000.so
-test -n "$EMULATOR" || alone <<END
+# Beside an honest one that is slower, which tempts: several times slower, which
+# shows beside another run, too.
+library spin-4000
+library spin-40000
+test -n "$EMULATOR" || in_pairs <<END
+by-width       |2|holdout    |hold-out was not passed|--against $work/spin-40000.so
+by-shape       |2|recall     |guard .*: .* not answered|--against $work/spin-4000.so
 skips-rows     |2|recall     |not answered as the ref|--against $work/spin-4000.so
 nans           |2|recall     |not answered as the ref|--against $work/spin-4000.so
 coarse         |2|recall     |not answered as the ref|--against $work/spin-4000.so
-by-shape       |2|recall     |guard .*: .* not answered|--against $work/spin-4000.so
+END
+test -n "$EMULATOR" || alone <<END
 one-cell       |0|ok         |slower in the guard cells|--against $work/spin-4000.so
-by-width       |2|holdout    |hold-out was not passed|--against $work/spin-40000.so
 END
 
 # Options and files.  The cheat is an honest one.
