@@ -79,7 +79,7 @@ SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
  */
 #define ISA_USES_GROUPS  0
 #define ISA_SINGLE_BOUND BOUND_256
-#define ISA_ROW_TABLE    TABLE_64
+#define ISA_ROW_TABLE    TABLE_256
 
 #include "kernels/plans_256.h"
 

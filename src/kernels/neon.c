@@ -325,6 +325,33 @@ static inline float neon_least(numbers from)
 
 #endif
 
+/* 4 times 4 numbers, four times.  ZIP deals the rows of a pair out: after two of
+ * them rows and columns have changed places. */
+static inline void neon_turn_4(const float *from, size_t from_stride, float *to,
+                               size_t to_stride)
+{
+    const float32x4x2_t even =
+        vzipq_f32(vld1q_f32(from), vld1q_f32(from + 2 * from_stride));
+    const float32x4x2_t odd = vzipq_f32(vld1q_f32(from + from_stride),
+                                        vld1q_f32(from + 3 * from_stride));
+    const float32x4x2_t low = vzipq_f32(even.val[0], odd.val[0]);
+    const float32x4x2_t high = vzipq_f32(even.val[1], odd.val[1]);
+
+    vst1q_f32(to, low.val[0]);
+    vst1q_f32(to + to_stride, low.val[1]);
+    vst1q_f32(to + 2 * to_stride, high.val[0]);
+    vst1q_f32(to + 3 * to_stride, high.val[1]);
+}
+
+static inline void isa_turn_8(const float *from, size_t from_stride, float *to,
+                              size_t to_stride)
+{
+    for (size_t i = 0; i < 8; i += 4)
+        for (size_t j = 0; j < 8; j += 4)
+            neon_turn_4(from + i * from_stride + j, from_stride,
+                        to + j * to_stride + i, to_stride);
+}
+
 /* (query - centroid)^2, rounded twice: no fused multiply-add. */
 static inline numbers neon_square(numbers query, const float *centroids)
 {

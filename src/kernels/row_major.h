@@ -107,9 +107,9 @@ static void sum_batch(struct row_scan *scan, size_t row)
             isa_transpose(codes + b * stride, stride, scan->columns + b,
                           BATCH_STRIDE);
         for (size_t c = 0; c < BATCH_COLUMNS;) {
-            struct scan_pass pass = {
-                .table = scan->table,
-                .num_columns = isa_pass_columns(scan->table, 4)};
+            struct scan_pass pass = {.table = scan->table,
+                                     .num_columns =
+                                         isa_pass_columns(scan->table, 4)};
 
             for (size_t j = 0; j < pass.num_columns; j++) {
                 pass.tables[j] = row_table(scan, m + c + j);
@@ -210,6 +210,20 @@ static void scan_row_major(const float *entries, size_t num_sub_vectors,
 /* Centroids as they come, [k][d], are turned to [d][256] first if they fit. */
 #define MOST_TURNED_DIMS 32
 
+static void turn_centroids(const float *centroids, size_t num_centroids,
+                           size_t d, float *turned)
+{
+    const size_t tiled_centroids = num_centroids / 8 * 8,
+                 tiled_dims = d / 8 * 8;
+
+    for (size_t c = 0; c < tiled_centroids; c += 8)
+        for (size_t i = 0; i < tiled_dims; i += 8)
+            isa_turn_8(centroids + c * d + i, d, turned + i * 256 + c, 256);
+    for (size_t c = 0; c < num_centroids; c++)
+        for (size_t i = c < tiled_centroids ? tiled_dims : 0; i < d; i++)
+            turned[i * 256 + c] = centroids[c * d + i];
+}
+
 static void scan_table(const float *query, const pqk_codebook *codebook,
                        float *entries)
 {
@@ -225,11 +239,8 @@ static void scan_table(const float *query, const pqk_codebook *codebook,
     for (size_t i = 0; i < d * 256; i++)
         turned[i] = INFINITY;
     for (size_t m = 0; m < codebook->num_sub_vectors; m++) {
-        const float *centroid = codebook->centroids + m * num_centroids * d;
-
-        for (size_t c = 0; c < num_centroids; c++, centroid += d)
-            for (size_t i = 0; i < d; i++)
-                turned[i * 256 + c] = centroid[i];
+        turn_centroids(codebook->centroids + m * num_centroids * d,
+                       num_centroids, d, turned);
         isa_table_row(turned, query + m * d, d, row);
         for (size_t c = num_centroids; c < 256; c++)
             row[c] = INFINITY;

@@ -23,6 +23,8 @@
  *       row[c] = sum over i = 0, ..., d - 1 of the square of query[i] -
  *       centroids[i * 256 + c], 256 of them, rounded like the reference; return
  *       their minimum.  Arrays are 64-byte aligned.
+ *   void isa_turn_8(from, from_stride, to, to_stride)
+ *       to[j * to_stride + i] = from[i * from_stride + j] for i, j = 0, ..., 7.
  *   float isa_row_minimum(row)
  *       The minimum of 256 numbers.  Minima pass over NaNs; they are +inf if
  *       there is nothing else.

@@ -8,6 +8,38 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+/* 8 times 8 numbers: pairs, then fours, then halves change places. */
+static inline void isa_turn_8(const float *from, size_t from_stride, float *to,
+                              size_t to_stride)
+{
+    __m256 rows[8], pairs[8], fours[8];
+
+    SCAN_UNROLL
+    for (size_t i = 0; i < 8; i++)
+        rows[i] = _mm256_loadu_ps(from + i * from_stride);
+    SCAN_UNROLL
+    for (size_t i = 0; i < 8; i += 2) {
+        pairs[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+        pairs[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+    SCAN_UNROLL
+    for (size_t i = 0; i < 8; i += 4)
+        SCAN_UNROLL
+    for (size_t j = 0; j < 2; j++) {
+        const __m256 a = pairs[i + j], b = pairs[i + j + 2];
+
+        fours[i + 2 * j] = _mm256_shuffle_ps(a, b, 0x44);     /* 0 1 0 1 */
+        fours[i + 2 * j + 1] = _mm256_shuffle_ps(a, b, 0xee); /* 2 3 2 3 */
+    }
+    SCAN_UNROLL
+    for (size_t i = 0; i < 4; i++) {
+        _mm256_storeu_ps(to + i * to_stride,
+                         _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20));
+        _mm256_storeu_ps(to + (i + 4) * to_stride,
+                         _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31));
+    }
+}
+
 static inline int32_t isa_round(const float *values, const float *centres,
                                 const float *reach, float scale, int16_t *out)
 {
