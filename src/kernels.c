@@ -218,6 +218,8 @@ void pqk_scalar_scan(const float *entries, size_t num_sub_vectors,
                      uint32_t first_id, const struct pqk_filter *filter,
                      pqk_top_k_heap *heap)
 {
+    if (heap->k == 0) /* a predicate must not be asked in vain */
+        return;
     if (filter)
         scan_rows(entries, num_sub_vectors, codes, num_vectors, first_id,
                   filter, heap);

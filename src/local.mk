@@ -9,7 +9,7 @@ include_HEADERS = include/pqkern.h
 # object is empty.
 PQK_CORE_CFLAGS = $(AM_CFLAGS) $(PQK_LIB_CFLAGS) $(PQK_PTHREAD)
 PQK_KERNELS_ALL_CFLAGS = $(PQK_CORE_CFLAGS) $(PQK_NO_CAST_ALIGN) \
-	$(PQK_KERNEL_CFLAGS)
+	$(PQK_ALIGN_CFLAGS) $(PQK_KERNEL_CFLAGS)
 
 noinst_LTLIBRARIES += \
 	libpqk_avx2.la \

@@ -70,6 +70,7 @@ compile() {
     $CC -DHAVE_CONFIG_H -I. -I"$abs_top_srcdir/include" \
         -I"$abs_top_srcdir/src" $CPPFLAGS $CFLAGS -g0 -std=gnu11 -fPIC \
         -DPQK_BUILD -fvisibility=hidden -ffp-contract=off -pthread \
+        ${PQK_ALIGN_CFLAGS-} \
         -c -o $work/"$1"/kernels.o $work/"$1"/kernels.c
 }
 
