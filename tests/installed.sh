@@ -122,7 +122,8 @@ $MAKE -s uninstall DESTDIR="$root" >"$work/uninstall.log" 2>&1 ||
     fail "make uninstall"
 left=$(find "$root" ! -type d)
 test -z "$left" || fail "uninstall left: $left"
-test -z "$(find "$root" -type d -name pqkern)" || fail "uninstall left a folder"
+test -z "$(find "$root$prefix" -type d -name pqkern)" ||
+    fail "uninstall left a folder"
 test $status = 0 && rm -rf "$abs_top_builddir/tests/installed.tmp"
 test $status = 0 && echo "installed, linked ($ran ), ran, uninstalled"
 exit $status

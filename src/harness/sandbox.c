@@ -11,7 +11,6 @@
 
 #include "sandbox.h"
 
-#include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -261,6 +260,10 @@ static const struct rule loading_rules[] = {
     ALWAYS(_llseek),
 #endif
     WITH(openat, 2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY),
+    WITH(fcntl, 1, ALL, F_SETFD), /* musl, after each open */
+#ifdef SYS_fcntl64
+    WITH(fcntl64, 1, ALL, F_SETFD),
+#endif
 #ifdef SYS_open
     WITH(open, 1, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY),
 #endif
@@ -408,14 +411,21 @@ static int filter(int loading, int commands)
 /* Limits                                                                   */
 /* ------------------------------------------------------------------------ */
 
+/* What glibc has an enumeration for is a plain number elsewhere. */
+#ifdef __GLIBC__
+typedef __rlimit_resource_t limited;
+#else
+typedef int limited;
+#endif
+
 /* Hard, and whether it holds: an emulator may accept what it does not keep. */
-static int limit(int resource, size_t value)
+static int limit(limited resource, size_t value)
 {
     struct rlimit wanted = {(rlim_t)value, (rlim_t)value};
     struct rlimit got = {0, 0};
 
-    return setrlimit((__rlimit_resource_t)resource, &wanted) == 0 &&
-           getrlimit((__rlimit_resource_t)resource, &got) == 0 &&
+    return setrlimit(resource, &wanted) == 0 &&
+           getrlimit(resource, &got) == 0 &&
            got.rlim_cur == wanted.rlim_cur;
 }
 
