@@ -201,7 +201,7 @@ static void check_filters(int variant, const size_t shape[3], size_t n,
                           size_t num_queries, size_t part_rows,
                           struct test_random *random)
 {
-    const size_t ks[] = {10, 1, n / 3 + 1, n + 1};
+    const size_t ks[] = {10, 0, 1, n / 3 + 1, n + 1};
     struct data data = make_data(shape, n, num_queries, random);
 
     for (int kind = 0; kind <= NO_BITMAP; kind++)
@@ -273,7 +273,7 @@ END_TEST
 static void check_presets(int variant, const struct data *data,
                           const struct narrowing *narrowing)
 {
-    const size_t n = data->n, ks[] = {10, 1, n};
+    const size_t n = data->n, ks[] = {10, 0, 1, n};
     struct narrowing narrower = *narrowing;
     const struct preset presets[] = {
         {1, 0, 0, 0.0f},      {1, 0, -1, 0.0f},     {1, 0, 1, 0.0f},

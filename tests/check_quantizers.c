@@ -355,6 +355,10 @@ START_TEST(test_measure)
                    error.largest == 0.0f,
                "%g, %g, %g", error.mean_squared, error.relative,
                (double)error.largest);
+    test_case("a NaN");
+    many[0] = NAN;
+    CHECK_OK(pqk_quantizer_measure(quantizer, many, MANY, 1, &error));
+    CHECK_THAT(isnan(error.relative), "lossless: relative %g", error.relative);
     pqk_quantizer_free(quantizer);
     free(many);
 }

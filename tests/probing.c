@@ -391,6 +391,7 @@ const char *probing_statistics(const pqk_search_stats *stats,
 struct asked {
     const struct narrowing *narrowing;
     const struct part *part;
+    size_t k;
     const float *distances; /* by row of all, or NULL */
     float limit;
     const char *fault;
@@ -408,6 +409,8 @@ static int ask(void *context, uint32_t row)
 
     if (row >= asked->part->num_vectors)
         asked->fault = "a row that is none";
+    else if (asked->k == 0)
+        asked->fault = "a row, though none is wanted";
     else if (!is_in_bitmap(asked->narrowing->rows, of_all))
         asked->fault = "a row that the bits do not allow";
     else if (asked->distances && asked->distances[of_all] > asked->limit)
@@ -506,7 +509,7 @@ static const char *probe_part(const struct pass *pass, const struct part *part,
 {
     const struct narrowing *narrowing = pass->narrowing;
     const size_t num_queries = pass->probe->num_queries;
-    struct asked asked = {narrowing, part, NULL, 0.0f, NULL};
+    struct asked asked = {narrowing, part, heaps->k, NULL, 0.0f, NULL};
     struct pqk_filter filter = {NULL, NULL, &asked};
     const int filters = narrowing->rows || narrowing->allows;
 

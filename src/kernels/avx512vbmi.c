@@ -86,7 +86,7 @@ SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
 /*
  * Plans for batches, whose look-ups do not wait for memory: minima over pairs of
  * centroids take half the time of all 256 entries and leave a tenth more bytes
- * to look at, and steps of four columns save some list keeping.
+ * to look at, and four columns a pass save some passes.
  */
 static const struct scan_plan isa_batch_plans[] = {
     {0.00f,

@@ -2,8 +2,9 @@
 /*
  * The contract's path: a table in the caller's order and codes as rows, with
  * nothing prepared.  Rows are turned into columns in registers, a batch at a
- * time, and filtered.  Minima over 64 groups are a fair bound even here, where
- * the four centroids of a group are any four.
+ * time, and filtered: by all 256 entries where permutations look them up, else by
+ * minima over 64 groups, a fair bound even here, where the four centroids of a
+ * group are any four.
  */
 #ifndef PQK_KERNELS_ROW_MAJOR_H
 #define PQK_KERNELS_ROW_MAJOR_H

@@ -23,13 +23,12 @@ static inline void isa_turn_8(const float *from, size_t from_stride, float *to,
         pairs[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
     }
     SCAN_UNROLL
-    for (size_t i = 0; i < 8; i += 4)
-        SCAN_UNROLL
-    for (size_t j = 0; j < 2; j++) {
-        const __m256 a = pairs[i + j], b = pairs[i + j + 2];
+    for (size_t i = 0; i < 8; i += 2) {
+        const size_t row = i / 4 * 4 + i % 4 / 2; /* 0, 1, 4, 5 */
+        const __m256 a = pairs[row], b = pairs[row + 2];
 
-        fours[i + 2 * j] = _mm256_shuffle_ps(a, b, 0x44);     /* 0 1 0 1 */
-        fours[i + 2 * j + 1] = _mm256_shuffle_ps(a, b, 0xee); /* 2 3 2 3 */
+        fours[i] = _mm256_shuffle_ps(a, b, 0x44);     /* 0 1 0 1 */
+        fours[i + 1] = _mm256_shuffle_ps(a, b, 0xee); /* 2 3 2 3 */
     }
     SCAN_UNROLL
     for (size_t i = 0; i < 4; i++) {
