@@ -262,8 +262,8 @@ PQK_API void pqk_index_free(pqk_index *index);
 PQK_API pqk_status pqk_index_add(pqk_index *index, const uint8_t *codes,
                                  size_t num_vectors);
 
-/** \brief      Vectors in all partitions; like every function that returns no status
- *              and does not say otherwise, this wants a handle, not NULL */
+/** \brief      Vectors in all partitions; like every function that returns no
+ *              status and does not say otherwise, this wants a handle, not NULL */
 PQK_API size_t pqk_index_size(const pqk_index *index);
 
 /** \brief      Partitions added so far */
