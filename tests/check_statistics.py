@@ -64,14 +64,18 @@ class Bench:
                     except ValueError:
                         pass  # the line during which it was interrupted
 
-    def module(self, original, name):
-        """A copy: another file, so that nothing is equal by being the same."""
+    def copy(self, module):
+        """A file of its own for each run, as each trial has: where its pages
+        happen to lie is worth 0.4 %, and would be the same in all runs."""
+        original, name = module
         path = os.path.join(self.work, name)
+        if os.path.exists(path):
+            os.unlink(path)
         shutil.copyfile(original, path)
         return path
 
     def slowed(self, steps):
-        return self.module(self.options.slowed, f"slowed-{steps}.so")
+        return self.options.slowed, f"slowed-{steps}.so"
 
     def compare(self, kind, candidate, against):
         result = os.path.join(self.work, "run.json")
@@ -82,8 +86,8 @@ class Bench:
             [
                 self.options.judge,
                 "--source", self.options.source,
-                "--library", candidate,
-                "--against", against,
+                "--library", self.copy(candidate),
+                "--against", self.copy(against),
                 "--json", result,
             ],
             stdout=subprocess.DEVNULL,
@@ -222,8 +226,8 @@ def main():
         return 0
     try:
         bench.repeat("A/A", options.null,
-                     bench.module(options.library, "candidate.so"),
-                     bench.module(options.library, "baseline.so"))
+                     (options.library, "candidate.so"),
+                     (options.library, "baseline.so"))
         if options.each > 0:
             share = bench.share()
             base = round((BASE - 1) / share)

@@ -229,7 +229,7 @@ static void free_replies(struct pqh_reply *replies)
     }
 }
 
-enum { NUM_SERIES = 8 + 4 * PQH_MAX_ARMS };
+enum { NUM_SERIES = 8 + 5 * PQH_MAX_ARMS };
 
 /* All series of a cell. */
 static void list_series(struct pqh_cell *cell,
@@ -245,6 +245,7 @@ static void list_series(struct pqh_cell *cell,
         all[count] = single[count];
     }
     for (size_t a = 0; a < PQH_MAX_ARMS; a++) {
+        all[count++] = &cell->levels[a];
         all[count++] = &cell->observed[a];
         all[count++] = &cell->placing[a];
         all[count++] = &cell->excess[a][0];

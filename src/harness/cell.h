@@ -19,8 +19,7 @@
 #include "inputs.h"
 #include "processors.h"
 #include "report.h"
-
-enum { PQH_CANDIDATE, PQH_BASELINE, PQH_NULL, PQH_MAX_ARMS };
+#include "statistics.h"
 
 #define PQH_MAX_SITTINGS 20
 
@@ -101,6 +100,7 @@ struct pqh_cell {
     struct pqh_series observed[PQH_MAX_ARMS], claimed;
     struct pqh_series placing[PQH_MAX_ARMS];
     struct pqh_series excess[PQH_MAX_ARMS][2]; /* own processor, shared */
+    struct pqh_series levels[PQH_MAX_ARMS];    /* one a round: log times */
     struct pqh_series speed, null, stream;     /* one a round */
     struct pqh_series sat_speed, sat_null;     /* one a sitting */
     struct pqh_series speed_known, speed_new;  /* one a request */

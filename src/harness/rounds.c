@@ -210,13 +210,10 @@ static void enter_claims(struct pqh_cell *cell, const struct pqh_reply *reply)
     cell->codes += (double)cell->fixture->num_base;
 }
 
-/* Enters the timings of query i of the round; returns its log ratio.  With two
- * equal baselines it is over their mean: neither's luck counts in full. */
-static double enter_timings(struct pqh_cell *cell, const struct pqh_task *task,
-                            size_t i, double *null)
+/* Enters the timings of query i of the round. */
+static void enter_timings(struct pqh_cell *cell, const struct pqh_task *task,
+                          size_t i, double logs[PQH_MAX_ARMS])
 {
-    double logs[PQH_MAX_ARMS] = {0.0}, ratio;
-
     for (size_t a = 0; a < cell->num_arms; a++) {
         const struct pqh_reply *timed = &cell->replies[a][i];
         double ns = fmax((double)timed->observed_ns, 1.0);
@@ -232,12 +229,10 @@ static double enter_timings(struct pqh_cell *cell, const struct pqh_task *task,
         cell->log_ns[a] += logs[a];
     }
     enter_claims(cell, &cell->replies[PQH_CANDIDATE][i]);
-    *null = logs[PQH_BASELINE] - logs[PQH_NULL];
-    ratio = (logs[PQH_BASELINE] + logs[PQH_NULL]) / 2.0 - logs[PQH_CANDIDATE];
     if (cell->mixed && i % cell->group == 0) {
-        push(task->known ? &cell->speed_known : &cell->speed_new, ratio);
+        push(task->known ? &cell->speed_known : &cell->speed_new,
+             logs[PQH_BASELINE] - logs[PQH_CANDIDATE]);
     }
-    return ratio;
 }
 
 /* Keeps an answer now and then, spread over the rounds. */
@@ -327,10 +322,21 @@ static int ask_arms(struct pqh_cell *cell, const struct pqh_task *tasks,
     return 0;
 }
 
-static double midmean_of(double *values, size_t count)
+/* Of the two baselines the candidate meets one in each round, in turns, never
+ * their mean: equal arms then differ symmetrically, as the sign test wants it. */
+static void enter_round(struct pqh_cell *cell,
+                        double logs[PQH_MAX_ARMS][PQH_CELL_ROUND], size_t count)
 {
-    pqh_sort(values, count);
-    return pqh_midmean(values, count);
+    size_t met = cell->speed.count % 2 == 0 ? PQH_BASELINE : PQH_NULL;
+    double levels[PQH_MAX_ARMS];
+
+    for (size_t a = 0; a < PQH_MAX_ARMS; a++) {
+        pqh_sort(logs[a], count);
+        levels[a] = pqh_midmean(logs[a], count);
+        push(&cell->levels[a], levels[a]);
+    }
+    push(&cell->speed, levels[met] - levels[PQH_CANDIDATE]);
+    push(&cell->null, levels[PQH_BASELINE] - levels[PQH_NULL]);
 }
 
 static int time_stream(struct pqh_cell *cell, struct pqh_outcome *outcome)
@@ -350,7 +356,7 @@ static int time_stream(struct pqh_cell *cell, struct pqh_outcome *outcome)
 static int run_round(struct pqh_cell *cell, const struct pqh_task *tasks,
                      size_t count, struct pqh_outcome *outcome)
 {
-    double ratios[PQH_CELL_ROUND], nulls[PQH_CELL_ROUND];
+    double logs[PQH_MAX_ARMS][PQH_CELL_ROUND];
     size_t warm_up = cell->warm_up, exact = cell->exact;
     int failed;
 
@@ -363,6 +369,7 @@ static int run_round(struct pqh_cell *cell, const struct pqh_task *tasks,
     }
     pqh_cell_expect(cell, cell->queries + warm_up * cell->fixture->dim, count);
     for (size_t i = 0; i < count; i++) {
+        double times[PQH_MAX_ARMS];
         check_answer(cell, &tasks[i], i);
         if (cell->plan.against == NULL &&
             !same_answers(&cell->expected[i],
@@ -370,11 +377,13 @@ static int run_round(struct pqh_cell *cell, const struct pqh_task *tasks,
             return pqh_end(outcome, PQH_EXIT_ERROR, "error",
                            "the reference contradicts itself");
         }
-        ratios[i] = enter_timings(cell, &tasks[i], warm_up + i, &nulls[i]);
+        enter_timings(cell, &tasks[i], warm_up + i, times);
+        for (size_t a = 0; a < PQH_MAX_ARMS; a++) {
+            logs[a][i] = times[a];
+        }
     }
     keep_for_replay(cell, warm_up + pqh_random_below(&cell->random, count));
-    push(&cell->speed, midmean_of(ratios, count));
-    push(&cell->null, midmean_of(nulls, count));
+    enter_round(cell, logs, count);
     update_report(cell, count, cell->exact - exact);
     return 0;
 }
@@ -406,14 +415,18 @@ static int run_sitting(struct pqh_cell *cell, size_t first, size_t most,
     return failed;
 }
 
-static double median_from(const struct pqh_series *rounds, size_t from,
-                          double *scratch)
+/* Of the rounds from `first` on. */
+static void enter_sitting(struct pqh_cell *cell, size_t first, double *scratch)
 {
-    size_t count = rounds->count - from;
+    const double *levels[PQH_MAX_ARMS];
+    struct pqh_sitting sitting;
 
-    memcpy(scratch, rounds->values + from, count * sizeof *scratch);
-    pqh_sort(scratch, count);
-    return pqh_quantile(scratch, count, 0.5);
+    for (size_t a = 0; a < PQH_MAX_ARMS; a++) {
+        levels[a] = cell->levels[a].values + first;
+    }
+    sitting = pqh_sitting_of(levels, cell->speed.count - first, scratch);
+    push(&cell->sat_speed, sitting.speed);
+    push(&cell->sat_null, sitting.null);
 }
 
 static int surely_slower(const struct pqh_cell *cell, double *scratch)
@@ -467,8 +480,7 @@ int pqh_cell_measure(struct pqh_cell *cell, struct pqh_outcome *outcome)
         if (failed) {
             break;
         }
-        push(&cell->sat_speed, median_from(&cell->speed, rounds, scratch));
-        push(&cell->sat_null, median_from(&cell->null, rounds, scratch));
+        enter_sitting(cell, rounds, scratch);
         cell->stopped_early =
             cell->known >= known_queries(cell) && surely_slower(cell, scratch);
         if (cell->stopped_early || cell->sitting + 1 == cell->num_sittings ||

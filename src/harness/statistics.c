@@ -160,6 +160,25 @@ struct pqh_interval pqh_shift_interval(const double *sorted, size_t count,
     return interval;
 }
 
+struct pqh_sitting pqh_sitting_of(const double *const levels[PQH_MAX_ARMS],
+                                  size_t count, double *scratch)
+{
+    double medians[PQH_MAX_ARMS], baseline;
+
+    for (size_t a = 0; a < PQH_MAX_ARMS; a++) {
+        for (size_t r = 0; r < count; r++) {
+            double sum = levels[PQH_CANDIDATE][r] + levels[PQH_BASELINE][r] +
+                         levels[PQH_NULL][r];
+            scratch[r] = levels[a][r] - sum / PQH_MAX_ARMS;
+        }
+        pqh_sort(scratch, count);
+        medians[a] = pqh_quantile(scratch, count, 0.5);
+    }
+    baseline = (medians[PQH_BASELINE] + medians[PQH_NULL]) / 2.0;
+    return (struct pqh_sitting){baseline - medians[PQH_CANDIDATE],
+                                medians[PQH_BASELINE] - medians[PQH_NULL]};
+}
+
 double pqh_null_band(struct pqh_interval null)
 {
     return fmax(fabs(null.low), fabs(null.high));

@@ -58,6 +58,26 @@ struct pqh_interval pqh_median_interval_at(const double *sorted, size_t count,
 struct pqh_interval pqh_shift_interval(const double *sorted, size_t count,
                                        double outside);
 
+/* The second baseline is the first again, so what lies between them is noise. */
+enum { PQH_CANDIDATE, PQH_BASELINE, PQH_NULL, PQH_MAX_ARMS };
+
+/*
+ * What a sitting says: log speed-up of the candidate over the mean baseline, and
+ * of one baseline over the other.  levels[a][r] is arm a's log time in round r.
+ * The median of each arm is taken first, of what it takes longer than the mean
+ * arm of its round, and the medians are subtracted: so equal arms differ by 0 on
+ * average, whatever their noise.  A median of differences would favour the
+ * candidate: the mean of two one-sided noises lies above a third more often than
+ * not.
+ */
+struct pqh_sitting {
+    double speed, null;
+};
+
+/* scratch: count values. */
+struct pqh_sitting pqh_sitting_of(const double *const levels[PQH_MAX_ARMS],
+                                  size_t count, double *scratch);
+
 /* How far the interval of two equal arms reaches from 0. */
 double pqh_null_band(struct pqh_interval null);
 
