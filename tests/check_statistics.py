@@ -65,8 +65,8 @@ class Bench:
                         pass  # the line during which it was interrupted
 
     def copy(self, module):
-        """A file of its own for each run, as each trial has: where its pages
-        happen to lie is worth 0.4 %, and would be the same in all runs."""
+        """A file of its own for each run, as each trial has: nothing is equal
+        by being the same, and none has the same pages of memory all night."""
         original, name = module
         path = os.path.join(self.work, name)
         if os.path.exists(path):
