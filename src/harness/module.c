@@ -54,7 +54,8 @@ static int copy_pages(const struct dl_phdr_info *info,
     }
     for (size_t at = 0; at < end - begin; at += page) {
         volatile unsigned char *byte = address + at;
-        *byte = *byte;
+        unsigned char held = *byte;
+        *byte = held;
     }
     __builtin___clear_cache((char *)address, (char *)address + (end - begin));
     return mprotect(address, end - begin, protection) != 0;

@@ -369,7 +369,7 @@ static int run_round(struct pqh_cell *cell, const struct pqh_task *tasks,
     }
     pqh_cell_expect(cell, cell->queries + warm_up * cell->fixture->dim, count);
     for (size_t i = 0; i < count; i++) {
-        double times[PQH_MAX_ARMS];
+        double times[PQH_MAX_ARMS] = {0.0};
         check_answer(cell, &tasks[i], i);
         if (cell->plan.against == NULL &&
             !same_answers(&cell->expected[i],
