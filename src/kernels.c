@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The scalar kernel, the top-k heap, the contract's three-part API and the
- * list of variants.  This file and src/kernels/ are what research may change.
+ * The scalar kernel and the top-k heap.  This file and src/kernels/ are what
+ * research may change.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -454,9 +454,7 @@ static void scalar_nearest_centroids(const float *centroids, size_t d,
             nearest_centroid(centroids, d, rows + i * row_stride);
 }
 
-static const struct pqk_kernel scalar = {
-    .name = "scalar",
-    .cpu_features = 0,
+const struct pqk_kernel pqk_kernel_scalar = {
     .compute_distance_table_l2 = pqk_scalar_table,
     .probe_pq_l2_top_k = pqk_scalar_probe,
     .codebook_bytes = pqk_scalar_codebook_bytes,
@@ -471,85 +469,3 @@ static const struct pqk_kernel scalar = {
     .probe = pqk_scalar_prepared_probe,
     .nearest_centroids = scalar_nearest_centroids,
 };
-
-/* ------------------------------------------------------------------------ */
-/* The variants of this build, weakest first                                */
-
-const struct pqk_kernel *const pqk_kernels[] = {
-    &scalar,
-#if PQK_HAVE_NEON
-    &pqk_kernel_neon,
-#endif
-#if PQK_HAVE_AVX2
-    &pqk_kernel_avx2,
-#endif
-#if PQK_HAVE_AVX512
-    &pqk_kernel_avx512,
-#endif
-#if PQK_HAVE_AVX512VBMI
-    &pqk_kernel_avx512vbmi,
-#endif
-    NULL,
-};
-
-/* ------------------------------------------------------------------------ */
-/* The contract's API                                                       */
-
-pqk_status pqk_compute_distance_table_l2_with(const pqk_kernel *kernel,
-                                              const float *query,
-                                              const pqk_codebook *codebook,
-                                              pqk_distance_table *table)
-{
-    if (!kernel || !query || !codebook || !codebook->centroids || !table ||
-        !table->entries)
-        return PQK_INVALID_ARGUMENT;
-    if (codebook->num_sub_vectors - 1 >= PQK_MAX_SUB_VECTORS ||
-        codebook->num_centroids - 1 >= PQK_MAX_CENTROIDS ||
-        codebook->sub_vector_dim == 0 ||
-        codebook->sub_vector_dim > SIZE_MAX / sizeof(float) /
-                                       PQK_MAX_SUB_VECTORS / PQK_MAX_CENTROIDS)
-        return PQK_INVALID_ARGUMENT;
-    kernel->compute_distance_table_l2(query, codebook, table->entries);
-    table->num_sub_vectors = codebook->num_sub_vectors;
-    return PQK_OK;
-}
-
-pqk_status pqk_probe_pq_l2_top_k_with(const pqk_kernel *kernel,
-                                      const pqk_distance_table *table,
-                                      const uint8_t *codes, size_t num_vectors,
-                                      pqk_top_k_heap *heap)
-{
-    if (!kernel || !table || !table->entries || !heap)
-        return PQK_INVALID_ARGUMENT;
-    if (table->num_sub_vectors - 1 >= PQK_MAX_SUB_VECTORS ||
-        num_vectors > UINT32_MAX || (!codes && num_vectors > 0) ||
-        num_vectors > SIZE_MAX / table->num_sub_vectors)
-        return PQK_INVALID_ARGUMENT;
-    kernel->probe_pq_l2_top_k(table->entries, table->num_sub_vectors, codes,
-                              num_vectors, heap);
-    return PQK_OK;
-}
-
-pqk_status pqk_compute_distance_table_l2(const float *query,
-                                         const pqk_codebook *codebook,
-                                         pqk_distance_table *table)
-{
-    const pqk_kernel *kernel;
-    pqk_status status = pqk_kernel_find(NULL, &kernel);
-
-    if (status != PQK_OK)
-        return status;
-    return pqk_compute_distance_table_l2_with(kernel, query, codebook, table);
-}
-
-pqk_status pqk_probe_pq_l2_top_k(const pqk_distance_table *table,
-                                 const uint8_t *codes, size_t num_vectors,
-                                 pqk_top_k_heap *heap)
-{
-    const pqk_kernel *kernel;
-    pqk_status status = pqk_kernel_find(NULL, &kernel);
-
-    if (status != PQK_OK)
-        return status;
-    return pqk_probe_pq_l2_top_k_with(kernel, table, codes, num_vectors, heap);
-}

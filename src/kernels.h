@@ -7,29 +7,16 @@
  * in memory that the caller gives, every block of it 64-byte aligned.  Only the
  * two prepare functions may allocate, and they free what they allocate.
  *
- * This file is part of the judge's side of the contract and does not change
- * during research; src/kernels.c and src/kernels/ do.
+ * This file and what it includes are the judge's side of the contract and do not
+ * change during research; src/kernels.c and src/kernels/ do.  Nothing outside of
+ * those includes a header from there.
  */
 #ifndef PQK_KERNELS_H
 #define PQK_KERNELS_H
 
-#include "pqkern.h"
-
-/* What a variant needs of the CPU; src/library/cpu.c finds out. */
-enum {
-    PQK_CPU_AVX2 = 1u << 0,   /* AVX2, BMI1, BMI2, LZCNT, POPCNT; YMM state */
-    PQK_CPU_AVX512 = 1u << 1, /* the above, and F, BW, DQ, VL; ZMM state */
-    PQK_CPU_AVX512_VBMI = 1u << 2, /* the above, and VBMI */
-    PQK_CPU_NEON = 1u << 3
-};
-
-/* Which rows of a partition may be results. */
-struct pqk_filter {
-    const uint64_t *rows; /* bit row % 64 of word row / 64; NULL if all may */
-    /* Asked last, of rows that are near enough; NULL if all may. */
-    int (*allows)(void *context, uint32_t row);
-    void *context;
-};
+#include "filter.h"
+#include "order.h"
+#include "variants.h"
 
 /*
  * Where prepared codes keep what was given, so that they can be stored, mapped
@@ -48,9 +35,6 @@ struct pqk_code_layout {
 };
 
 struct pqk_kernel {
-    const char *name;
-    unsigned cpu_features; /* all of these are needed */
-
     /*
      * The contract's three-part path: row-major codes and a plain table.
      * Shapes have been checked; num_vectors may be 0.  Entries of the table
@@ -131,8 +115,10 @@ struct pqk_kernel {
                               size_t code_stride);
 };
 
-/* This build's variants, weakest first, ended by NULL; number 0 is scalar and
- * needs no feature. */
-extern const struct pqk_kernel *const pqk_kernels[];
+/* pqk_kernel_scalar and the others, as far as this build has them. */
+#define PQK_DECLARE_KERNEL(name, needs, built)                                 \
+    extern const struct pqk_kernel pqk_kernel_##name;
+PQK_VARIANTS(PQK_DECLARE_KERNEL)
+#undef PQK_DECLARE_KERNEL
 
 #endif

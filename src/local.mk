@@ -19,8 +19,11 @@ noinst_LTLIBRARIES += \
 	libpqk_scalar.la
 
 libpqk_scalar_la_SOURCES = \
+	src/filter.h \
 	src/kernels.c \
 	src/kernels.h \
+	src/order.h \
+	src/variants.h \
 	src/kernels/bound.h \
 	src/kernels/common.h \
 	src/kernels/encode.h \
@@ -68,7 +71,9 @@ libpqkern_core_la_SOURCES = \
 	src/library/collection_codes.c \
 	src/library/collection_file.c \
 	src/library/collection_search.c \
+	src/library/contract.c \
 	src/library/cpu.c \
+	src/library/cpu.h \
 	src/library/file.c \
 	src/library/file.h \
 	src/library/format.c \
@@ -95,6 +100,7 @@ libpqkern_core_la_SOURCES = \
 	src/library/status.c \
 	src/library/tail.c \
 	src/library/tail.h \
+	src/library/variants.c \
 	src/library/xxh64.c \
 	src/library/xxh64.h
 libpqkern_core_la_CFLAGS = $(PQK_CORE_CFLAGS)

@@ -149,8 +149,8 @@ static void check_variant(const struct problem *p, const pqk_kernel *kernel,
         CHECK_THAT(
             codes[i] == (i % code_stride ? 0xa5 : expected[i / code_stride]),
             "%s: byte %zu of codes at a stride of %zu is %d, row's code %d",
-            kernel->name, i, code_stride, codes[i], expected[i / code_stride]);
-    CHECK_THAT(test_canaries_intact(&out), "%s: codes overrun", kernel->name);
+            pqk_kernel_name(kernel), i, code_stride, codes[i], expected[i / code_stride]);
+    CHECK_THAT(test_canaries_intact(&out), "%s: codes overrun", pqk_kernel_name(kernel));
     test_arena_free(&in);
     test_arena_free(&out);
 }
@@ -229,11 +229,11 @@ START_TEST(test_quantizer)
 
         CHECK_OK(pqk_train_codebook(vectors, N, &shape, 5, 1, &effort, found));
         CHECK_THAT(memcmp(found, expected, M * 256 * D * sizeof *found) == 0,
-                   "%s: another codebook", test_variant(v)->name);
+                   "%s: another codebook", pqk_kernel_name(test_variant(v)));
         CHECK_OK(pqk_encode(&codebook, vectors, N, NULL, codes));
         CHECK_OK(pqk_encode(&codebook, vectors, N, &effort, codes + N * M));
         CHECK_THAT(memcmp(codes, codes + N * M, N * M) == 0, "%s: other codes",
-                   test_variant(v)->name);
+                   pqk_kernel_name(test_variant(v)));
     }
     free(codes);
     free(found);

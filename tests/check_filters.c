@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "checked.h"
-#include "kernels/common.h"
 #include "probing.h"
 
 static const char *variant_name(int variant)
@@ -474,7 +473,7 @@ static void probe_noise(const struct door *door, const struct data *data,
     const pqk_kernel *kernel = door->kernel;
     void *tables = door_alloc(kernel->tables_bytes(&data->codebook, 1));
     uint64_t storage[2 * 10 + 64];
-    pqk_search_stats stats = {.kernel = kernel->name};
+    pqk_search_stats stats = {.kernel = pqk_kernel_name(kernel)};
     pqk_neighbor found[10];
     pqk_top_k_heap heap;
     size_t count;

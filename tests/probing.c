@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "harness/reference.h"
-#include "kernels/common.h"
 #include "probing.h"
 
 #define ALIGNMENT 64

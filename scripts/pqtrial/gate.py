@@ -2,11 +2,10 @@
 """The object gate: what compiled kernels must not contain, and the hash of
 their code.
 
-Defined global names: the contract's functions of include/pqkern.h that
-src/kernels.c holds, the list pqk_kernels, one pqk_kernel_VARIANT per variant,
-and helpers named pqk_scalar_*, pqk_layout_*, pqk_heap_*.  Undefined ones: these
-again, pqk_kernel_find, the memory functions, rounding and square roots, what
-compilers call on their own, and in layout.c the allocator.  Nothing runs before
+Defined global names: the heap's functions of include/pqkern.h, one
+pqk_kernel_VARIANT per variant, and helpers named pqk_scalar_*, pqk_layout_*,
+pqk_heap_*.  Undefined ones: these again, the memory functions, rounding and
+square roots, what compilers call on their own, and in layout.c the allocator.  Nothing runs before
 main or is chosen by the loader, nothing is local to threads, and nothing static
 can be written: a kernel holds no state.
 """
@@ -21,12 +20,11 @@ import sys
 from . import elf
 
 DEFINED = re.compile(
-    r"pqk_compute_distance_table_l2(_with)?|pqk_probe_pq_l2_top_k(_with)?"
-    r"|pqk_top_k_heap_(init|push|into_sorted|storage)"
-    r"|pqk_kernels|pqk_kernel_(scalar|avx2|avx512|avx512vbmi|neon)"
+    r"pqk_top_k_heap_(init|push|into_sorted|storage)"
+    r"|pqk_kernel_(?!find|at|count|name|available)[a-z0-9]+"
     r"|pqk_(scalar|layout|heap)_[a-z0-9_]+")
 UNDEFINED = re.compile(
-    r"pqk_kernel_find|memcpy|memmove|memset|memcmp"
+    r"memcpy|memmove|memset|memcmp"
     r"|sqrtf?|l?l?rintf?|nearbyintf?|l?roundf?|floorf?|ceilf?|truncf?"
     r"|fabsf?|fminf?|fmaxf?|copysignf?"
     # The compiler's own: hardening, and arithmetic that small CPUs lack.

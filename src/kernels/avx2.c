@@ -465,8 +465,6 @@ static inline unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold)
 #include "kernels/row_major.h"
 
 const struct pqk_kernel pqk_kernel_avx2 = {
-    .name = "avx2",
-    .cpu_features = PQK_CPU_AVX2,
     SCAN_KERNEL_FUNCTIONS,
 };
 

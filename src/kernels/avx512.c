@@ -121,8 +121,6 @@ SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
 #include "kernels/row_major.h"
 
 const struct pqk_kernel pqk_kernel_avx512 = {
-    .name = "avx512",
-    .cpu_features = PQK_CPU_AVX2 | PQK_CPU_AVX512,
     SCAN_KERNEL_FUNCTIONS,
 };
 

@@ -109,8 +109,6 @@ static const struct scan_plan isa_batch_plans[] = {
 #include "kernels/row_major.h"
 
 const struct pqk_kernel pqk_kernel_avx512vbmi = {
-    .name = "avx512vbmi",
-    .cpu_features = PQK_CPU_AVX2 | PQK_CPU_AVX512 | PQK_CPU_AVX512_VBMI,
     SCAN_KERNEL_FUNCTIONS,
 };
 

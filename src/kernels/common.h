@@ -12,63 +12,6 @@
 
 #include "kernels.h"
 
-/*
- * (distance, id) as one integer that orders as results do.  IEEE numbers of
- * one sign order like their bits; flipping makes the negative ones ascend and
- * puts them below.  NaN, whatever its bits, becomes the largest distance.
- * Adding +0 turns -0 into +0, which compares equal to it.
- */
-static inline uint64_t pqk_result_key(float distance, uint32_t id)
-{
-    uint32_t bits;
-    float positive_zero = distance + 0.0f;
-
-    memcpy(&bits, &positive_zero, sizeof bits);
-    if (distance != distance)
-        bits = UINT32_MAX;
-    else
-        bits = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-    return (uint64_t)bits << 32 | id;
-}
-
-static inline float pqk_key_distance(uint64_t key)
-{
-    uint32_t bits = (uint32_t)(key >> 32);
-    float distance;
-
-    if (bits == UINT32_MAX)
-        bits = 0x7fc00000u;
-    else
-        bits = bits & 0x80000000u ? bits & 0x7fffffffu : ~bits;
-    memcpy(&distance, &bits, sizeof distance);
-    return distance;
-}
-
-/*
- * A distance greater than this cannot enter the heap.  Anything else may, and
- * must be pushed to know: equal distances are decided by the id, and as long as
- * fewer than k results are held this is NaN, which nothing is greater than.
- */
-static inline float pqk_heap_bound(const pqk_top_k_heap *heap)
-{
-    return pqk_key_distance(heap->bound);
-}
-
-/* Whether a filter's bits let a row be a result; asked before its distance is
- * known. */
-static inline int pqk_filter_has_row(const struct pqk_filter *filter,
-                                     uint32_t row)
-{
-    return !filter->rows || (filter->rows[row / 64] >> row % 64 & 1) != 0;
-}
-
-/* What is left to ask of a row that is near enough. */
-static inline int pqk_filter_allows(const struct pqk_filter *filter,
-                                    uint32_t row)
-{
-    return !filter->allows || filter->allows(filter->context, row);
-}
-
 /* Drops all but the k best, so that the bound is that of what was pushed so
  * far; pushing alone does it only when the memory is full. */
 void pqk_heap_tighten(pqk_top_k_heap *heap);
@@ -107,11 +50,5 @@ void pqk_scalar_prepared_probe(const void *prepared_codebook,
                                const struct pqk_filter *filter, void *tables,
                                size_t num_queries, pqk_top_k_heap *heaps,
                                pqk_search_stats *stats);
-
-/* The variants; which of them exist is the build's choice. */
-extern const struct pqk_kernel pqk_kernel_avx2;
-extern const struct pqk_kernel pqk_kernel_avx512;
-extern const struct pqk_kernel pqk_kernel_avx512vbmi;
-extern const struct pqk_kernel pqk_kernel_neon;
 
 #endif

@@ -562,8 +562,6 @@ static const struct scan_plan isa_plans[] = {
 #include "kernels/row_major.h"
 
 const struct pqk_kernel pqk_kernel_neon = {
-    .name = "neon",
-    .cpu_features = PQK_CPU_NEON,
     SCAN_KERNEL_FUNCTIONS,
 };
 

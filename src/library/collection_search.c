@@ -552,7 +552,7 @@ static struct search begin_search(const pqk_collection *collection,
         .num_sources = collection->num_partitions +
                        (collection->tail.num_rows > 0 ? 1 : 0),
         .status = PQK_OK,
-        .stats = {.kernel = collection->prepared.kernel->name},
+        .stats = {.kernel = pqk_kernel_name(collection->prepared.kernel)},
     };
 }
 

@@ -3,7 +3,7 @@
 #ifndef PQK_RESULTS_H
 #define PQK_RESULTS_H
 
-#include "kernels/common.h"
+#include "order.h"
 
 /* Orders distances as results are ordered, NaN last. */
 static inline uint32_t pqk_distance_order(float distance)

@@ -59,7 +59,7 @@ pqk_status pqk_search_create(const pqk_index *index, size_t max_queries,
     made->index = index;
     made->max_queries = max_queries;
     made->max_k = max_k;
-    made->stats.kernel = index->prepared.kernel->name;
+    made->stats.kernel = pqk_kernel_name(index->prepared.kernel);
     status = allocate(made);
     if (status != PQK_OK) {
         pqk_search_free(made);

@@ -4,8 +4,10 @@
 #endif
 
 #include "pqkern.h"
+#include "variants.h"
 
 #define STRING(x)        #x
+#define NAME(name, needs, built) " " #name
 #define VERSION(x, y, z) STRING(x) "." STRING(y) "." STRING(z)
 
 const char *pqk_version(void)
@@ -24,8 +26,7 @@ const char *pqk_status_string(pqk_status status)
     case PQK_OUT_OF_MEMORY:
         return "out of memory";
     case PQK_UNKNOWN_KERNEL:
-        return "no kernel variant of that name; known are scalar, avx2, "
-               "avx512, avx512vbmi and neon";
+        return "no kernel variant of that name; known are:" PQK_VARIANTS(NAME);
     case PQK_KERNEL_UNAVAILABLE:
         return "that kernel variant is not in this build, or this CPU or its "
                "operating system cannot run it";

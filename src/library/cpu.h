@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#ifndef PQK_CPU_H
+#define PQK_CPU_H
+
+/* Of PQK_CPU_AVX2 and the others in variants.h those that this CPU has and whose
+ * registers its operating system saves. */
+unsigned pqk_cpu_features(void);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The variants of the kernels: a line each, weakest first.  Names, what they need
+ * of the CPU and their order are the contract's; what they do is in src/kernels/.
+ *
+ * A new one is a line here, one in configure.ac that probes for its flags, and its
+ * files in src/local.mk.
+ */
+#ifndef PQK_VARIANTS_H
+#define PQK_VARIANTS_H
+
+/* What a variant may need of the CPU; src/library/cpu.c finds out. */
+enum {
+    PQK_CPU_AVX2 = 1u << 0,   /* AVX2, BMI1, BMI2, LZCNT, POPCNT; YMM state */
+    PQK_CPU_AVX512 = 1u << 1, /* the above, and F, BW, DQ, VL; ZMM state */
+    PQK_CPU_AVX512_VBMI = 1u << 2, /* the above, and VBMI */
+    PQK_CPU_NEON = 1u << 3
+};
+
+/* VARIANT(name, what it needs of the CPU, 1 or 0: whether this build has it) */
+#define PQK_VARIANTS(VARIANT)                                                  \
+    VARIANT(scalar, 0, 1)                                                      \
+    VARIANT(neon, PQK_CPU_NEON, PQK_HAVE_NEON)                                 \
+    VARIANT(avx2, PQK_CPU_AVX2, PQK_HAVE_AVX2)                                 \
+    VARIANT(avx512, PQK_CPU_AVX512, PQK_HAVE_AVX512)                           \
+    VARIANT(avx512vbmi, PQK_CPU_AVX512_VBMI, PQK_HAVE_AVX512VBMI)
+
+#endif
