@@ -1,162 +1,16 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The scalar kernel and the top-k heap.  This file and src/kernels/ are what
- * research may change.
+ * The scalar kernel: plain C for every CPU, and what the others fall back on.  This
+ * file and src/kernels/ are what research may change.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
 
-#include "kernels/common.h"
+#include <math.h>
+#include <string.h>
 
-/* ------------------------------------------------------------------------ */
-/* Top-k: keys are appended while they are within the bound.  When the memory
- * is full, a selection keeps the k best, and the worst of them is the new
- * bound.  A push costs a store, whatever k is; a heap costs log k.          */
-
-/* Selections are k + SLACK pushes apart, which makes them cheap for small k;
- * every one of those pushes still sees the old bound, which wants it small. */
-#define SLACK 24
-
-size_t pqk_top_k_heap_storage(size_t k)
-{
-    if (k == 0)
-        return 0;
-    return k > (SIZE_MAX - SLACK) / 2 ? SIZE_MAX : 2 * k + SLACK;
-}
-
-/* No key is 0, and none is above UINT64_MAX. */
-static uint64_t open_bound(size_t k)
-{
-    return k == 0 ? 0 : UINT64_MAX;
-}
-
-void pqk_top_k_heap_init(pqk_top_k_heap *heap, uint64_t *storage, size_t k)
-{
-    heap->k = k;
-    heap->length = 0;
-    heap->bound = open_bound(k);
-    heap->keys = storage;
-}
-
-static inline void swap_keys(uint64_t *a, uint64_t *b)
-{
-    uint64_t key = *a;
-
-    *a = *b;
-    *b = key;
-}
-
-/*
- * Hoare's partition around the median of three: afterwards no key before the
- * returned position is greater than one at or behind it, and both parts have at
- * least one key.  Needs length >= 2.
- */
-static size_t partition_keys(uint64_t *keys, size_t length)
-{
-    uint64_t *middle = &keys[(length - 1) / 2];
-    uint64_t *last = &keys[length - 1];
-    size_t left = 0, right = length - 1;
-    uint64_t pivot;
-
-    if (*middle < keys[0])
-        swap_keys(middle, keys);
-    if (*last < keys[0])
-        swap_keys(last, keys);
-    if (*last < *middle)
-        swap_keys(last, middle);
-    pivot = *middle;
-    for (;;) {
-        while (keys[left] < pivot)
-            left++;
-        while (keys[right] > pivot)
-            right--;
-        if (left >= right)
-            return right + 1;
-        swap_keys(&keys[left++], &keys[right--]);
-    }
-}
-
-/* Puts the k smallest keys first, in any order. */
-static void select_keys(uint64_t *keys, size_t length, size_t k)
-{
-    while (length > 1 && k > 0 && k < length) {
-        size_t cut = partition_keys(keys, length);
-
-        if (k < cut) {
-            length = cut;
-        } else {
-            keys += cut;
-            length -= cut;
-            k -= cut;
-        }
-    }
-}
-
-/* Recurses into the shorter part, so log2(length) deep at most. */
-static void sort_keys(uint64_t *keys, size_t length)
-{
-    while (length > 16) {
-        size_t cut = partition_keys(keys, length);
-
-        if (cut < length / 2) {
-            sort_keys(keys, cut);
-            keys += cut;
-            length -= cut;
-        } else {
-            sort_keys(keys + cut, length - cut);
-            length = cut;
-        }
-    }
-    for (size_t i = 1; i < length; i++) {
-        uint64_t key = keys[i];
-        size_t hole = i;
-
-        for (; hole > 0 && keys[hole - 1] > key; hole--)
-            keys[hole] = keys[hole - 1];
-        keys[hole] = key;
-    }
-}
-
-void pqk_heap_tighten(pqk_top_k_heap *heap)
-{
-    uint64_t bound = 0;
-
-    if (heap->length < heap->k || heap->k == 0)
-        return;
-    select_keys(heap->keys, heap->length, heap->k);
-    heap->length = heap->k;
-    for (size_t i = 0; i < heap->k; i++)
-        bound = heap->keys[i] > bound ? heap->keys[i] : bound;
-    heap->bound = bound;
-}
-
-void pqk_top_k_heap_push(pqk_top_k_heap *heap, uint32_t id, float distance)
-{
-    uint64_t key = pqk_result_key(distance, id);
-
-    if (key > heap->bound)
-        return;
-    heap->keys[heap->length++] = key;
-    if (heap->length == pqk_top_k_heap_storage(heap->k))
-        pqk_heap_tighten(heap);
-}
-
-size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap, pqk_neighbor *neighbors)
-{
-    size_t count;
-
-    pqk_heap_tighten(heap);
-    count = heap->length;
-    sort_keys(heap->keys, count);
-    for (size_t i = 0; i < count; i++) {
-        neighbors[i].id = (uint32_t)heap->keys[i];
-        neighbors[i].distance = pqk_key_distance(heap->keys[i]);
-    }
-    heap->length = 0;
-    heap->bound = open_bound(heap->k);
-    return count;
-}
+#include "kernels/scalar.h"
 
 /* ------------------------------------------------------------------------ */
 /* Scalar kernel on a plain table and row-major codes                       */
@@ -230,9 +84,9 @@ void pqk_scalar_scan(const float *entries, size_t num_sub_vectors,
                   heap);
 }
 
-void pqk_scalar_probe(const float *entries, size_t num_sub_vectors,
-                      const uint8_t *codes, size_t num_vectors,
-                      pqk_top_k_heap *heap)
+static void scalar_probe(const float *entries, size_t num_sub_vectors,
+                         const uint8_t *codes, size_t num_vectors,
+                         pqk_top_k_heap *heap)
 {
     pqk_scalar_scan(entries, num_sub_vectors, codes, num_vectors, 0, NULL,
                     heap);
@@ -250,7 +104,7 @@ struct scalar_codebook {
     float transposed[];
 };
 
-size_t pqk_scalar_codebook_bytes(const pqk_codebook *shape)
+static size_t scalar_codebook_bytes(const pqk_codebook *shape)
 {
     return sizeof(struct scalar_codebook) +
            shape->num_sub_vectors * shape->sub_vector_dim * PQK_TABLE_STRIDE *
@@ -258,16 +112,16 @@ size_t pqk_scalar_codebook_bytes(const pqk_codebook *shape)
 }
 
 /* Every code is its own label. */
-pqk_status pqk_scalar_prepare_codebook(const pqk_codebook *codebook,
-                                       const uint8_t *labels,
-                                       void *prepared_codebook)
+static pqk_status scalar_prepare_codebook(const pqk_codebook *codebook,
+                                          const uint8_t *labels,
+                                          void *prepared_codebook)
 {
     struct scalar_codebook *prepared = prepared_codebook;
     const size_t d = codebook->sub_vector_dim;
     const float *centroid = codebook->centroids;
 
     (void)labels;
-    memset(prepared, 0, pqk_scalar_codebook_bytes(codebook));
+    memset(prepared, 0, scalar_codebook_bytes(codebook));
     prepared->num_sub_vectors = (uint32_t)codebook->num_sub_vectors;
     prepared->num_centroids = (uint32_t)codebook->num_centroids;
     prepared->sub_vector_dim = (uint32_t)d;
@@ -279,20 +133,20 @@ pqk_status pqk_scalar_prepare_codebook(const pqk_codebook *codebook,
     return PQK_OK;
 }
 
-const uint8_t *pqk_scalar_labels_of(const void *prepared_codebook)
+static const uint8_t *scalar_labels_of(const void *prepared_codebook)
 {
     (void)prepared_codebook;
     return NULL;
 }
 
-size_t pqk_scalar_codes_bytes(const pqk_codebook *shape, size_t num_vectors)
+static size_t scalar_codes_bytes(const pqk_codebook *shape, size_t num_vectors)
 {
     return shape->num_sub_vectors * num_vectors;
 }
 
-pqk_status pqk_scalar_prepare_codes(const void *prepared_codebook,
-                                    const uint8_t *codes, size_t num_vectors,
-                                    void *prepared_codes)
+static pqk_status scalar_prepare_codes(const void *prepared_codebook,
+                                       const uint8_t *codes, size_t num_vectors,
+                                       void *prepared_codes)
 {
     const struct scalar_codebook *codebook = prepared_codebook;
 
@@ -301,8 +155,8 @@ pqk_status pqk_scalar_prepare_codes(const void *prepared_codebook,
     return PQK_OK;
 }
 
-struct pqk_code_layout pqk_scalar_code_layout(const pqk_codebook *shape,
-                                              size_t num_vectors)
+static struct pqk_code_layout scalar_code_layout(const pqk_codebook *shape,
+                                                 size_t num_vectors)
 {
     return (struct pqk_code_layout){.column_stride = 1,
                                     .position_stride = shape->num_sub_vectors,
@@ -310,9 +164,9 @@ struct pqk_code_layout pqk_scalar_code_layout(const pqk_codebook *shape,
                                              num_vectors};
 }
 
-void pqk_scalar_restore_codes(const void *prepared_codebook,
-                              const void *prepared_codes, size_t num_vectors,
-                              uint8_t *codes)
+static void scalar_restore_codes(const void *prepared_codebook,
+                                 const void *prepared_codes, size_t num_vectors,
+                                 uint8_t *codes)
 {
     const struct scalar_codebook *codebook = prepared_codebook;
 
@@ -320,7 +174,7 @@ void pqk_scalar_restore_codes(const void *prepared_codebook,
         memcpy(codes, prepared_codes, codebook->num_sub_vectors * num_vectors);
 }
 
-size_t pqk_scalar_tables_bytes(const pqk_codebook *shape, size_t num_queries)
+static size_t scalar_tables_bytes(const pqk_codebook *shape, size_t num_queries)
 {
     return num_queries * shape->num_sub_vectors * PQK_TABLE_STRIDE *
            sizeof(float);
@@ -371,9 +225,9 @@ static void transposed_table(const struct scalar_codebook *codebook,
     }
 }
 
-void pqk_scalar_compute_tables(const void *prepared_codebook, pqk_metric metric,
-                               const float *queries, size_t num_queries,
-                               void *tables)
+static void scalar_compute_tables(const void *prepared_codebook,
+                                  pqk_metric metric, const float *queries,
+                                  size_t num_queries, void *tables)
 {
     const struct scalar_codebook *codebook = prepared_codebook;
     const size_t num_sub_vectors = codebook->num_sub_vectors;
@@ -385,12 +239,12 @@ void pqk_scalar_compute_tables(const void *prepared_codebook, pqk_metric metric,
                          entries + q * num_sub_vectors * PQK_TABLE_STRIDE);
 }
 
-void pqk_scalar_prepared_probe(const void *prepared_codebook,
-                               const void *prepared_codes, size_t num_vectors,
-                               uint32_t first_id,
-                               const struct pqk_filter *filter, void *tables,
-                               size_t num_queries, pqk_top_k_heap *heaps,
-                               pqk_search_stats *stats)
+static void scalar_prepared_probe(const void *prepared_codebook,
+                                  const void *prepared_codes,
+                                  size_t num_vectors, uint32_t first_id,
+                                  const struct pqk_filter *filter, void *tables,
+                                  size_t num_queries, pqk_top_k_heap *heaps,
+                                  pqk_search_stats *stats)
 {
     const struct scalar_codebook *codebook = prepared_codebook;
     const size_t num_sub_vectors = codebook->num_sub_vectors;
@@ -456,16 +310,16 @@ static void scalar_nearest_centroids(const float *centroids, size_t d,
 
 const struct pqk_kernel pqk_kernel_scalar = {
     .compute_distance_table_l2 = pqk_scalar_table,
-    .probe_pq_l2_top_k = pqk_scalar_probe,
-    .codebook_bytes = pqk_scalar_codebook_bytes,
-    .prepare_codebook = pqk_scalar_prepare_codebook,
-    .labels_of = pqk_scalar_labels_of,
-    .codes_bytes = pqk_scalar_codes_bytes,
-    .prepare_codes = pqk_scalar_prepare_codes,
-    .code_layout = pqk_scalar_code_layout,
-    .restore_codes = pqk_scalar_restore_codes,
-    .tables_bytes = pqk_scalar_tables_bytes,
-    .compute_tables = pqk_scalar_compute_tables,
-    .probe = pqk_scalar_prepared_probe,
+    .probe_pq_l2_top_k = scalar_probe,
+    .codebook_bytes = scalar_codebook_bytes,
+    .prepare_codebook = scalar_prepare_codebook,
+    .labels_of = scalar_labels_of,
+    .codes_bytes = scalar_codes_bytes,
+    .prepare_codes = scalar_prepare_codes,
+    .code_layout = scalar_code_layout,
+    .restore_codes = scalar_restore_codes,
+    .tables_bytes = scalar_tables_bytes,
+    .compute_tables = scalar_compute_tables,
+    .probe = scalar_prepared_probe,
     .nearest_centroids = scalar_nearest_centroids,
 };

@@ -22,25 +22,45 @@ libpqk_scalar_la_SOURCES = \
 	src/filter.h \
 	src/kernels.c \
 	src/kernels.h \
-	src/order.h \
-	src/variants.h \
-	src/kernels/bound.h \
-	src/kernels/common.h \
+	src/kernels/bytes.h \
 	src/kernels/encode.h \
-	src/kernels/layout.c \
+	src/kernels/exact.h \
+	src/kernels/first.h \
+	src/kernels/grid.h \
+	src/kernels/isa.h \
 	src/kernels/layout.h \
 	src/kernels/nearest.h \
-	src/kernels/passes.h \
-	src/kernels/plans.h \
-	src/kernels/plans_256.h \
+	src/kernels/neon_32.h \
+	src/kernels/neon_64.h \
+	src/kernels/pass.h \
+	src/kernels/plan.h \
+	src/kernels/prepare/cells.c \
+	src/kernels/prepare/cells.h \
+	src/kernels/prepare/codes.c \
+	src/kernels/prepare/labels.c \
+	src/kernels/prepare/layout.c \
+	src/kernels/prepare/memory.h \
+	src/kernels/prepare/order.c \
+	src/kernels/prepare/order.h \
+	src/kernels/prepare/restore.c \
+	src/kernels/prepare/space.c \
+	src/kernels/prepare/space.h \
 	src/kernels/query.h \
+	src/kernels/results.c \
+	src/kernels/results.h \
+	src/kernels/rounding.h \
 	src/kernels/row_major.h \
+	src/kernels/scalar.h \
 	src/kernels/scan.h \
-	src/kernels/scan_ops.h \
-	src/kernels/staged.h \
+	src/kernels/stages.h \
+	src/kernels/table.h \
+	src/kernels/table_row.h \
+	src/kernels/variant.h \
 	src/kernels/whole.h \
 	src/kernels/ymm.h \
-	src/kernels/zmm.h
+	src/kernels/zmm.h \
+	src/order.h \
+	src/variants.h
 libpqk_scalar_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS)
 libpqk_avx2_la_SOURCES = src/kernels/avx2.c
 libpqk_avx2_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS) $(PQK_AVX2_CFLAGS)

@@ -7,19 +7,29 @@
 #include <config.h>
 #endif
 
-#include "kernels/common.h"
+#include "kernels.h"
 
 #if PQK_HAVE_AVX2
 
 #include <immintrin.h>
-
-#include "kernels/scan_ops.h"
-#include "kernels/ymm.h"
+#include <math.h>
 
 /* 64 bytes: two registers. */
 typedef struct {
     __m256i half[2];
 } isa_bytes;
+
+#define ISA_FLOATS 8
+
+typedef __m256 isa_floats;
+
+/* 8 integers of 32 bits, and 16 of 16. */
+#define ISA_LANES 8
+
+typedef __m256i isa_ints;
+
+#include "kernels/isa.h"
+#include "kernels/ymm.h"
 
 static inline __m256i ymm_load(const uint8_t *from)
 {
@@ -83,19 +93,19 @@ struct isa_table {
     const uint8_t *from;
 };
 
-SCAN_INLINE unsigned isa_columns_at_once(enum scan_table kind)
+ISA_INLINE unsigned isa_columns_at_once(enum isa_kind kind)
 {
     return kind == TABLE_256 ? 1 : 4;
 }
 
-SCAN_INLINE __m256i ymm_twice(const uint8_t *entries)
+ISA_INLINE __m256i ymm_twice(const uint8_t *entries)
 {
     return _mm256_broadcastsi128_si256(
         _mm_load_si128((const __m128i *)entries));
 }
 
-SCAN_INLINE struct isa_table isa_load_table(enum scan_table kind,
-                                            const uint8_t *from)
+ISA_INLINE struct isa_table isa_load_table(enum isa_kind kind,
+                                           const uint8_t *from)
 {
     struct isa_table table = {.from = from};
 
@@ -103,7 +113,7 @@ SCAN_INLINE struct isa_table isa_load_table(enum scan_table kind,
         return table;
     table.part[0] = ymm_twice(from);
     if (kind == TABLE_64) {
-        SCAN_UNROLL
+        ISA_UNROLL
         for (int j = 1; j < 4; j++)
             table.part[j] = _mm256_xor_si256(ymm_twice(from + 16 * j - 16),
                                              ymm_twice(from + 16 * j));
@@ -112,7 +122,7 @@ SCAN_INLINE struct isa_table isa_load_table(enum scan_table kind,
 }
 
 /* The shuffle wants an index without bit 7; bits 4 to 6 it ignores. */
-SCAN_INLINE __m256i ymm_low_bits(__m256i labels)
+ISA_INLINE __m256i ymm_low_bits(__m256i labels)
 {
     return _mm256_and_si256(labels, _mm256_set1_epi8(15));
 }
@@ -124,13 +134,12 @@ SCAN_INLINE __m256i ymm_low_bits(__m256i labels)
  * the label's own 16 entries and no further.  That is one instruction more than
  * with blends, but a blend takes many processors two or three steps.
  */
-SCAN_INLINE __m256i ymm_look_up_64(__m256i labels,
-                                   const struct isa_table *table)
+ISA_INLINE __m256i ymm_look_up_64(__m256i labels, const struct isa_table *table)
 {
     __m256i indices = _mm256_and_si256(labels, _mm256_set1_epi8(63));
     __m256i entries = _mm256_shuffle_epi8(table->part[0], indices);
 
-    SCAN_UNROLL
+    ISA_UNROLL
     for (int j = 1; j < 4; j++) {
         indices = _mm256_subs_epi8(indices, _mm256_set1_epi8(16));
         entries = _mm256_xor_si256(
@@ -140,7 +149,7 @@ SCAN_INLINE __m256i ymm_look_up_64(__m256i labels,
 }
 
 /* The same for 64 of 256 entries, by blends: bits 4 and 5 choose among 4. */
-SCAN_INLINE __m256i ymm_look_up_quarter(__m256i labels, const uint8_t *table)
+ISA_INLINE __m256i ymm_look_up_quarter(__m256i labels, const uint8_t *table)
 {
     const __m256i low = ymm_low_bits(labels);
     const __m256i bit_4 = _mm256_slli_epi16(labels, 3);
@@ -156,7 +165,7 @@ SCAN_INLINE __m256i ymm_look_up_quarter(__m256i labels, const uint8_t *table)
 }
 
 /* Blends look at bit 7 of a byte: labels are shifted to bring others there. */
-SCAN_INLINE __m256i ymm_look_up_256(__m256i labels, const uint8_t *table)
+ISA_INLINE __m256i ymm_look_up_256(__m256i labels, const uint8_t *table)
 {
     const __m256i bit_6 = _mm256_add_epi8(labels, labels);
     const __m256i if_0 =
@@ -169,8 +178,8 @@ SCAN_INLINE __m256i ymm_look_up_256(__m256i labels, const uint8_t *table)
     return _mm256_blendv_epi8(if_0, if_1, labels);
 }
 
-SCAN_INLINE __m256i ymm_look_up(enum scan_table kind, __m256i labels,
-                                const struct isa_table *table)
+ISA_INLINE __m256i ymm_look_up(enum isa_kind kind, __m256i labels,
+                               const struct isa_table *table)
 {
     if (kind == TABLE_256)
         return ymm_look_up_256(labels, table->from);
@@ -179,62 +188,42 @@ SCAN_INLINE __m256i ymm_look_up(enum scan_table kind, __m256i labels,
     return _mm256_shuffle_epi8(table->part[0], ymm_low_bits(labels));
 }
 
-SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
-                                  const struct isa_table *table)
+ISA_INLINE isa_bytes isa_look_up(enum isa_kind kind, isa_bytes labels,
+                                 const struct isa_table *table)
 {
     return (isa_bytes){{ymm_look_up(kind, labels.half[0], table),
                         ymm_look_up(kind, labels.half[1], table)}};
 }
 
-/* (query - centroid)^2, rounded twice: no fused multiply-add. */
-static inline __m256 ymm_square(__m256 query, const float *centroids)
+static inline isa_floats isa_all_floats(float number)
 {
-    __m256 difference = _mm256_sub_ps(query, _mm256_load_ps(centroids));
-
-    return _mm256_mul_ps(difference, difference);
+    return _mm256_set1_ps(number);
 }
 
-static inline float ymm_least(__m256 numbers)
+static inline isa_floats isa_load_floats(const float *from)
 {
-    __m128 four = _mm_min_ps(_mm256_castps256_ps128(numbers),
-                             _mm256_extractf128_ps(numbers, 1));
+    return _mm256_load_ps(from);
+}
+
+static inline void isa_store_floats(float *to, isa_floats floats)
+{
+    _mm256_store_ps(to, floats);
+}
+
+/* min_ps gives its second operand when one of them is a NaN. */
+static inline isa_floats isa_lesser_floats(isa_floats candidate,
+                                           isa_floats least)
+{
+    return _mm256_min_ps(candidate, least);
+}
+
+static inline float isa_least_float(isa_floats floats)
+{
+    __m128 four = _mm_min_ps(_mm256_castps256_ps128(floats),
+                             _mm256_extractf128_ps(floats, 1));
     __m128 two = _mm_min_ps(four, _mm_movehl_ps(four, four));
 
     return _mm_cvtss_f32(_mm_min_ss(two, _mm_shuffle_ps(two, two, 1)));
-}
-
-/*
- * The sums begin with the first square instead of adding it to 0: a square is
- * not -0, so that is the same number.  min_ps gives its second operand when one
- * of them is a NaN, so the minimum passes over NaNs if it is the second.
- */
-static float isa_table_row(const float *centroids, const float *query, size_t d,
-                           float *row)
-{
-    __m256 minimum = _mm256_set1_ps(INFINITY);
-
-    for (size_t c = 0; c < 256; c += 64) {
-        const float *of_dim = centroids + c;
-        __m256 sums[8], component = _mm256_set1_ps(query[0]);
-
-        SCAN_UNROLL
-        for (int j = 0; j < 8; j++)
-            sums[j] = ymm_square(component, of_dim + j * 8);
-        for (size_t i = 1; i < d; i++) {
-            of_dim += 256;
-            component = _mm256_set1_ps(query[i]);
-            SCAN_UNROLL
-            for (int j = 0; j < 8; j++)
-                sums[j] = _mm256_add_ps(sums[j],
-                                        ymm_square(component, of_dim + j * 8));
-        }
-        SCAN_UNROLL
-        for (int j = 0; j < 8; j++) {
-            _mm256_store_ps(row + c + j * 8, sums[j]);
-            minimum = _mm256_min_ps(sums[j], minimum);
-        }
-    }
-    return ymm_least(minimum);
 }
 
 static float isa_row_minimum(const float *row)
@@ -243,7 +232,7 @@ static float isa_row_minimum(const float *row)
 
     for (size_t c = 0; c < 256; c += 8)
         minimum = _mm256_min_ps(_mm256_loadu_ps(row + c), minimum);
-    return ymm_least(minimum);
+    return isa_least_float(minimum);
 }
 
 /*
@@ -313,9 +302,9 @@ static inline __m256i ymm_two_rows(const uint8_t *codes, size_t row_stride)
  * both 128-bit lanes by themselves.  Seen as the number (register, byte), 4
  * bits each, the place of a byte is rotated left by one bit.
  */
-SCAN_INLINE void ymm_deal(const __m256i from[16], __m256i to[16])
+ISA_INLINE void ymm_deal(const __m256i from[16], __m256i to[16])
 {
-    SCAN_UNROLL
+    ISA_UNROLL
     for (int i = 0; i < 8; i++) {
         to[2 * i] = _mm256_unpacklo_epi8(from[i], from[i + 8]);
         to[2 * i + 1] = _mm256_unpackhi_epi8(from[i], from[i + 8]);
@@ -326,29 +315,29 @@ SCAN_INLINE void ymm_deal(const __m256i from[16], __m256i to[16])
  * 32 rows.  After four of those rotations register and byte have changed
  * places: a register holds a column, in lane l the rows 2r + l at bytes r.
  */
-SCAN_INLINE void ymm_transpose(const uint8_t *codes, size_t row_stride,
-                               uint8_t *columns, size_t column_stride)
+ISA_INLINE void ymm_transpose(const uint8_t *codes, size_t row_stride,
+                              uint8_t *columns, size_t column_stride)
 {
     __m256i rows[16], dealt[16];
 
-    SCAN_UNROLL
+    ISA_UNROLL
     for (size_t j = 0; j < 16; j++)
         rows[j] = ymm_two_rows(codes + 2 * j * row_stride, row_stride);
     ymm_deal(rows, dealt);
     ymm_deal(dealt, rows);
     ymm_deal(rows, dealt);
     ymm_deal(dealt, rows);
-    SCAN_UNROLL
+    ISA_UNROLL
     for (size_t j = 0; j < 16; j++)
         ymm_store(columns + j * column_stride, rows[j]);
 }
 
-static void isa_transpose(const uint8_t *codes, size_t row_stride,
-                          uint8_t *columns, size_t column_stride)
+static void isa_transpose_rows(const uint8_t *codes, size_t row_stride,
+                               uint8_t *columns, size_t column_stride)
 {
     for (size_t half = 0; half < 2; half++) {
         for (size_t j = 0; j < 32; j += 4)
-            scan_prefetch(codes + j * row_stride);
+            isa_prefetch(codes + j * row_stride);
         ymm_transpose(codes, row_stride, columns + half * 32, column_stride);
         codes += 32 * row_stride;
     }
@@ -358,61 +347,6 @@ static inline unsigned isa_transposed_row(unsigned lane)
 {
     return lane / 32 * 32 + lane % 16 * 2 + lane / 16 % 2;
 }
-
-#define ISA_USES_128 0
-
-#include "kernels/passes.h"
-
-/*
- * 256 entries cost sixteen times as much as 16, 64 cost four times as much.  So
- * minima over groups go first, and what they lack is added at the end.  The
- * plans differ in how early a bound is given up that does not prune.
- */
-#define ISA_USES_GROUPS  1
-#define ISA_SINGLE_BOUND BOUND_64
-#define ISA_ROW_TABLE    TABLE_64
-
-#include "kernels/plans.h"
-
-static const struct scan_plan isa_plans[] = {
-    {0.00f,
-     0.50f,
-     6,
-     {{BOUND_16, 0, 8},
-      {BOUND_16, 8, 12},
-      {BOUND_16, 12, 16},
-      {BOUND_16_UP, 0, 2},
-      {BOUND_16_UP, 2, 4},
-      {BOUND_16_UP, 4, 8}}},
-    {0.50f,
-     0.90f,
-     6,
-     {{BOUND_64, 0, 4},
-      {BOUND_64, 4, 6},
-      {BOUND_64, 6, 8},
-      {BOUND_64, 8, 12},
-      {BOUND_64, 12, 16},
-      {BOUND_64_UP, 0, 4}}},
-    {0.50f,
-     0.985f,
-     5,
-     {{BOUND_64, 0, 8},
-      {BOUND_64, 8, 12},
-      {BOUND_64, 12, 16},
-      {BOUND_64_UP, 0, 2},
-      {BOUND_64_UP, 2, 4}}},
-    {0.90f,
-     2.00f,
-     3,
-     {{BOUND_64, 0, 16}, {BOUND_64_UP, 0, 1}, {BOUND_64_UP, 1, 2}}},
-};
-
-#define ISA_PLANS(num_queries) isa_plans
-
-/* 8 integers of 32 bits, and 16 of 16. */
-#define ISA_LANES 8
-
-typedef __m256i isa_ints;
 
 static inline isa_ints isa_load_ints(const int32_t *from)
 {
@@ -461,11 +395,12 @@ static inline unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold)
            0xff;
 }
 
-#include "kernels/encode.h"
-#include "kernels/row_major.h"
+/* 256 entries cost sixteen times as much as 16, 64 cost four times as much. */
+#define ISA_KERNEL             pqk_kernel_avx2
+#define ISA_HAS_128            0
+#define ISA_BY_GROUPS          1
+#define ISA_PLANS(num_queries) PLANS_OF_GROUPS
 
-const struct pqk_kernel pqk_kernel_avx2 = {
-    SCAN_KERNEL_FUNCTIONS,
-};
+#include "kernels/variant.h"
 
 #endif

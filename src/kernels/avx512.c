@@ -7,7 +7,7 @@
 #include <config.h>
 #endif
 
-#include "kernels/common.h"
+#include "kernels.h"
 
 #if PQK_HAVE_AVX512
 
@@ -21,18 +21,18 @@ struct isa_table {
     __m512i part[4];
 };
 
-SCAN_INLINE unsigned isa_columns_at_once(enum scan_table kind)
+ISA_INLINE unsigned isa_columns_at_once(enum isa_kind kind)
 {
     (void)kind; /* 4 tables of 256 or 64 are 16 of the 32 registers */
     return 4;
 }
 
-SCAN_INLINE struct isa_table isa_load_table(enum scan_table kind,
-                                            const uint8_t *from)
+ISA_INLINE struct isa_table isa_load_table(enum isa_kind kind,
+                                           const uint8_t *from)
 {
     struct isa_table table = {0};
 
-    SCAN_UNROLL
+    ISA_UNROLL
     for (int j = 0; j < 4; j++) {
         if (kind == TABLE_256)
             table.part[j] = isa_load(from + j * 64);
@@ -49,8 +49,8 @@ SCAN_INLINE struct isa_table isa_load_table(enum scan_table kind,
  * need not be masked.  One half of the labels is looked up at a time, since an
  * index takes a whole word.
  */
-SCAN_INLINE isa_bytes zmm_look_up_256(isa_bytes labels,
-                                      const struct isa_table *table)
+ISA_INLINE isa_bytes zmm_look_up_256(isa_bytes labels,
+                                     const struct isa_table *table)
 {
     const __m512i low_bytes = _mm512_set1_epi16(0xff);
     const __m512i even = _mm512_srli_epi16(labels, 1);
@@ -77,8 +77,8 @@ SCAN_INLINE isa_bytes zmm_look_up_256(isa_bytes labels,
 }
 
 /* Shuffles by the low 4 bits; the next two choose among the results. */
-SCAN_INLINE isa_bytes zmm_look_up_64(isa_bytes labels,
-                                     const struct isa_table *table)
+ISA_INLINE isa_bytes zmm_look_up_64(isa_bytes labels,
+                                    const struct isa_table *table)
 {
     const __mmask64 bit_4 = _mm512_test_epi8_mask(labels, _mm512_set1_epi8(16));
     const __mmask64 bit_5 = _mm512_test_epi8_mask(labels, _mm512_set1_epi8(32));
@@ -91,8 +91,8 @@ SCAN_INLINE isa_bytes zmm_look_up_64(isa_bytes labels,
     return _mm512_mask_blend_epi8(bit_5, if_0, if_1);
 }
 
-SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
-                                  const struct isa_table *table)
+ISA_INLINE isa_bytes isa_look_up(enum isa_kind kind, isa_bytes labels,
+                                 const struct isa_table *table)
 {
     if (kind == TABLE_256)
         return zmm_look_up_256(labels, table);
@@ -101,27 +101,11 @@ SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
     return zmm_look_up_16(labels, table->part[0]);
 }
 
-#define ISA_USES_128 0
+#define ISA_KERNEL             pqk_kernel_avx512
+#define ISA_HAS_128            0
+#define ISA_BY_GROUPS          0
+#define ISA_PLANS(num_queries) PLANS_OF_ENTRIES
 
-#include "kernels/passes.h"
-
-/*
- * Minima over 16 groups are looked up four times as fast, and yet lose: they
- * need twice as many columns to leave as few blocks alive.
- */
-#define ISA_USES_GROUPS  0
-#define ISA_SINGLE_BOUND BOUND_256
-#define ISA_ROW_TABLE    TABLE_256
-
-#include "kernels/plans_256.h"
-
-#define ISA_PLANS(num_queries) isa_plans
-
-#include "kernels/encode.h"
-#include "kernels/row_major.h"
-
-const struct pqk_kernel pqk_kernel_avx512 = {
-    SCAN_KERNEL_FUNCTIONS,
-};
+#include "kernels/variant.h"
 
 #endif

@@ -8,7 +8,7 @@
 #include <config.h>
 #endif
 
-#include "kernels/common.h"
+#include "kernels.h"
 
 #if PQK_HAVE_AVX512VBMI
 
@@ -19,14 +19,14 @@ struct isa_table {
     __m512i part[4];
 };
 
-SCAN_INLINE unsigned isa_columns_at_once(enum scan_table kind)
+ISA_INLINE unsigned isa_columns_at_once(enum isa_kind kind)
 {
     /* 4 tables of 256 bytes, or 8 of 128, are 16 of the 32 registers. */
     return kind == TABLE_128 ? 8 : 4;
 }
 
-SCAN_INLINE struct isa_table isa_load_table(enum scan_table kind,
-                                            const uint8_t *from)
+ISA_INLINE struct isa_table isa_load_table(enum isa_kind kind,
+                                           const uint8_t *from)
 {
     struct isa_table table;
 
@@ -50,8 +50,8 @@ SCAN_INLINE struct isa_table isa_load_table(enum scan_table kind,
  * ignored, so labels need no masking.  Bit 7 chooses between the halves of 256
  * entries.
  */
-SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
-                                  const struct isa_table *table)
+ISA_INLINE isa_bytes isa_look_up(enum isa_kind kind, isa_bytes labels,
+                                 const struct isa_table *table)
 {
     __m512i low, high;
 
@@ -69,47 +69,14 @@ SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
     return _mm512_mask_blend_epi8(_mm512_movepi8_mask(labels), low, high);
 }
 
-#define ISA_USES_128 1
+/* 256 entries are so cheap that no minimum over groups pays for one query: look-ups
+ * wait for memory. */
+#define ISA_KERNEL    pqk_kernel_avx512vbmi
+#define ISA_HAS_128   1
+#define ISA_BY_GROUPS 0
+#define ISA_PLANS(num_queries)                                                 \
+    ((num_queries) > 1 ? PLANS_OF_PAIRS : PLANS_OF_ENTRIES)
 
-#include "kernels/passes.h"
-
-/*
- * 256 entries are so cheap that no minimum over groups pays: look-ups wait for
- * memory.  Four columns leave less than half of the blocks of clustered data.
- */
-#define ISA_USES_GROUPS  0
-#define ISA_SINGLE_BOUND BOUND_256
-#define ISA_ROW_TABLE    TABLE_256
-
-#include "kernels/plans_256.h"
-
-/*
- * Plans for batches, whose look-ups do not wait for memory: minima over pairs of
- * centroids take half the time of all 256 entries and leave a tenth more bytes
- * to look at, and four columns a pass save some passes.
- */
-static const struct scan_plan isa_batch_plans[] = {
-    {0.00f,
-     0.80f,
-     4,
-     {{BOUND_128, 0, 4},
-      {BOUND_128, 4, 8},
-      {BOUND_128, 8, 12},
-      {BOUND_256, 12, 16}}},
-    {0.35f,
-     0.90f,
-     3,
-     {{BOUND_128, 0, 8}, {BOUND_128, 8, 12}, {BOUND_256, 12, 16}}},
-    {0.15f, 2.00f, 2, {{BOUND_128, 0, 12}, {BOUND_256, 12, 16}}},
-};
-
-#define ISA_PLANS(num_queries) ((num_queries) > 1 ? isa_batch_plans : isa_plans)
-
-#include "kernels/encode.h"
-#include "kernels/row_major.h"
-
-const struct pqk_kernel pqk_kernel_avx512vbmi = {
-    SCAN_KERNEL_FUNCTIONS,
-};
+#include "kernels/variant.h"
 
 #endif

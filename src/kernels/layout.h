@@ -7,8 +7,8 @@
  * sequential streams that the prefetcher follows.  An order by similarity,
  * because the codes that survive a few columns then share few blocks of 64, and
  * the other blocks' remaining columns are never read.  New labels, because the
- * minimum over centroids that share the low 4 (or 6) bits of their label is a
- * tight bound only if they are near each other.  No result shows any of it: ids
+ * minimum over centroids that share the low 4 (or 6) bits of their label is near
+ * each of them only if they are near each other.  No result shows any of it: ids
  * are mapped back, and table entries are the same numbers under other labels.
  *
  * Nothing in here is instruction-set specific or needs to be exact: any
@@ -20,6 +20,8 @@
 #include "kernels.h"
 
 #define PQK_BLOCK 64 /* codes */
+
+#define LABELS 256 /* places for labels, used or not */
 
 /* The prepared codebook: this, then what the functions below find behind it. */
 struct pqk_layout_codebook {

@@ -1,188 +1,52 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/*
- * The first threshold of a query: the codes of those cells that are nearest to
- * it, or of the first blocks where codes are in no order.
- */
+/* The first of the nearest centroids, by all distances. */
 #ifndef PQK_KERNELS_NEAREST_H
 #define PQK_KERNELS_NEAREST_H
 
-#include "kernels/query.h"
+#include <math.h>
 
-/*
- * The cells nearest to the query, by their representatives' byte sums: counts
- * the sums and takes those below a limit, then some at it.
- */
-static size_t nearest_cells(struct scan *scan, size_t wanted)
+#include "kernels/table_row.h"
+
+/* Of four lanes, as every instruction set has them. */
+typedef float encode_f32 __attribute__((vector_size(16), may_alias));
+typedef uint64_t encode_u64 __attribute__((vector_size(16)));
+
+/* Where the minimum is first; it is there. */
+static inline uint8_t find_first(const float *row, float minimum)
 {
-    const uint8_t *sums = scan->work->all_sums;
-    const size_t num_cells = scan->layout.num_cells;
-    uint32_t count[256] = {0};
-    size_t limit = 0, below = 0, taken = 0;
+    size_t c = 0;
 
-    for (size_t c = 0; c < num_cells; c++)
-        count[sums[c]]++;
-    while (limit < 255 && below + count[limit] <= wanted)
-        below += count[limit++];
-    for (size_t c = 0; c < num_cells && taken < below; c++)
-        if (sums[c] < limit)
-            scan->work->cells[taken++] = (uint32_t)c;
-    for (size_t c = 0; c < num_cells && taken < wanted; c++)
-        if (sums[c] == limit)
-            scan->work->cells[taken++] = (uint32_t)c;
-    for (size_t i = 1; i < taken; i++) {
-        uint32_t *cells = scan->work->cells;
-        uint32_t cell = cells[i];
+    for (; c < 256 - 16; c += 16) {
+        const encode_f32 *four = (const encode_f32 *)(row + c);
+        encode_u64 equal = (encode_u64)(four[0] == minimum) |
+                           (encode_u64)(four[1] == minimum) |
+                           (encode_u64)(four[2] == minimum) |
+                           (encode_u64)(four[3] == minimum);
 
-        if (sums[cell] < sums[cells[0]]) {
-            cells[i] = cells[0];
-            cells[0] = cell;
-        }
+        if ((equal[0] | equal[1]) != 0)
+            break;
     }
-    return taken;
+    while (row[c] != minimum)
+        c++;
+    return (uint8_t)c;
 }
 
-/* The nearest of some representatives gives a scale for all of them. */
-static float nearest_of_sample(const struct scan *scan)
+static uint8_t nearest_exactly(const float *centroids, size_t d,
+                               const float *row)
 {
-    const struct pqk_layout *layout = &scan->layout;
-    const uint8_t *codes = scan->codes + layout->representatives;
-    const size_t step = layout->num_cells / 64 + 1;
-    float nearest = INFINITY;
+    float distances[256] __attribute__((aligned(64)));
+    float minimum = table_row(centroids, row, d, distances);
 
-    for (size_t c = 0; c < layout->num_cells; c += step) {
-        float sum = 0.0f;
-
-        for (size_t m = 0; m < scan->num_sub_vectors; m++)
-            sum += scan->query->arrays
-                       .table[m * PQK_TABLE_STRIDE +
-                              codes[m * layout->representative_stride + c]];
-        nearest = sum < nearest ? sum : nearest;
-    }
-    return nearest;
+    return minimum < INFINITY ? find_first(distances, minimum) : 0;
 }
 
-static void sum_representatives(struct scan *scan)
+static void nearest_of_all(const float *centroids, size_t d, const float *rows,
+                           size_t num_rows, size_t row_stride, uint8_t *codes,
+                           size_t code_stride)
 {
-    const struct pqk_layout *layout = &scan->layout;
-
-    natural_order(scan);
-    for (size_t m = 0; m < scan->num_sub_vectors;) {
-        struct scan_pass pass =
-            make_pass(scan, ISA_SINGLE_BOUND, m, scan->num_sub_vectors,
-                      scan->codes + layout->representatives,
-                      layout->representative_stride);
-        isa_dense(&pass, 0, layout->representative_stride / PQK_BLOCK, m == 0,
-                  scan->work->all_sums);
-        m += pass.num_columns;
-    }
-    scan->stats->bytes_read += layout->num_cells * scan->num_sub_vectors;
-}
-
-static void mark_cell_done(struct scan_query *query, size_t cell)
-{
-    query->done_cells[cell / 8] |= (uint8_t)(1u << cell % 8);
-}
-
-static int block_is_done(const struct scan *scan, size_t block)
-{
-    const struct scan_query *query = scan->query;
-    size_t cell;
-
-    if (scan->layout.num_cells == 0)
-        return block < query->done_blocks;
-    cell = block / scan->layout.cell_blocks;
-    return query->done_cells[cell / 8] >> cell % 8 & 1;
-}
-
-static size_t blocks_of_cell(const struct scan *scan, size_t cell)
-{
-    const struct pqk_layout *layout = &scan->layout;
-    size_t left = layout->num_blocks - cell * layout->cell_blocks;
-
-    return left < layout->cell_blocks ? left : layout->cell_blocks;
-}
-
-/* All columns of one cell's blocks, and verification of what is left. */
-static void scan_cell(struct scan *scan, size_t num_passes, size_t cell)
-{
-    const size_t first = cell * scan->layout.cell_blocks;
-    const size_t count = blocks_of_cell(scan, cell);
-
-    for (size_t b = 0; b < count; b += CHUNK) {
-        size_t n = count - b < CHUNK ? count - b : CHUNK;
-        uint64_t live;
-
-        if (scan->query->bound.threshold < 0)
-            return;
-        live = filter_blocks(scan, num_passes, first + b, n);
-        for (; live != 0; live &= live - 1) {
-            const size_t i = (size_t)__builtin_ctzll(live);
-
-            verify_block(scan, first + b + i,
-                         scan->work->sums + i * PQK_BLOCK);
-        }
-    }
-}
-
-/* As many more as a filter leaves fewer rows of them. */
-static size_t more_for_filter(const struct scan *scan, size_t wanted)
-{
-    return scan->num_allowed == scan->layout.num_vectors
-               ? wanted
-               : (size_t)((double)wanted * (double)scan->layout.num_vectors /
-                          (double)scan->num_allowed);
-}
-
-/* 16 cells hold most of the 10 nearest; with 8 k codes there are some spare. */
-static size_t cells_to_probe(const struct scan *scan)
-{
-    const size_t cell_codes = scan->layout.cell_blocks * PQK_BLOCK;
-    size_t wanted = scan->heap->k / (cell_codes / 8) + 1;
-
-    wanted = more_for_filter(scan, wanted < 16 ? 16 : wanted);
-    wanted = wanted > MAX_PROBED_CELLS ? MAX_PROBED_CELLS : wanted;
-    return wanted < scan->layout.num_cells ? wanted : scan->layout.num_cells;
-}
-
-/* Scans the cells nearest to the query: the k-th result among them is rarely
- * more than a few percent behind that of all. */
-static void probe_nearest_cells(struct scan *scan)
-{
-    static const struct scan_stage whole = {ISA_SINGLE_BOUND, 0, 16};
-    size_t num_cells, num_passes, i = 0;
-
-    set_scale(scan, nearest_of_sample(scan));
-    sum_representatives(scan);
-    num_cells = nearest_cells(scan, cells_to_probe(scan));
-    for (; i < num_cells && !has_bound(scan->heap); i++) {
-        size_t cell = scan->work->cells[i];
-
-        scan_exactly(scan, cell * scan->layout.cell_blocks,
-                     blocks_of_cell(scan, cell));
-        mark_cell_done(scan->query, cell);
-        pqk_heap_tighten(scan->heap);
-    }
-    if (i == num_cells)
-        return;
-    set_scale(scan, pqk_heap_bound(scan->heap));
-    num_passes = add_passes(scan, &whole, 0);
-    for (; i < num_cells; i++) {
-        scan_cell(scan, num_passes, scan->work->cells[i]);
-        mark_cell_done(scan->query, scan->work->cells[i]);
-    }
-    pqk_heap_tighten(scan->heap);
-}
-
-/* Where the codes are in no order, the first ones are as good as any. */
-static void probe_first_blocks(struct scan *scan)
-{
-    size_t blocks = more_for_filter(scan, scan->heap->k / (PQK_BLOCK / 4) + 16);
-
-    if (blocks > scan->layout.num_blocks)
-        blocks = scan->layout.num_blocks;
-    scan_exactly(scan, 0, blocks);
-    scan->query->done_blocks = (uint32_t)blocks;
-    pqk_heap_tighten(scan->heap);
+    for (size_t i = 0; i < num_rows; i++)
+        codes[i * code_stride] =
+            nearest_exactly(centroids, d, rows + i * row_stride);
 }
 
 #endif

@@ -1,118 +1,139 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The scan of prepared codes.  Each SIMD variant's file defines the primitives
- * that scan_ops.h lists, and its plans, and then includes this; everything in
- * these headers is compiled with that variant's flags.
+ * The scan of prepared codes, one partition and some queries at a time.
  *
- * A query's table is rounded down to bytes such that a sum of 253 stands for
- * the distance that a code must not exceed to be a result.  Sums of bytes over
+ * A query's table is rounded down to bytes such that a sum of 253 stands for the
+ * distance that a code must not exceed to be a result (bytes.h).  Sums of bytes over
  * some columns, or over minima of groups of centroids, are lower bounds of the
- * distance (bound.h proves it); codes above the threshold are dropped without
- * ever being looked at in float32, and blocks of 64 that are all dropped cost no
- * more columns.  What is left is summed in the reference's order.  Nothing is
- * approximated.
+ * distance (rounding.h proves it); codes above the threshold are dropped without ever
+ * being looked at in float32, and blocks of 64 that are all dropped cost no more
+ * columns (stages.h).  What is left is summed in the reference's order (exact.h).
+ * Nothing is approximated.
+ *
+ * A query that has no bound yet gets one first (first.h); a small partition is scanned
+ * in one stage (whole.h).  Then all chunks of blocks go through the stages of a plan
+ * (plan.h), in runs, after each of which the plan may change and tables be made anew.
  */
 #ifndef PQK_KERNELS_SCAN_H
 #define PQK_KERNELS_SCAN_H
 
-#include "kernels/staged.h"
+#include "kernels/first.h"
+#include "kernels/table.h"
 #include "kernels/whole.h"
 
-static size_t query_bytes(size_t num_sub_vectors)
+static void run_exactly(struct scan *scan, size_t first, size_t end)
 {
-    struct scan_arrays arrays;
+    size_t end_block = end * CHUNK;
 
-    return lay_out_query(0, num_sub_vectors, &arrays);
+    if (end_block > scan->layout.num_blocks)
+        end_block = scan->layout.num_blocks;
+    for (size_t block = first * CHUNK; block < end_block; block++)
+        if (!block_is_done(scan, block))
+            scan_exactly(scan, block, 1);
 }
 
-static size_t scan_tables_bytes(const pqk_codebook *shape, size_t num_queries)
+/* Byte tables lose resolution as the threshold falls: make them anew. */
+#define COARSE_THRESHOLD 246
+
+static void refresh_tables(struct scan *scan)
 {
-    return aligned_size(sizeof(struct scan_work)) +
-           num_queries * query_bytes(shape->num_sub_vectors);
+    struct scan_query *query = scan->query;
+    float bound;
+
+    pqk_heap_tighten(scan->heap);
+    bound = pqk_heap_bound(scan->heap);
+    if (!(bound < MAX_FILTERED))
+        return;
+    query->rounding.threshold =
+        byte_threshold(&query->rounding, scan->num_sub_vectors, bound);
+    if (query->rounding.threshold >= 0 &&
+        query->rounding.threshold < COARSE_THRESHOLD)
+        set_scale(scan, bound);
 }
 
-/* The queries in the memory of scan_tables_bytes(). */
-static uintptr_t queries_in(void *tables)
+/* With a bound, byte tables and an order for it; returns 0 without one. */
+static int aim(struct scan *scan)
 {
-    return (uintptr_t)tables + aligned_size(sizeof(struct scan_work));
+    const float bound = pqk_heap_bound(scan->heap);
+
+    if (!(bound < MAX_FILTERED))
+        return 0;
+    set_scale(scan, bound);
+    order_columns(scan);
+    set_plan(scan, scan->query->plan);
+    scan->query->finished = scan->query->rounding.threshold < 0;
+    return 1;
 }
 
-static void take_query(struct scan *scan, size_t q)
+/* Chunks without a filter; afterwards there may be a bound to filter by. */
+static void skip_filter(struct scan *scan, size_t first, size_t end)
 {
-    scan->query = (void *)(scan->queries + q * scan->query_bytes);
-    scan->heap = &scan->heaps[q];
+    struct scan_query *query = scan->query;
+
+    run_exactly(scan, first, end);
+    pqk_heap_tighten(scan->heap);
+    if (query->aimed)
+        query->exact_chunks -= (uint32_t)(end - first);
+    else
+        query->aimed = aim(scan);
 }
 
-/* Minus the float32 sums, in ascending order, of the products with 256 centroids.
- * Compilers make vectors of these loops. */
-static void sum_products(const float *restrict centroids,
-                         const float *restrict query, size_t d,
-                         float *restrict row)
+/* A run is some chunks of one query by one plan. */
+static void begin_run(struct scan *scan, size_t first, size_t end)
 {
-    for (size_t c = 0; c < PQK_TABLE_STRIDE; c++)
-        row[c] = 0.0f;
-    for (size_t i = 0; i < d; i++, centroids += PQK_TABLE_STRIDE)
-        for (size_t c = 0; c < PQK_TABLE_STRIDE; c++)
-            row[c] += query[i] * centroids[c];
-    for (size_t c = 0; c < PQK_TABLE_STRIDE; c++)
-        row[c] = -row[c];
-}
+    struct scan_query *query = scan->query;
 
-/* A table row by a metric; returns its minimum. */
-static float make_row(const struct pqk_layout_codebook *codebook,
-                      pqk_metric metric, size_t m, const float *query,
-                      float *row)
-{
-    const size_t d = codebook->sub_vector_dim;
-    const float *centroids =
-        pqk_layout_centroids(codebook) + m * d * PQK_TABLE_STRIDE;
-
-    if (metric == PQK_L2)
-        return isa_table_row(centroids, query, d, row);
-    sum_products(centroids, query, d, row);
-    if (codebook->num_centroids < PQK_TABLE_STRIDE)
-        for (size_t label = 0; label < PQK_TABLE_STRIDE; label++)
-            if (!pqk_layout_uses_label(codebook, m, label))
-                row[label] = INFINITY;
-    return isa_row_minimum(row);
-}
-
-static void scan_compute_tables(const void *prepared_codebook,
-                                pqk_metric metric, const float *queries,
-                                size_t num_queries, void *tables)
-{
-    const struct pqk_layout_codebook *codebook = prepared_codebook;
-    const size_t num_sub_vectors = codebook->num_sub_vectors;
-    const size_t d = codebook->sub_vector_dim;
-
-    uintptr_t at = queries_in(tables);
-
-    for (size_t q = 0; q < num_queries; q++) {
-        struct scan_query *query = (void *)at;
-        struct scan_arrays arrays;
-
-        at += lay_out_query(at, num_sub_vectors, &arrays);
-        clear_minima(&query->bound);
-        for (size_t m = 0; m < num_sub_vectors; m++) {
-            arrays.minima[m] = make_row(codebook, metric, m,
-                                        queries + (q * num_sub_vectors + m) * d,
-                                        arrays.table + m * PQK_TABLE_STRIDE);
-            add_minimum(&query->bound, arrays.minima[m]);
-        }
+    query->filters = 0;
+    if (query->finished)
+        return;
+    if (!query->aimed || query->exact_chunks >= end - first) {
+        skip_filter(scan, first, end);
+        return;
     }
+    query->filters = 1;
+    query->exact_chunks = 0;
+    query->alive = 0;
+    query->survivors = 0;
+}
+
+/* Filters cost more than they save when they let a quarter through. */
+#define HOPELESS_SHARE 4
+
+/* Chooses the next run's plan by what was alive in this one. */
+static void end_run(struct scan *scan, size_t first, size_t end)
+{
+    struct scan_query *query = scan->query;
+    const struct plan *plan = &scan->plan_list.plans[query->plan];
+    const uint64_t blocks = (end - first) * CHUNK;
+    const double share = (double)query->alive / (double)blocks;
+
+    if (!query->filters)
+        return;
+    if (share > (double)plan->most) {
+        set_plan(scan, query->plan + 1);
+        query->moves++;
+    } else if (share < (double)plan->least && query->plan > 0 &&
+               query->moves < 6) {
+        set_plan(scan, query->plan - 1);
+        query->moves++;
+    }
+    if (query->survivors * HOPELESS_SHARE > blocks * PQK_BLOCK)
+        query->exact_chunks = 64;
+    refresh_tables(scan);
+    query->finished = query->rounding.threshold < 0;
 }
 
 /* Where a filter leaves a smaller share than one of so many, finding its rows and
  * summing them takes less time than byte sums of all. */
 #define SPARSE_SHARE 256
 
-/* Too few rows for bounds to pay, and tables without a minimum. */
-static int wants_no_bound(const struct scan *scan)
+/* Too few rows for a filter to pay, and tables without a minimum. */
+static int wants_no_filter(const struct scan *scan)
 {
     return scan->num_allowed <= 2 * PQK_BLOCK ||
            scan->num_allowed < scan->layout.num_vectors / SPARSE_SHARE ||
            (scan->heap->k > scan->num_allowed / 2 && !has_bound(scan->heap)) ||
-           !has_minima(&scan->query->bound);
+           !has_minima(&scan->query->rounding);
 }
 
 /* Everything but the staged scan. */
@@ -131,7 +152,7 @@ static void begin_query(struct scan *scan)
     memset(query->done_cells, 0, (layout->num_cells + 7) / 8);
     if (scan->heap->k == 0 || scan->num_allowed == 0)
         return;
-    if (wants_no_bound(scan)) {
+    if (wants_no_filter(scan)) {
         scan_exactly(scan, 0, layout->num_blocks);
         return;
     }
@@ -155,12 +176,12 @@ static uint32_t bound_groups(const struct scan *scan)
 
     if (!query->aimed || query->exact_chunks > 0)
         return 0;
-    switch (scan->plans[query->plan].stages[0].bound) {
-    case BOUND_16:
+    switch (scan->plan_list.plans[query->plan].stages[0].term) {
+    case MINIMA_16:
         return 16;
-    case BOUND_64:
+    case MINIMA_64:
         return 64;
-    case BOUND_128:
+    case MINIMA_128:
         return 128;
     default:
         return 256;
@@ -169,7 +190,7 @@ static uint32_t bound_groups(const struct scan *scan)
 
 /* Runs begin short, since thresholds fall and plans settle early, and grow up to
  * this. */
-#define MOST_CHUNKS 16
+#define MAX_RUN_CHUNKS 16
 
 /* A run of one chunk after the other.  Queries take turns on a chunk: the first
  * one fetches it for all, and it stays in the second-level cache. */
@@ -198,7 +219,7 @@ static void run_all(struct scan *scan, size_t num_chunks, size_t num_queries)
     for (size_t first = 0, end; first < num_chunks; first = end) {
         end = num_chunks - first < step ? num_chunks : first + step;
         run(scan, first, end, num_queries);
-        if (step < MOST_CHUNKS)
+        if (step < MAX_RUN_CHUNKS)
             step *= 2;
     }
 }
@@ -235,7 +256,7 @@ static void scan_probe(const void *prepared_codebook, const void *codes,
         .queries = queries_in(tables),
         .query_bytes = query_bytes(codebook->num_sub_vectors),
         .heaps = heaps,
-        .plans = ISA_PLANS(num_queries),
+        .plan_list = ISA_PLANS(num_queries),
         .filter = filter,
         .num_allowed = count_allowed(filter, num_vectors),
         .stats = stats};

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Small partitions without a threshold: all bytes of all codes are summed, and the
- * k-th smallest sum gives the threshold.
+ * Small partitions without a bound: all bytes of all codes are summed, the k-th
+ * smallest sum gives a threshold, and what is within it is verified.
  */
 #ifndef PQK_KERNELS_WHOLE_H
 #define PQK_KERNELS_WHOLE_H
 
-#include "kernels/query.h"
+#include "kernels/stages.h"
 
 static size_t count_alive(const uint8_t *sums, size_t num_blocks, int threshold)
 {
@@ -59,9 +59,9 @@ static void sum_all(struct scan *scan)
     natural_order(scan);
     for (size_t m = 0; m < scan->num_sub_vectors;) {
         struct scan_pass pass =
-            make_pass(scan, BOUND_256, m, scan->num_sub_vectors,
-                      column(scan, 0), layout->column_stride);
-        isa_dense(&pass, 0, layout->num_blocks, m == 0, sums);
+            make_pass(scan, ENTRIES, m, scan->num_sub_vectors, column(scan, 0),
+                      layout->column_stride);
+        pass_sum(&pass, 0, layout->num_blocks, m == 0, sums);
         m += pass.num_columns;
     }
     if (tail > 0) /* what fills the last block up is never a result */
@@ -90,20 +90,21 @@ static int scan_whole(struct scan *scan, float guess)
     set_scale(scan, guess);
     sum_all(scan);
     kth = kth_sum(scan->work->all_sums, num_blocks, scan->heap->k);
-    furthest = query->bound.sum_of_minima +
+    furthest = query->rounding.sum_of_minima +
                ((double)kth + num_sub_vectors) /
-                   ((double)query->bound.scale * (1.0 - 0x1p-21));
+                   ((double)query->rounding.scale * (1.0 - 0x1p-21));
     furthest *= (1.0 + num_sub_vectors * 0x1p-23) * (1.0 + 0x1p-22);
-    furthest += query->bound.below_zero * (num_sub_vectors * 0x1p-22 + 0x1p-20);
-    if (kth == 255 || !(furthest < (double)MOST_BOUND) ||
-        (double)query->bound.scale *
-                widened_range(&query->bound, scan->num_sub_vectors,
+    furthest +=
+        query->rounding.below_zero * (num_sub_vectors * 0x1p-22 + 0x1p-20);
+    if (kth == 255 || !(furthest < (double)MAX_FILTERED) ||
+        (double)query->rounding.scale *
+                widened_range(&query->rounding, scan->num_sub_vectors,
                               (float)furthest) *
                 (1.0 + 0x1p-20) >=
             254.0)
         return 0;
-    query->bound.threshold =
-        byte_threshold(&query->bound, scan->num_sub_vectors, (float)furthest);
+    query->rounding.threshold = byte_threshold(
+        &query->rounding, scan->num_sub_vectors, (float)furthest);
     for (size_t b = 0; b < num_blocks; b++)
         verify_block(scan, b, scan->work->all_sums + b * PQK_BLOCK);
     return 1;
@@ -115,14 +116,14 @@ static int scan_small(struct scan *scan)
 
     /* Minima of groups would not do: the threshold comes from sums that lack
      * less than 1 per column. */
-    if (ISA_SINGLE_BOUND != BOUND_256 || scan->filter ||
-        has_bound(scan->heap) || scan->heap->k > scan->layout.num_vectors / 4)
+    if (SINGLE_TERM != ENTRIES || scan->filter || has_bound(scan->heap) ||
+        scan->heap->k > scan->layout.num_vectors / 4)
         return 0;
     guess = nearest_of_first(scan);
-    for (int attempt = 0; attempt < 3 && guess < MOST_BOUND; attempt++) {
+    for (int attempt = 0; attempt < 3 && guess < MAX_FILTERED; attempt++) {
         if (scan_whole(scan, guess))
             return 1;
-        guess += guess + (float)scan->query->bound.below_zero;
+        guess += guess + (float)scan->query->rounding.below_zero;
     }
     return 0;
 }

@@ -9,20 +9,20 @@
 #include <stdint.h>
 
 /* 8 times 8 numbers: pairs, then fours, then halves change places. */
-static inline void isa_turn_8(const float *from, size_t from_stride, float *to,
-                              size_t to_stride)
+static inline void isa_transpose_floats(const float *from, size_t from_stride,
+                                        float *to, size_t to_stride)
 {
     __m256 rows[8], pairs[8], fours[8];
 
-    SCAN_UNROLL
+    ISA_UNROLL
     for (size_t i = 0; i < 8; i++)
         rows[i] = _mm256_loadu_ps(from + i * from_stride);
-    SCAN_UNROLL
+    ISA_UNROLL
     for (size_t i = 0; i < 8; i += 2) {
         pairs[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
         pairs[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
     }
-    SCAN_UNROLL
+    ISA_UNROLL
     for (size_t i = 0; i < 8; i += 2) {
         const size_t row = i / 4 * 4 + i % 4 / 2; /* 0, 1, 4, 5 */
         const __m256 a = pairs[row], b = pairs[row + 2];
@@ -30,7 +30,7 @@ static inline void isa_turn_8(const float *from, size_t from_stride, float *to,
         fours[i] = _mm256_shuffle_ps(a, b, 0x44);     /* 0 1 0 1 */
         fours[i + 1] = _mm256_shuffle_ps(a, b, 0xee); /* 2 3 2 3 */
     }
-    SCAN_UNROLL
+    ISA_UNROLL
     for (size_t i = 0; i < 4; i++) {
         _mm256_storeu_ps(to + i * to_stride,
                          _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20));

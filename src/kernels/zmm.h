@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * The primitives that the AVX-512 variants share, with and without VBMI:
- * everything but the look-ups of more than 16 entries.  scan_ops.h and passes.h
- * say what those that begin with isa_ must do.
+ * everything but the look-ups of more than 16 entries.  isa.h says
+ * what those that begin with isa_ must do.
  */
 #ifndef PQK_KERNELS_ZMM_H
 #define PQK_KERNELS_ZMM_H
@@ -10,10 +10,19 @@
 #include <immintrin.h>
 #include <math.h>
 
-#include "kernels/scan_ops.h"
-#include "kernels/ymm.h"
-
 typedef __m512i isa_bytes;
+
+#define ISA_FLOATS 16
+
+typedef __m512 isa_floats;
+
+/* 16 integers of 32 bits, and 32 of 16. */
+#define ISA_LANES 16
+
+typedef __m512i isa_ints;
+
+#include "kernels/isa.h"
+#include "kernels/ymm.h"
 
 static inline isa_bytes isa_load(const uint8_t *from)
 {
@@ -59,46 +68,31 @@ static inline isa_bytes zmm_look_up_16(isa_bytes labels, __m512i entries)
     return _mm512_shuffle_epi8(entries, _mm512_and_si512(labels, low_bits));
 }
 
-/* (query - centroid)^2, rounded twice: no fused multiply-add. */
-static inline __m512 zmm_square(__m512 query, const float *centroids)
+static inline isa_floats isa_all_floats(float number)
 {
-    __m512 difference = _mm512_sub_ps(query, _mm512_load_ps(centroids));
-
-    return _mm512_mul_ps(difference, difference);
+    return _mm512_set1_ps(number);
 }
 
-/*
- * The sums begin with the first square instead of adding it to 0: a square is
- * not -0, so that is the same number.  min_ps gives its second operand when one
- * of them is a NaN, so the minimum passes over NaNs if it is the second.
- */
-static inline float isa_table_row(const float *centroids, const float *query,
-                                  size_t d, float *row)
+static inline isa_floats isa_load_floats(const float *from)
 {
-    __m512 minimum = _mm512_set1_ps(INFINITY);
+    return _mm512_load_ps(from);
+}
 
-    for (size_t c = 0; c < 256; c += 128) {
-        const float *of_dim = centroids + c;
-        __m512 sums[8], component = _mm512_set1_ps(query[0]);
+static inline void isa_store_floats(float *to, isa_floats floats)
+{
+    _mm512_store_ps(to, floats);
+}
 
-        SCAN_UNROLL
-        for (int j = 0; j < 8; j++)
-            sums[j] = zmm_square(component, of_dim + j * 16);
-        for (size_t i = 1; i < d; i++) {
-            of_dim += 256;
-            component = _mm512_set1_ps(query[i]);
-            SCAN_UNROLL
-            for (int j = 0; j < 8; j++)
-                sums[j] = _mm512_add_ps(sums[j],
-                                        zmm_square(component, of_dim + j * 16));
-        }
-        SCAN_UNROLL
-        for (int j = 0; j < 8; j++) {
-            _mm512_store_ps(row + c + j * 16, sums[j]);
-            minimum = _mm512_min_ps(sums[j], minimum);
-        }
-    }
-    return _mm512_reduce_min_ps(minimum);
+/* min_ps gives its second operand when one of them is a NaN. */
+static inline isa_floats isa_lesser_floats(isa_floats candidate,
+                                           isa_floats least)
+{
+    return _mm512_min_ps(candidate, least);
+}
+
+static inline float isa_least_float(isa_floats floats)
+{
+    return _mm512_reduce_min_ps(floats);
 }
 
 static inline float isa_row_minimum(const float *row)
@@ -107,7 +101,7 @@ static inline float isa_row_minimum(const float *row)
 
     for (size_t c = 0; c < 256; c += 16)
         minimum = _mm512_min_ps(_mm512_loadu_ps(row + c), minimum);
-    return _mm512_reduce_min_ps(minimum);
+    return isa_least_float(minimum);
 }
 
 /*
@@ -152,7 +146,7 @@ static inline __m512i zmm_four_rows(const uint8_t *codes, size_t row_stride)
     const uint8_t *row = codes;
     __m512i rows;
 
-    scan_prefetch(codes);
+    isa_prefetch(codes);
     if (row_stride == 16)
         return isa_load(codes);
     rows = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)row));
@@ -169,9 +163,9 @@ static inline __m512i zmm_four_rows(const uint8_t *codes, size_t row_stride)
  * every 128-bit lane by itself.  Seen as the number (register, byte), 4 bits
  * each, the place of a byte is rotated left by one bit.
  */
-SCAN_INLINE void zmm_deal(const __m512i from[16], __m512i to[16])
+ISA_INLINE void zmm_deal(const __m512i from[16], __m512i to[16])
 {
-    SCAN_UNROLL
+    ISA_UNROLL
     for (int i = 0; i < 8; i++) {
         to[2 * i] = _mm512_unpacklo_epi8(from[i], from[i + 8]);
         to[2 * i + 1] = _mm512_unpackhi_epi8(from[i], from[i + 8]);
@@ -183,25 +177,25 @@ SCAN_INLINE void zmm_deal(const __m512i from[16], __m512i to[16])
  * register holds a column, in lane l the rows 4r + l at bytes r.  Bringing them
  * into order would take as long again, and nobody needs it.
  */
-SCAN_INLINE void zmm_transpose(const uint8_t *codes, size_t row_stride,
-                               uint8_t *columns, size_t column_stride)
+ISA_INLINE void zmm_transpose(const uint8_t *codes, size_t row_stride,
+                              uint8_t *columns, size_t column_stride)
 {
     __m512i rows[16], dealt[16];
 
-    SCAN_UNROLL
+    ISA_UNROLL
     for (size_t j = 0; j < 16; j++)
         rows[j] = zmm_four_rows(codes + 4 * j * row_stride, row_stride);
     zmm_deal(rows, dealt);
     zmm_deal(dealt, rows);
     zmm_deal(rows, dealt);
     zmm_deal(dealt, rows);
-    SCAN_UNROLL
+    ISA_UNROLL
     for (size_t j = 0; j < 16; j++)
         _mm512_store_si512(columns + j * column_stride, rows[j]);
 }
 
-static inline void isa_transpose(const uint8_t *codes, size_t row_stride,
-                                 uint8_t *columns, size_t column_stride)
+static inline void isa_transpose_rows(const uint8_t *codes, size_t row_stride,
+                                      uint8_t *columns, size_t column_stride)
 {
     if (row_stride == 16)
         zmm_transpose(codes, 16, columns, column_stride);
@@ -213,11 +207,6 @@ static inline unsigned isa_transposed_row(unsigned lane)
 {
     return 4 * (lane % 16) + lane / 16;
 }
-
-/* 16 integers of 32 bits, and 32 of 16. */
-#define ISA_LANES 16
-
-typedef __m512i isa_ints;
 
 static inline isa_ints isa_load_ints(const int32_t *from)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Sums of bytes as lower bounds of distances.
+ * How a query's table is rounded to bytes, and why sums of them are lower bounds of
+ * distances.
  *
  * Why a byte sum is a lower bound.  Let e = 2^-24, t_m a table entry, b_m the
  * minimum of its column, B the sum of the b_m, N the sum of what the b_m are
@@ -11,7 +12,7 @@
  *     x >= 1, far above underflow.  The byte u = min(255, trunc x) is <= x, and
  *     0 where x < 1.  So u_m <= s (1 + e)^2 (t_m - b_m).  Nor does it harm if
  *     t - b overflows: t - b > FLT_MAX then, and s FLT_MAX > 255, since 253 / s
- *     is at most T (1 + M 2^-23) + N (1 + M 2^-22) and both are below MOST_BOUND.
+ *     is at most T (1 + M 2^-23) + N (1 + M 2^-22) and both are below MAX_FILTERED.
  *  2. Group minima are <= u_m; a column left out drops a term >= 0; a refinement
  *     adds u_m minus the group's minimum to that minimum; saturating additions
  *     of terms >= 0 give min(255, sum) in any order.  So every partial sum of
@@ -19,11 +20,11 @@
  *  3. The reference's first addition is exact, each other one loses at most a
  *     share e of its result (float32 addition does not underflow), so S and S_ref
  *     differ by at most M e times the sum of the |t_m|, for all M up to 256.
- *     (The usual bound of M - 1 such additions is (M - 1) e / (1 - (M - 1) e).)
+ *     (The textbooks' limit for M - 1 such additions is (M - 1) e / (1 - (M - 1) e).)
  *     That sum is S plus twice what the t_m are below 0, so at most S + 2 N.
  *     With g = M e,
  *         S <= S_ref + g (S + 2 N),  S <= S_ref + g (S_ref + 2 N) / (1 - g).
- *     If a sum of finite entries overflows, then upwards, since N < MOST_BOUND:
+ *     If a sum of finite entries overflows, then upwards, since N < MAX_FILTERED:
  *     S_ref is inf or, with an entry that is NaN, NaN; 6. is about those.
  *  4. A code that may enter the results has S_ref <= T, equality included since
  *     ids decide it.  So its byte sum is at most
@@ -38,78 +39,78 @@
  *     threshold down to 254 would drop codes that belong to the results.)
  *  6. Entries that are +inf or NaN become 255 and are dropped, which is right
  *     as long as T is finite: their sums rank behind it, since finite entries do
- *     not add up to -inf.  Without a T below MOST_BOUND nothing is filtered, nor
+ *     not add up to -inf.  Without a T below MAX_FILTERED nothing is filtered, nor
  *     where N is not below it or B is not finite, as with entries of -inf.
  */
-#ifndef PQK_KERNELS_BOUND_H
-#define PQK_KERNELS_BOUND_H
+#ifndef PQK_KERNELS_ROUNDING_H
+#define PQK_KERNELS_ROUNDING_H
 
 #include <float.h>
 #include <math.h>
 #include <stddef.h>
 
 /* Distances from here on are not filtered by. */
-#define MOST_BOUND (FLT_MAX / 4)
+#define MAX_FILTERED (FLT_MAX / 4)
 
 /* What ties a query's byte tables to its distances. */
-struct byte_bound {
+struct rounding {
     double sum_of_minima; /* B */
     double below_zero;    /* N */
     float scale;          /* s */
     int threshold;        /* floor(y), -1 if nothing can enter the results */
 };
 
-static inline void clear_minima(struct byte_bound *bound)
+static inline void clear_minima(struct rounding *rounding)
 {
-    bound->sum_of_minima = 0.0;
-    bound->below_zero = 0.0;
+    rounding->sum_of_minima = 0.0;
+    rounding->below_zero = 0.0;
 }
 
 /* The least entry of one more column. */
-static inline void add_minimum(struct byte_bound *bound, float minimum)
+static inline void add_minimum(struct rounding *rounding, float minimum)
 {
-    bound->sum_of_minima += (double)minimum;
+    rounding->sum_of_minima += (double)minimum;
     if (minimum < 0.0f)
-        bound->below_zero -= (double)minimum;
+        rounding->below_zero -= (double)minimum;
 }
 
 /* Whether a table can be filtered by; also not if a column has no number. */
-static inline int has_minima(const struct byte_bound *bound)
+static inline int has_minima(const struct rounding *rounding)
 {
-    return bound->sum_of_minima < (double)FLT_MAX &&
-           bound->below_zero < (double)MOST_BOUND;
+    return rounding->sum_of_minima < (double)FLT_MAX &&
+           rounding->below_zero < (double)MAX_FILTERED;
 }
 
 /* T + 2 g (T + 2 N) - B */
-static inline double widened_range(const struct byte_bound *bound,
+static inline double widened_range(const struct rounding *rounding,
                                    size_t num_sub_vectors, float distance)
 {
     return (double)distance * (1.0 + (double)num_sub_vectors * 0x1p-23) +
-           bound->below_zero * ((double)num_sub_vectors * 0x1p-22) -
-           bound->sum_of_minima;
+           rounding->below_zero * ((double)num_sub_vectors * 0x1p-22) -
+           rounding->sum_of_minima;
 }
 
 /* floor(y) of the proof above, -1 if even a sum of 0 is too much. */
-static inline int byte_threshold(const struct byte_bound *bound,
+static inline int byte_threshold(const struct rounding *rounding,
                                  size_t num_sub_vectors, float distance)
 {
-    double y = (double)bound->scale *
-               widened_range(bound, num_sub_vectors, distance) *
+    double y = (double)rounding->scale *
+               widened_range(rounding, num_sub_vectors, distance) *
                (1.0 + 0x1p-21);
 
     return y < 0.0 ? -1 : y < 254.0 ? (int)y : 254;
 }
 
 /* A scale at which 253 stands for `distance`, and the threshold for that. */
-static inline void choose_scale(struct byte_bound *bound,
+static inline void choose_scale(struct rounding *rounding,
                                 size_t num_sub_vectors, float distance)
 {
-    const double range = widened_range(bound, num_sub_vectors, distance);
+    const double range = widened_range(rounding, num_sub_vectors, distance);
     const double scale = range > 0.0 ? 253.0 / range : HUGE_VAL;
 
-    /* Not inf, since 0 * inf is no bound. */
-    bound->scale = scale < 1e37 ? (float)scale : 1e37f;
-    bound->threshold = byte_threshold(bound, num_sub_vectors, distance);
+    /* Not inf, since 0 * inf is no number. */
+    rounding->scale = scale < 1e37 ? (float)scale : 1e37f;
+    rounding->threshold = byte_threshold(rounding, num_sub_vectors, distance);
 }
 
 #endif

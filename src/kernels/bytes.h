@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * A query's tables in bytes: in, its table and a distance that nothing beyond is wanted
+ * of; out, bytes of which a sum of 253 stands for that distance, the minima of groups
+ * that the plans look up, and the columns in the order in which they separate.
+ */
+#ifndef PQK_KERNELS_BYTES_H
+#define PQK_KERNELS_BYTES_H
+
+#include "kernels/query.h"
+
+/* Whether there is a distance to filter by. */
+static int has_bound(const pqk_top_k_heap *heap)
+{
+    return pqk_heap_bound(heap) < MAX_FILTERED;
+}
+
+/* The minima of entries whose numbers share the 7 low bits.  At -O2 compilers make
+ * vectors of this and its like only if nothing can overlap. */
+static void find_minima_128(const uint8_t *restrict bytes,
+                            uint8_t *restrict minima_128)
+{
+    for (size_t i = 0; i < 128; i++)
+        minima_128[i] = bytes[i] < bytes[i + 128] ? bytes[i] : bytes[i + 128];
+}
+
+/* The minima of entries whose numbers share the 6 low bits. */
+static void find_minima_64(const uint8_t *restrict bytes,
+                           uint8_t *restrict minima_64)
+{
+    for (size_t i = 0; i < 64; i++) {
+        uint8_t a = bytes[i] < bytes[i + 64] ? bytes[i] : bytes[i + 64];
+        uint8_t b =
+            bytes[i + 128] < bytes[i + 192] ? bytes[i + 128] : bytes[i + 192];
+        minima_64[i] = a < b ? a : b;
+    }
+}
+
+/* Minima of the groups, and what they lack; see plan_term. */
+static void find_groups(const struct scan_arrays *arrays, size_t m)
+{
+    const uint8_t *restrict bytes = arrays->bytes + m * 256;
+    uint8_t *restrict minima_16 = arrays->minima_16 + m * 16;
+    uint8_t *restrict minima_64 = arrays->minima_64 + m * 64;
+    uint8_t *restrict rests_64 = arrays->rests_64 + m * 256;
+    uint8_t *restrict rests_16 = arrays->rests_16 + m * 256;
+
+    find_minima_64(bytes, minima_64);
+    for (size_t i = 0; i < 16; i++) {
+        uint8_t a =
+            minima_64[i] < minima_64[i + 16] ? minima_64[i] : minima_64[i + 16];
+        uint8_t b = minima_64[i + 32] < minima_64[i + 48] ? minima_64[i + 32]
+                                                          : minima_64[i + 48];
+        minima_16[i] = a < b ? a : b;
+    }
+    for (size_t r = 0; r < 256; r += 64)
+        for (size_t i = 0; i < 64; i++)
+            rests_64[r + i] = (uint8_t)(bytes[r + i] - minima_64[i]);
+    for (size_t r = 0; r < 256; r += 16)
+        for (size_t i = 0; i < 16; i++)
+            rests_16[r + i] = (uint8_t)(bytes[r + i] - minima_16[i]);
+}
+
+/* Byte tables for that scale. */
+static void set_scale(struct scan *scan, float distance)
+{
+    const struct scan_arrays *arrays = &scan->query->arrays;
+
+    choose_scale(&scan->query->rounding, scan->num_sub_vectors, distance);
+    for (size_t m = 0; m < scan->num_sub_vectors; m++)
+        isa_quantize(arrays->table + m * 256, arrays->row_minima[m],
+                     scan->query->rounding.scale, arrays->bytes + m * 256);
+    if (ISA_HAS_128 && scan->plan_list.has_minima_128)
+        for (size_t m = 0; m < scan->num_sub_vectors; m++)
+            find_minima_128(arrays->bytes + m * 256,
+                            arrays->minima_128 + m * 128);
+    if (ISA_BY_GROUPS)
+        for (size_t m = 0; m < scan->num_sub_vectors; m++)
+            find_groups(arrays, m);
+}
+
+static void natural_order(const struct scan *scan)
+{
+    for (size_t m = 0; m < scan->num_sub_vectors; m++)
+        scan->query->arrays.order[m] = (uint16_t)m;
+}
+
+/* Columns whose bytes are large on average drop codes early. */
+static void order_columns(const struct scan *scan)
+{
+    const struct scan_arrays *arrays = &scan->query->arrays;
+    const uint8_t *weights = scan->codes + scan->layout.weights;
+
+    natural_order(scan);
+    if (scan->layout.weights == 0)
+        return;
+    for (size_t i = 0; i < scan->num_sub_vectors; i++) {
+        const uint32_t weight =
+            isa_weigh(arrays->bytes + i * 256, weights + i * 256);
+        size_t at = i;
+
+        for (; at > 0 && arrays->weight[at - 1] < weight; at--) {
+            arrays->weight[at] = arrays->weight[at - 1];
+            arrays->order[at] = arrays->order[at - 1];
+        }
+        arrays->weight[at] = weight;
+        arrays->order[at] = (uint16_t)i;
+    }
+}
+
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * All that an instruction set provides.  A variant's file defines the types isa_bytes,
+ * isa_floats and, if it has integers for encoding, isa_ints; includes this; defines the operations
+ * below and struct isa_table; and ends with variant.h, which makes the scan of them.
+ * An operation that is missing or of another type is an error of the compiler's;
+ * tests/check_operations.c tries each alone.
+ *
+ * A block is 64 codes of a column.  Sums are bytes that saturate at 255, and a code is
+ * alive whose sum is <= a threshold of at most 254.  "Aligned" is to 64 bytes; what is
+ * not said to be may be anywhere.
+ *
+ * Choices, as macros: what pays on this instruction set.
+ *   ISA_KERNEL     the variant's name, pqk_kernel_NAME
+ *   ISA_HAS_128    1 if it looks 128 entries up, else 0
+ *   ISA_BY_GROUPS  1 if 256 entries cost so much more than 64 that minima over groups
+ *                  of centroids go first, 0 if such minima do not pay
+ *   ISA_PLANS(num_queries)  one of plan.h's lists
+ */
+#ifndef PQK_KERNELS_ISA_H
+#define PQK_KERNELS_ISA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Loops over a few registers disappear, and with them arrays of registers. */
+#if defined __clang__
+#define ISA_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define ISA_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* For bodies that are specialised by constant arguments. */
+#define ISA_INLINE static inline __attribute__((always_inline))
+
+/* What is read in sequence is asked for this far ahead: the next 64 blocks of a
+ * column.  Hardware prefetchers alone follow too few columns at once.  Asking for
+ * what lies beyond the end does no harm. */
+#define ISA_PREFETCH_BYTES 4096
+
+static inline void isa_prefetch(const uint8_t *from)
+{
+    __builtin_prefetch((const void *)((uintptr_t)from + ISA_PREFETCH_BYTES));
+}
+
+/* ------------------------------------------------------------------------ */
+/* The bytes of a block: isa_bytes, 64 of them in registers                 */
+
+static isa_bytes isa_load(const uint8_t *from);
+static void isa_store(uint8_t *to, isa_bytes bytes);
+
+/* Byte by byte, saturating at 255. */
+static isa_bytes isa_add(isa_bytes sums, isa_bytes terms);
+
+/* 1 if a byte is <= the threshold, else 0. */
+static unsigned isa_any_alive(isa_bytes sums, uint8_t threshold);
+
+/* Which of 64 codes are alive: bit j for the sum at sums[j]. */
+static uint64_t isa_alive(const uint8_t *sums, uint8_t threshold);
+
+/* ------------------------------------------------------------------------ */
+/* Look-ups: struct isa_table has a table, in registers if it fits          */
+
+/* Tables by their entries, which the low 8, 7, 6 or 4 bits of a label choose from,
+ * whatever is above them. */
+enum isa_kind { TABLE_256, TABLE_128, TABLE_64, TABLE_16 };
+struct isa_table;
+
+/* 1, 2, 4 or 8: how many tables of a kind can be in registers at a time. */
+static unsigned isa_columns_at_once(enum isa_kind kind);
+
+/* Entries are aligned, the 16 of TABLE_16 to 16 bytes. */
+static struct isa_table isa_load_table(enum isa_kind kind,
+                                       const uint8_t *entries);
+static isa_bytes isa_look_up(enum isa_kind kind, isa_bytes labels,
+                             const struct isa_table *table);
+
+/* ------------------------------------------------------------------------ */
+/* A query's table: isa_floats, ISA_FLOATS numbers of rows of 256           */
+
+/* Sums are + and * of isa_floats.  Memory is aligned to their size. */
+static isa_floats isa_all_floats(float number);
+static isa_floats isa_load_floats(const float *from);
+static void isa_store_floats(float *to, isa_floats floats);
+
+/* Lane by lane the candidate if it is less than the other, which is no NaN; else that:
+ * a minimum passes over NaNs. */
+static isa_floats isa_lesser_floats(isa_floats candidate, isa_floats least);
+static float isa_least_float(isa_floats floats);
+
+/* The minimum of a row, which passes over NaNs; +inf if there is nothing else. */
+static float isa_row_minimum(const float *row);
+
+/* min(255, (row[c] - bias) * scale), rounded down, and 255 for NaN.  No number is less
+ * than the bias. */
+static void isa_quantize(const float *row, float bias, float scale,
+                         uint8_t *bytes);
+
+/* The sum of 256 products of bytes; no weight is greater than 64. */
+static uint32_t isa_weigh(const uint8_t *bytes, const uint8_t *weights);
+
+/* ------------------------------------------------------------------------ */
+/* Other layouts                                                            */
+
+/* to[j * to_stride + i] = from[i * from_stride + j] for i, j = 0, ..., 7. */
+static void isa_transpose_floats(const float *from, size_t from_stride,
+                                 float *to, size_t to_stride);
+
+/* 64 rows of 16 bytes become 16 aligned columns; byte j of a column is that of row
+ * isa_transposed_row(j). */
+static void isa_transpose_rows(const uint8_t *codes, size_t row_stride,
+                               uint8_t *columns, size_t column_stride);
+static unsigned isa_transposed_row(unsigned lane);
+
+/* ------------------------------------------------------------------------ */
+/* Encoding: isa_ints, ISA_LANES integers of 32 bits, if it pays to have them */
+
+#ifdef ISA_LANES
+
+/* Memory is aligned. */
+static isa_ints isa_load_ints(const int32_t *from);
+static void isa_store_ints(int32_t *to, isa_ints ints);
+static isa_ints isa_all_ints(int32_t number);
+static isa_ints isa_add_ints(isa_ints a, isa_ints b);
+static isa_ints isa_lesser_ints(isa_ints a, isa_ints b);
+
+/* Sees an integer as two of 16 bits and adds their two products. */
+static isa_ints isa_multiply_pairs(isa_ints a, isa_ints b);
+
+static int32_t isa_least_int(isa_ints ints);
+
+/* Bit j if integer j is <= that of the threshold. */
+static unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold);
+
+/* Puts 8 values less their centres, times the scale, to out, rounded to the nearest;
+ * returns the sum of their squares, or -1 if a magnitude is not within its reach. */
+static int32_t isa_round(const float *values, const float *centres,
+                         const float *reach, float scale, int16_t *out);
+
+#endif
+#endif

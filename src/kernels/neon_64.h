@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What NEON has on AArch64: tables of 64 entries in one look-up, and IEEE arithmetic. */
+#ifndef PQK_KERNELS_NEON_64_H
+#define PQK_KERNELS_NEON_64_H
+
+static inline uint8_t neon_least_of_16(uint8x16_t bytes)
+{
+    return vminvq_u8(bytes);
+}
+
+/* Pairs, which do not overlap, added: of the first register, then the second */
+static inline uint8x16_t neon_add_pairs(uint8x16_t first, uint8x16_t second)
+{
+    return vpaddq_u8(first, second);
+}
+
+/* 16 entries; or 64 in the first of the long ones; or 256. */
+struct isa_table {
+    uint8x16_t entries;
+    uint8x16x4_t longer[4];
+};
+
+ISA_INLINE unsigned isa_columns_at_once(enum isa_kind kind)
+{
+    return kind == TABLE_256 ? 1 : 4; /* 16 of the 32 registers */
+}
+
+ISA_INLINE struct isa_table isa_load_table(enum isa_kind kind,
+                                           const uint8_t *from)
+{
+    struct isa_table table;
+
+    if (kind == TABLE_16) {
+        table.entries = vld1q_u8(from);
+        return table;
+    }
+    table.longer[0] = vld1q_u8_x4(from);
+    if (kind == TABLE_256) {
+        table.longer[1] = vld1q_u8_x4(from + 64);
+        table.longer[2] = vld1q_u8_x4(from + 128);
+        table.longer[3] = vld1q_u8_x4(from + 192);
+    }
+    return table;
+}
+
+/*
+ * An index beyond the table gives 0 with TBL and leaves the byte as it is with
+ * TBX.  So each of four look-ups fills in the labels of its 64 entries, and
+ * those of the entries before have wrapped around to large indices.
+ */
+ISA_INLINE uint8x16_t neon_look_up_256(uint8x16_t labels,
+                                       const struct isa_table *table)
+{
+    const uint8x16_t next = vdupq_n_u8(64);
+    uint8x16_t found = vqtbl4q_u8(table->longer[0], labels);
+
+    labels = vsubq_u8(labels, next);
+    found = vqtbx4q_u8(found, table->longer[1], labels);
+    labels = vsubq_u8(labels, next);
+    found = vqtbx4q_u8(found, table->longer[2], labels);
+    labels = vsubq_u8(labels, next);
+    return vqtbx4q_u8(found, table->longer[3], labels);
+}
+
+ISA_INLINE uint8x16_t neon_look_up(enum isa_kind kind, uint8x16_t labels,
+                                   const struct isa_table *table)
+{
+    if (kind == TABLE_256)
+        return neon_look_up_256(labels, table);
+    if (kind == TABLE_64)
+        return vqtbl4q_u8(table->longer[0], vandq_u8(labels, vdupq_n_u8(63)));
+    return vqtbl1q_u8(table->entries, vandq_u8(labels, vdupq_n_u8(15)));
+}
+
+ISA_INLINE isa_bytes isa_look_up(enum isa_kind kind, isa_bytes labels,
+                                 const struct isa_table *table)
+{
+    return (isa_bytes){{neon_look_up(kind, labels.part[0], table),
+                        neon_look_up(kind, labels.part[1], table),
+                        neon_look_up(kind, labels.part[2], table),
+                        neon_look_up(kind, labels.part[3], table)}};
+}
+
+static inline isa_floats isa_all_floats(float number)
+{
+    return vdupq_n_f32(number);
+}
+
+static inline isa_floats isa_load_floats(const float *from)
+{
+    return vld1q_f32(from);
+}
+
+static inline void isa_store_floats(float *to, isa_floats from)
+{
+    vst1q_f32(to, from);
+}
+
+/* A comparison, which a NaN fails: the instruction for minima would return NaNs, or
+ * lose the other number to a signaling one. */
+static inline isa_floats isa_lesser_floats(isa_floats candidate,
+                                           isa_floats least)
+{
+    return vbslq_f32(vcltq_f32(candidate, least), candidate, least);
+}
+
+static inline float isa_least_float(isa_floats from)
+{
+    return vminvq_f32(from);
+}
+
+/* FMINNM returns the number if the other operand is a NaN, which arithmetic has
+ * made a quiet one.  Hence 255 for NaN. */
+static inline uint16x4_t neon_scale(const float *row, isa_floats bias,
+                                    isa_floats scale)
+{
+    const isa_floats scaled = (isa_load_floats(row) - bias) * scale;
+
+    return vmovn_u32(
+        vcvtq_u32_f32(vminnmq_f32(scaled, isa_all_floats(255.0f))));
+}
+
+static void isa_quantize(const float *row, float bias, float scale,
+                         uint8_t *out)
+{
+    const isa_floats biases = isa_all_floats(bias),
+                     scales = isa_all_floats(scale);
+
+    for (size_t c = 0; c < 256; c += 8)
+        vst1_u8(out + c, vmovn_u16(vcombine_u16(
+                             neon_scale(row + c, biases, scales),
+                             neon_scale(row + c + 4, biases, scales))));
+}
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Plans: in which order, and with which terms, a scan looks at the columns.
+ *
+ * A scan of one query begins with all blocks of 64 codes.  Its first stage adds up
+ * terms of some columns for all of them; each later stage goes on with the blocks in
+ * which a code is alive still, and what is left at the end is summed in float32.
+ * Columns stand in the order of this query, those that separate most first.
+ *
+ * A list has plans from the one for data on which few columns prune well to the one
+ * for data on which they hardly do.  Which of them is used is decided while scanning,
+ * by the share of blocks that are alive after the first stage: above `most` the next
+ * one is taken, below `least` the one before.
+ */
+#ifndef PQK_KERNELS_PLAN_H
+#define PQK_KERNELS_PLAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a stage adds per column. */
+enum plan_term {
+    ENTRIES,    /* the byte of the label itself */
+    MINIMA_128, /* the least byte of the labels with the same 7 low bits */
+    MINIMA_64,  /* of those with the same 6 low bits */
+    MINIMA_16,  /* of those with the same 4 low bits */
+    RESTS_64,   /* what MINIMA_64 lacks of the entry */
+    RESTS_16    /* what MINIMA_16 lacks of the entry */
+};
+
+/* Columns from, ..., to - 1 in sixteenths of M. */
+struct plan_stage {
+    uint8_t term;
+    uint8_t from;
+    uint8_t to;
+};
+
+/* The term of a scan in one stage, and of one that looks at representatives. */
+#define SINGLE_TERM (ISA_BY_GROUPS ? MINIMA_64 : ENTRIES)
+
+#define MAX_STAGES 7
+
+struct plan {
+    float least;
+    float most; /* above 1 in the last plan */
+    size_t num_stages;
+    struct plan_stage stages[MAX_STAGES];
+};
+
+struct plan_list {
+    const struct plan *plans;
+    int has_minima_128; /* else nobody needs to find them */
+};
+
+/* clang-format off */
+
+/*
+ * For instruction sets that look 256 entries up as fast as memory brings the codes.
+ * Minima over 16 groups are looked up up to four times as fast, and yet lose: they
+ * need twice as many columns to leave as few blocks alive.  On clustered data four
+ * columns leave less than half of the blocks alive; on data that do not cluster twelve
+ * leave few.
+ */
+static const struct plan plans_of_entries[] = {
+    {0.00f, 0.78f, 5, {{ENTRIES, 0, 4}, {ENTRIES, 4, 6}, {ENTRIES, 6, 8},
+                       {ENTRIES, 8, 12}, {ENTRIES, 12, 16}}},
+    {0.35f, 0.80f, 4, {{ENTRIES, 0, 6}, {ENTRIES, 6, 8}, {ENTRIES, 8, 12},
+                       {ENTRIES, 12, 16}}},
+    {0.45f, 0.90f, 4, {{ENTRIES, 0, 8}, {ENTRIES, 8, 10}, {ENTRIES, 10, 12},
+                       {ENTRIES, 12, 16}}},
+    {0.15f, 2.00f, 2, {{ENTRIES, 0, 12}, {ENTRIES, 12, 16}}},
+};
+
+/*
+ * For batches where 128 entries take half the time of 256, since their look-ups do not
+ * wait for memory: minima over pairs of centroids leave a tenth more bytes to look at,
+ * and four columns a pass save some passes.
+ */
+static const struct plan plans_of_pairs[] = {
+    {0.00f, 0.80f, 4, {{MINIMA_128, 0, 4}, {MINIMA_128, 4, 8},
+                       {MINIMA_128, 8, 12}, {ENTRIES, 12, 16}}},
+    {0.35f, 0.90f, 3, {{MINIMA_128, 0, 8}, {MINIMA_128, 8, 12},
+                       {ENTRIES, 12, 16}}},
+    {0.15f, 2.00f, 2, {{MINIMA_128, 0, 12}, {ENTRIES, 12, 16}}},
+};
+
+/*
+ * For instruction sets whose look-ups of 256 entries cost sixteen times as much as of
+ * 16, and those of 64 four times: minima over groups go first, and what they lack is
+ * added at the end.  The plans differ in how early a term is given up that does not
+ * prune.
+ */
+static const struct plan plans_of_groups[] = {
+    {0.00f, 0.50f, 6, {{MINIMA_16, 0, 8}, {MINIMA_16, 8, 12}, {MINIMA_16, 12, 16},
+                       {RESTS_16, 0, 2}, {RESTS_16, 2, 4}, {RESTS_16, 4, 8}}},
+    {0.50f, 0.90f, 6, {{MINIMA_64, 0, 4}, {MINIMA_64, 4, 6}, {MINIMA_64, 6, 8},
+                       {MINIMA_64, 8, 12}, {MINIMA_64, 12, 16}, {RESTS_64, 0, 4}}},
+    {0.50f, 0.985f, 5, {{MINIMA_64, 0, 8}, {MINIMA_64, 8, 12}, {MINIMA_64, 12, 16},
+                        {RESTS_64, 0, 2}, {RESTS_64, 2, 4}}},
+    {0.90f, 2.00f, 3, {{MINIMA_64, 0, 16}, {RESTS_64, 0, 1}, {RESTS_64, 1, 2}}},
+};
+
+/* clang-format on */
+
+/* The lists, for ISA_PLANS. */
+#define PLANS_OF_ENTRIES ((struct plan_list){plans_of_entries, 0})
+#define PLANS_OF_PAIRS   ((struct plan_list){plans_of_pairs, 1})
+#define PLANS_OF_GROUPS  ((struct plan_list){plans_of_groups, 0})
+/* Where 4 columns of 64 groups cost what 8 columns of 16 cost, and read half the
+ * bytes: they leave more blocks alive, on clustered SIFT two thirds instead of half,
+ * but then prune so much faster that a scan reads a third less in all. */
+#define PLANS_OF_64_GROUPS ((struct plan_list){plans_of_groups + 1, 0})
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What a scan looks at before it looks at codes. */
+#ifndef PQK_PREPARE_CELLS_H
+#define PQK_PREPARE_CELLS_H
+
+#include "kernels/prepare/space.h"
+
+/* How often each label occurs, from the columns. */
+void pqk_prepare_weights(const struct pqk_layout *layout, size_t M,
+                         uint8_t *prepared);
+
+/* For each cell, a code like its codes, from the columns. */
+pqk_status pqk_prepare_representatives(const struct space *space,
+                                       const struct pqk_layout *layout,
+                                       uint8_t *prepared);
+
+#endif

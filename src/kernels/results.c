@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Top-k: keys are appended while they are within the bound.  When the memory is
+ * full, a selection keeps the k best, and the worst of them is the new bound.  A
+ * push costs a store, whatever k is; a heap of the books costs log k.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "kernels/results.h"
+
+/* Selections are k + SLACK pushes apart, which makes them cheap for small k;
+ * every one of those pushes still sees the old bound, which wants it small. */
+#define SLACK 24
+
+size_t pqk_top_k_heap_storage(size_t k)
+{
+    if (k == 0)
+        return 0;
+    return k > (SIZE_MAX - SLACK) / 2 ? SIZE_MAX : 2 * k + SLACK;
+}
+
+/* No key is 0, and none is above UINT64_MAX. */
+static uint64_t open_bound(size_t k)
+{
+    return k == 0 ? 0 : UINT64_MAX;
+}
+
+void pqk_top_k_heap_init(pqk_top_k_heap *heap, uint64_t *storage, size_t k)
+{
+    heap->k = k;
+    heap->length = 0;
+    heap->bound = open_bound(k);
+    heap->keys = storage;
+}
+
+static inline void swap_keys(uint64_t *a, uint64_t *b)
+{
+    uint64_t key = *a;
+
+    *a = *b;
+    *b = key;
+}
+
+/*
+ * Hoare's partition around the median of three: afterwards no key before the
+ * returned position is greater than one at or behind it, and both parts have at
+ * least one key.  Needs length >= 2.
+ */
+static size_t partition_keys(uint64_t *keys, size_t length)
+{
+    uint64_t *middle = &keys[(length - 1) / 2];
+    uint64_t *last = &keys[length - 1];
+    size_t left = 0, right = length - 1;
+    uint64_t pivot;
+
+    if (*middle < keys[0])
+        swap_keys(middle, keys);
+    if (*last < keys[0])
+        swap_keys(last, keys);
+    if (*last < *middle)
+        swap_keys(last, middle);
+    pivot = *middle;
+    for (;;) {
+        while (keys[left] < pivot)
+            left++;
+        while (keys[right] > pivot)
+            right--;
+        if (left >= right)
+            return right + 1;
+        swap_keys(&keys[left++], &keys[right--]);
+    }
+}
+
+/* Puts the k smallest keys first, in any order. */
+static void select_keys(uint64_t *keys, size_t length, size_t k)
+{
+    while (length > 1 && k > 0 && k < length) {
+        size_t cut = partition_keys(keys, length);
+
+        if (k < cut) {
+            length = cut;
+        } else {
+            keys += cut;
+            length -= cut;
+            k -= cut;
+        }
+    }
+}
+
+/* Recurses into the shorter part, so log2(length) deep at most. */
+static void sort_keys(uint64_t *keys, size_t length)
+{
+    while (length > 16) {
+        size_t cut = partition_keys(keys, length);
+
+        if (cut < length / 2) {
+            sort_keys(keys, cut);
+            keys += cut;
+            length -= cut;
+        } else {
+            sort_keys(keys + cut, length - cut);
+            length = cut;
+        }
+    }
+    for (size_t i = 1; i < length; i++) {
+        uint64_t key = keys[i];
+        size_t hole = i;
+
+        for (; hole > 0 && keys[hole - 1] > key; hole--)
+            keys[hole] = keys[hole - 1];
+        keys[hole] = key;
+    }
+}
+
+void pqk_heap_tighten(pqk_top_k_heap *heap)
+{
+    uint64_t bound = 0;
+
+    if (heap->length < heap->k || heap->k == 0)
+        return;
+    select_keys(heap->keys, heap->length, heap->k);
+    heap->length = heap->k;
+    for (size_t i = 0; i < heap->k; i++)
+        bound = heap->keys[i] > bound ? heap->keys[i] : bound;
+    heap->bound = bound;
+}
+
+void pqk_top_k_heap_push(pqk_top_k_heap *heap, uint32_t id, float distance)
+{
+    uint64_t key = pqk_result_key(distance, id);
+
+    if (key > heap->bound)
+        return;
+    heap->keys[heap->length++] = key;
+    if (heap->length == pqk_top_k_heap_storage(heap->k))
+        pqk_heap_tighten(heap);
+}
+
+size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap, pqk_neighbor *neighbors)
+{
+    size_t count;
+
+    pqk_heap_tighten(heap);
+    count = heap->length;
+    sort_keys(heap->keys, count);
+    for (size_t i = 0; i < count; i++) {
+        neighbors[i].id = (uint32_t)heap->keys[i];
+        neighbors[i].distance = pqk_key_distance(heap->keys[i]);
+    }
+    heap->length = 0;
+    heap->bound = open_bound(heap->k);
+    return count;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * A query's tables in float32, by label: in, queries and a metric; out, rows of 256
+ * entries, their minima and the sums of those.  Rounded as the reference rounds.
+ */
+#ifndef PQK_KERNELS_TABLE_H
+#define PQK_KERNELS_TABLE_H
+
+#include <math.h>
+
+#include "kernels/query.h"
+#include "kernels/table_row.h"
+
+/* Minus the float32 sums, in ascending order, of the products with 256 centroids.
+ * Compilers make vectors of these loops. */
+static void sum_products(const float *restrict centroids,
+                         const float *restrict query, size_t d,
+                         float *restrict row)
+{
+    for (size_t c = 0; c < PQK_TABLE_STRIDE; c++)
+        row[c] = 0.0f;
+    for (size_t i = 0; i < d; i++, centroids += PQK_TABLE_STRIDE)
+        for (size_t c = 0; c < PQK_TABLE_STRIDE; c++)
+            row[c] += query[i] * centroids[c];
+    for (size_t c = 0; c < PQK_TABLE_STRIDE; c++)
+        row[c] = -row[c];
+}
+
+/* A table row by a metric; returns its minimum. */
+static float make_row(const struct pqk_layout_codebook *codebook,
+                      pqk_metric metric, size_t m, const float *query,
+                      float *row)
+{
+    const size_t d = codebook->sub_vector_dim;
+    const float *centroids =
+        pqk_layout_centroids(codebook) + m * d * PQK_TABLE_STRIDE;
+
+    if (metric == PQK_L2)
+        return table_row(centroids, query, d, row);
+    sum_products(centroids, query, d, row);
+    if (codebook->num_centroids < PQK_TABLE_STRIDE)
+        for (size_t label = 0; label < PQK_TABLE_STRIDE; label++)
+            if (!pqk_layout_uses_label(codebook, m, label))
+                row[label] = INFINITY;
+    return isa_row_minimum(row);
+}
+
+static void scan_compute_tables(const void *prepared_codebook,
+                                pqk_metric metric, const float *queries,
+                                size_t num_queries, void *tables)
+{
+    const struct pqk_layout_codebook *codebook = prepared_codebook;
+    const size_t num_sub_vectors = codebook->num_sub_vectors;
+    const size_t d = codebook->sub_vector_dim;
+
+    uintptr_t at = queries_in(tables);
+
+    for (size_t q = 0; q < num_queries; q++) {
+        struct scan_query *query = (void *)at;
+        struct scan_arrays arrays;
+
+        at += lay_out_query(at, num_sub_vectors, &arrays);
+        clear_minima(&query->rounding);
+        for (size_t m = 0; m < num_sub_vectors; m++) {
+            arrays.row_minima[m] = make_row(
+                codebook, metric, m, queries + (q * num_sub_vectors + m) * d,
+                arrays.table + m * PQK_TABLE_STRIDE);
+            add_minimum(&query->rounding, arrays.row_minima[m]);
+        }
+    }
+}
+
+#endif

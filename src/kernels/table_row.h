@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * A row of a query's table, for any instruction set's floats: rounded like the
+ * reference, since each centroid has a lane of its own.
+ */
+#ifndef PQK_KERNELS_TABLE_ROW_H
+#define PQK_KERNELS_TABLE_ROW_H
+
+#include <math.h>
+
+#include "kernels/isa.h"
+
+/* (query - centroid)^2, rounded twice: no fused multiply-add. */
+static inline isa_floats square(isa_floats query, const float *centroids)
+{
+    const isa_floats difference = query - isa_load_floats(centroids);
+
+    return difference * difference;
+}
+
+/*
+ * row[c] = sum over i = 0, ..., d - 1 of the square of query[i] - centroids[i * 256 +
+ * c]; returns the minimum.  Rows are 64-byte aligned.  The sums begin with the first
+ * square instead of adding it to 0: a square is not -0, so that is the same number.
+ */
+static float table_row(const float *centroids, const float *query, size_t d,
+                       float *row)
+{
+    isa_floats minimum = isa_all_floats(INFINITY);
+
+    for (size_t c = 0; c < 256; c += 8 * ISA_FLOATS) {
+        const float *of_dim = centroids + c;
+        isa_floats sums[8], component = isa_all_floats(query[0]);
+
+        ISA_UNROLL
+        for (int j = 0; j < 8; j++)
+            sums[j] = square(component, of_dim + j * ISA_FLOATS);
+        for (size_t i = 1; i < d; i++) {
+            of_dim += 256;
+            component = isa_all_floats(query[i]);
+            ISA_UNROLL
+            for (int j = 0; j < 8; j++)
+                sums[j] += square(component, of_dim + j * ISA_FLOATS);
+        }
+        ISA_UNROLL
+        for (int j = 0; j < 8; j++) {
+            isa_store_floats(row + c + j * ISA_FLOATS, sums[j]);
+            minimum = isa_lesser_floats(sums[j], minimum);
+        }
+    }
+    return isa_least_float(minimum);
+}
+
+#endif
