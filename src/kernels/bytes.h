@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * A query's tables in bytes: in, its table and a distance that nothing beyond is wanted
- * of; out, bytes of which a sum of 253 stands for that distance, the minima of groups
- * that the plans look up, and the columns in the order in which they separate.
+ * A query's table in bytes.
+ * In: its float32 table and a distance beyond which nothing is wanted.  Out: bytes
+ * of which a sum of 253 stands for that distance, the minima of groups that the
+ * plans look up and what those lack, and the columns in the order in which they
+ * separate.  Promised: rounding.h's proof holds for every sum of them.  Never: a
+ * byte too large.
  */
 #ifndef PQK_KERNELS_BYTES_H
 #define PQK_KERNELS_BYTES_H

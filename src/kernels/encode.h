@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * Encoding: in, centroids of one sub-vector and rows; out, the first of the nearest
- * centroids for each, as float32 distances decide.  Where integers pay, a grid (grid.h)
- * rules most centroids out first.
+ * centroids for each, as float32 distances decide.  Where integers pay, a grid
+ * (grid.h) rules most centroids out first.
  */
 #ifndef PQK_KERNELS_ENCODE_H
 #define PQK_KERNELS_ENCODE_H
@@ -36,7 +36,7 @@ static void nearest_centroids(const float *centroids, size_t d,
     for (; num_rows >= GRID_ROWS && any; num_rows -= GRID_ROWS) {
         round_rows(&grid, d, rows, row_stride, block);
         measure_rows(&grid, d, block);
-        find_cells(&grid, block);
+        find_quads(&grid, block);
         pick_nearest(centroids, d, rows, row_stride, &grid, block, codes,
                      code_stride);
         rows += GRID_ROWS * row_stride;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Exact sums: in, positions of codes; out, results in the heap.  What filters let
- * through ends here, summed in float32 in the reference's order, and whatever is not
- * filtered at all.  A filter's bits are asked before a sum, its predicate after.
+ * Exact sums.
+ * In: positions of codes that filters let through, or all of some blocks.  Out:
+ * results in the heap, and a threshold that falls with its bound.  Promised:
+ * float32, in the reference's order; a filter's bits are asked before a sum, its
+ * predicate after.  Never: a predicate asked of a row that is too far.
  */
 #ifndef PQK_KERNELS_EXACT_H
 #define PQK_KERNELS_EXACT_H

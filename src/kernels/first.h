@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The first bound of a query: the codes of those cells that are nearest to it, or the
- * first blocks where codes are in no order, so that there is a distance to filter by.
- * The k-th result among them is rarely more than a few percent behind that of all.
+ * The first bound of a query.
+ * In: a query that has seen nothing.  Out: a bound that is rarely more than a few
+ * percent behind the last one, from the cells nearest to it, or from the first
+ * blocks where codes are in no order; and which blocks need not be looked at again.
+ * Never: a code offered twice.
  */
 #ifndef PQK_KERNELS_FIRST_H
 #define PQK_KERNELS_FIRST_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Rows and centroids rounded to a grid of 16-bit integers, whose pairs are multiplied
- * at once.  Squared distances on the grid take less than half the time of float32, and
- * rule out all centroids but those within a margin of the least; most often that is
- * one.  Others are compared in float32, as the reference does.
+ * Rows and centroids rounded to a grid of 16-bit integers, whose pairs are
+ * multiplied at once.  Squared distances on the grid take less than half the time
+ * of float32, and rule out all centroids but those within a margin of the least;
+ * most often that is one.  Others are compared in float32, as the reference does.
  *
  * The margin.  The unit is the grid's step.  A value less its dimension's centre
  * is an integer plus an error of at most 1/2 + 2^-8: it is rounded twice in
@@ -32,7 +32,7 @@
 #define GRID_ROWS 16
 
 /* Vectors of centroids whose distances are kept in registers for two rows. */
-#define GRID_GROUP (4 * ISA_LANES)
+#define GRID_TILE (4 * ISA_LANES)
 
 struct grid {
     float scale; /* steps per unit */
@@ -40,7 +40,7 @@ struct grid {
     float centres[GRID_DIMS + 8];
     float reach[GRID_DIMS + 8]; /* the largest magnitude, in steps */
     int32_t norms[256] __attribute__((aligned(64)));
-    /* -2 C as [256 / GRID_GROUP][pairs of dimensions][GRID_GROUP] pairs. */
+    /* -2 C as [256 / GRID_TILE][pairs of dimensions][GRID_TILE] pairs. */
     int16_t pairs[GRID_DIMS * 256] __attribute__((aligned(64)));
 };
 
@@ -50,8 +50,8 @@ struct grid_row {
     int32_t least; /* of all distances, which are squared and lack the norm */
     int32_t threshold;
     int is_within;
-    uint64_t cells; /* with distances within the threshold, as bits */
-    /* Of each group, lane by lane: the least of four distances. */
+    uint64_t quads; /* with distances within the threshold, as bits */
+    /* Of each tile, lane by lane: the least of four distances. */
     int32_t minima[64] __attribute__((aligned(64)));
 };
 
@@ -118,7 +118,7 @@ static void round_centroid(const float *centroids, size_t d, size_t c,
     const size_t num_pairs = (d + 1) / 2;
     int16_t *pairs =
         grid->pairs +
-        (c / GRID_GROUP * num_pairs * GRID_GROUP + c % GRID_GROUP) * 2;
+        (c / GRID_TILE * num_pairs * GRID_TILE + c % GRID_TILE) * 2;
     const int there = is_there(centroids, d, c);
     int32_t norm = 0;
 
@@ -128,7 +128,7 @@ static void round_centroid(const float *centroids, size_t d, size_t c,
         if (there && i < d)
             value = (int32_t)rintf((centroids[i * 256 + c] - grid->centres[i]) *
                                    grid->scale);
-        pairs[i / 2 * GRID_GROUP * 2 + i % 2] = (int16_t)(-2 * value);
+        pairs[i / 2 * GRID_TILE * 2 + i % 2] = (int16_t)(-2 * value);
         norm += value * value;
     }
     grid->norms[c] = there ? norm : INT32_MAX;
@@ -219,13 +219,13 @@ ISA_INLINE void measure_two(const struct grid *grid, size_t num_pairs,
     const int32_t *centroids = (const int32_t *)grid->pairs;
     isa_ints least_a = isa_all_ints(INT32_MAX), least_b = least_a;
 
-    for (size_t c = 0; c < 256; c += GRID_GROUP) {
+    for (size_t c = 0; c < 256; c += GRID_TILE) {
         isa_ints sums_a[4], sums_b[4];
 
         load_norms(grid, c, sums_a);
         load_norms(grid, c, sums_b);
 #pragma GCC unroll 2
-        for (size_t i = 0; i < num_pairs; i++, centroids += GRID_GROUP) {
+        for (size_t i = 0; i < num_pairs; i++, centroids += GRID_TILE) {
             add_products(centroids, pair_of_row(a->values + 2 * i), sums_a);
             add_products(centroids, pair_of_row(b->values + 2 * i), sums_b);
         }
@@ -257,43 +257,43 @@ static inline int32_t grid_threshold(const struct grid *grid,
     return (int32_t)(most * most) + 1 - row->norm;
 }
 
-static inline uint64_t cells_at_most(const int32_t *minima, int32_t threshold)
+static inline uint64_t quads_at_most(const int32_t *minima, int32_t threshold)
 {
     const isa_ints thresholds = isa_all_ints(threshold);
-    uint64_t cells = 0;
+    uint64_t quads = 0;
 
     ISA_UNROLL
     for (size_t j = 0; j < 64; j += ISA_LANES)
-        cells |=
+        quads |=
             (uint64_t)isa_ints_at_most(isa_load_ints(minima + j), thresholds)
             << j;
-    return cells;
+    return quads;
 }
 
 /* Two loops, so that one row need not wait for the other. */
-static __attribute__((noinline)) void find_cells(const struct grid *grid,
+static __attribute__((noinline)) void find_quads(const struct grid *grid,
                                                  struct grid_row *rows)
 {
     for (size_t r = 0; r < GRID_ROWS; r++)
         rows[r].threshold = grid_threshold(grid, rows + r);
     for (size_t r = 0; r < GRID_ROWS; r++)
-        rows[r].cells = cells_at_most(rows[r].minima, rows[r].threshold);
+        rows[r].quads = quads_at_most(rows[r].minima, rows[r].threshold);
 }
 
-/* A group's centroids at a distance that small.  Measuring them again takes less
+/* A tile's centroids at a distance that small.  Measuring them again takes less
  * time than storing all distances. */
-ISA_INLINE uint64_t group_at_most(const struct grid *grid, size_t num_pairs,
-                                  const struct grid_row *row, size_t group)
+ISA_INLINE uint64_t tile_at_most(const struct grid *grid, size_t num_pairs,
+                                 const struct grid_row *row, size_t tile)
 {
     const int32_t *centroids =
-        (const int32_t *)grid->pairs + group * num_pairs * GRID_GROUP;
+        (const int32_t *)grid->pairs + tile * num_pairs * GRID_TILE;
     const isa_ints thresholds = isa_all_ints(row->threshold);
     isa_ints sums[4];
     uint64_t members = 0;
 
-    load_norms(grid, group * GRID_GROUP, sums);
+    load_norms(grid, tile * GRID_TILE, sums);
 #pragma GCC unroll 2
-    for (size_t i = 0; i < num_pairs; i++, centroids += GRID_GROUP)
+    for (size_t i = 0; i < num_pairs; i++, centroids += GRID_TILE)
         add_products(centroids, pair_of_row(row->values + 2 * i), sums);
     ISA_UNROLL
     for (size_t j = 0; j < 4; j++)
@@ -316,21 +316,21 @@ static float exact_distance(const float *centroids, size_t d, const float *row,
 
 /* Centroids are looked at in ascending order. */
 static __attribute__((noinline)) uint8_t
-nearest_in_cells(const float *centroids, size_t d, const float *from,
+nearest_in_quads(const float *centroids, size_t d, const float *from,
                  const struct grid *grid, const struct grid_row *row)
 {
-    uint64_t cells = row->cells;
+    uint64_t quads = row->quads;
     float minimum = INFINITY;
     size_t nearest = 0;
 
-    for (size_t group = 0; cells != 0; group++, cells >>= ISA_LANES) {
+    for (size_t tile = 0; quads != 0; tile++, quads >>= ISA_LANES) {
         uint64_t members = 0;
 
-        if ((cells & (((uint64_t)1 << ISA_LANES) - 1)) != 0)
-            members = group_at_most(grid, (d + 1) / 2, row, group);
+        if ((quads & (((uint64_t)1 << ISA_LANES) - 1)) != 0)
+            members = tile_at_most(grid, (d + 1) / 2, row, tile);
         for (; members != 0; members &= members - 1) {
             const size_t c =
-                group * GRID_GROUP + (size_t)__builtin_ctzll(members);
+                tile * GRID_TILE + (size_t)__builtin_ctzll(members);
             const float distance = exact_distance(centroids, d, from, c);
 
             if (distance < minimum) {
@@ -343,21 +343,21 @@ nearest_in_cells(const float *centroids, size_t d, const float *from,
 }
 
 /* So many take longer to look at than all centroids. */
-#define MANY_CELLS 8
+#define MANY_QUADS 8
 
 ISA_INLINE uint8_t nearest_on_grid(const float *centroids, size_t d,
                                    const float *from, const struct grid *grid,
                                    const struct grid_row *row)
 {
-    const size_t group = (size_t)__builtin_ctzll(row->cells) / ISA_LANES;
-    const uint64_t others = row->cells >> group * ISA_LANES >> ISA_LANES;
-    const uint64_t members = group_at_most(grid, (d + 1) / 2, row, group);
+    const size_t tile = (size_t)__builtin_ctzll(row->quads) / ISA_LANES;
+    const uint64_t others = row->quads >> tile * ISA_LANES >> ISA_LANES;
+    const uint64_t members = tile_at_most(grid, (d + 1) / 2, row, tile);
 
     if (others == 0 && (members & (members - 1)) == 0)
-        return (uint8_t)(group * GRID_GROUP + (size_t)__builtin_ctzll(members));
-    if (__builtin_popcountll(row->cells) > MANY_CELLS)
+        return (uint8_t)(tile * GRID_TILE + (size_t)__builtin_ctzll(members));
+    if (__builtin_popcountll(row->quads) > MANY_QUADS)
         return nearest_exactly(centroids, d, from);
-    return nearest_in_cells(centroids, d, from, grid, row);
+    return nearest_in_quads(centroids, d, from, grid, row);
 }
 
 static __attribute__((noinline)) void

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * All that an instruction set provides.  A variant's file defines the types isa_bytes,
- * isa_floats and, if it has integers for encoding, isa_ints; includes this; defines the operations
- * below and struct isa_table; and ends with variant.h, which makes the scan of them.
- * An operation that is missing or of another type is an error of the compiler's;
- * tests/check_operations.c tries each alone.
+ * All that an instruction set provides.  A variant's file defines the types
+ * isa_bytes, isa_floats and, if it has integers for encoding, isa_ints; includes
+ * this; defines the operations below and struct isa_table; and ends with variant.h,
+ * which makes the scan of them.  An operation that is missing or of another type is
+ * an error of the compiler's; tests/check_operations.c tries each alone.
  *
- * A block is 64 codes of a column.  Sums are bytes that saturate at 255, and a code is
- * alive whose sum is <= a threshold of at most 254.  "Aligned" is to 64 bytes; what is
- * not said to be may be anywhere.
+ * A block is 64 codes of a column.  Sums are bytes that saturate at 255, and a code
+ * is alive whose sum is <= a threshold of at most 254.  "Aligned" is to 64 bytes;
+ * what is not said to be may be anywhere.
  *
  * Choices, as macros: what pays on this instruction set.
  *   ISA_KERNEL     the variant's name, pqk_kernel_NAME
  *   ISA_HAS_128    1 if it looks 128 entries up, else 0
- *   ISA_BY_GROUPS  1 if 256 entries cost so much more than 64 that minima over groups
- *                  of centroids go first, 0 if such minima do not pay
+ *   ISA_BY_GROUPS  1 if 256 entries cost so much more than 64 that minima over
+ *                  groups of centroids go first, 0 if such minima do not pay
  *   ISA_PLANS(num_queries)  one of plan.h's lists
  */
 #ifndef PQK_KERNELS_ISA_H
@@ -83,16 +83,16 @@ static isa_floats isa_all_floats(float number);
 static isa_floats isa_load_floats(const float *from);
 static void isa_store_floats(float *to, isa_floats floats);
 
-/* Lane by lane the candidate if it is less than the other, which is no NaN; else that:
- * a minimum passes over NaNs. */
+/* Lane by lane the candidate if it is less than the other, which is no NaN; else
+ * that: a minimum passes over NaNs. */
 static isa_floats isa_lesser_floats(isa_floats candidate, isa_floats least);
 static float isa_least_float(isa_floats floats);
 
 /* The minimum of a row, which passes over NaNs; +inf if there is nothing else. */
 static float isa_row_minimum(const float *row);
 
-/* min(255, (row[c] - bias) * scale), rounded down, and 255 for NaN.  No number is less
- * than the bias. */
+/* min(255, (row[c] - bias) * scale), rounded down, and 255 for NaN.  No number is
+ * less than the bias. */
 static void isa_quantize(const float *row, float bias, float scale,
                          uint8_t *bytes);
 
@@ -132,8 +132,9 @@ static int32_t isa_least_int(isa_ints ints);
 /* Bit j if integer j is <= that of the threshold. */
 static unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold);
 
-/* Puts 8 values less their centres, times the scale, to out, rounded to the nearest;
- * returns the sum of their squares, or -1 if a magnitude is not within its reach. */
+/* Puts 8 values less their centres, times the scale, to out, rounded to the
+ * nearest; returns the sum of their squares, or -1 if a magnitude is not within its
+ * reach. */
 static int32_t isa_round(const float *values, const float *centres,
                          const float *reach, float scale, int16_t *out);
 

@@ -87,8 +87,8 @@ static uint64_t isa_alive(const uint8_t *sums, uint8_t threshold)
 
 /* 4 times 4 numbers, four times.  ZIP deals the rows of a pair out: after two of
  * them rows and columns have changed places. */
-static inline void neon_turn_4(const float *from, size_t from_stride, float *to,
-                               size_t to_stride)
+static inline void neon_transpose_4(const float *from, size_t from_stride,
+                                    float *to, size_t to_stride)
 {
     const float32x4x2_t even =
         vzipq_f32(vld1q_f32(from), vld1q_f32(from + 2 * from_stride));
@@ -108,8 +108,8 @@ static inline void isa_transpose_floats(const float *from, size_t from_stride,
 {
     for (size_t i = 0; i < 8; i += 4)
         for (size_t j = 0; j < 8; j += 4)
-            neon_turn_4(from + i * from_stride + j, from_stride,
-                        to + j * to_stride + i, to_stride);
+            neon_transpose_4(from + i * from_stride + j, from_stride,
+                             to + j * to_stride + i, to_stride);
 }
 
 static float isa_row_minimum(const float *row)
@@ -185,8 +185,8 @@ static inline unsigned isa_transposed_row(unsigned lane)
     return lane;
 }
 
-/* 256 entries cost about seven times as much per column as 16.  On 32-bit ARM a table
- * of 64 does not stay in registers, and takes two look-ups. */
+/* 256 entries cost about seven times as much per column as 16.  On 32-bit ARM a
+ * table of 64 does not stay in registers, and takes two look-ups. */
 #define ISA_KERNEL    pqk_kernel_neon
 #define ISA_HAS_128   0
 #define ISA_BY_GROUPS 1

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * What NEON has on 32-bit ARM: look-ups in 32 entries.  It flushes denormal numbers to
- * zero, so its results are not those of the reference: floating-point work is plain C,
- * one number at a time, which compilers leave to VFP, and only integers are NEON's.
+ * What NEON has on 32-bit ARM: look-ups in 32 entries.  It flushes denormal numbers
+ * to zero, so its results are not those of the reference: floating-point work is
+ * plain C, one number at a time, which compilers leave to VFP, and only integers
+ * are NEON's.
  */
 #ifndef PQK_KERNELS_NEON_32_H
 #define PQK_KERNELS_NEON_32_H

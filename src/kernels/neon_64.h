@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* What NEON has on AArch64: tables of 64 entries in one look-up, and IEEE arithmetic. */
+/* What NEON has on AArch64: tables of 64 entries in one look-up, and IEEE
+ * arithmetic. */
 #ifndef PQK_KERNELS_NEON_64_H
 #define PQK_KERNELS_NEON_64_H
 

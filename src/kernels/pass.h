@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * A pass: some columns of labels, looked up in a table each and added to the sums of
- * blocks.  In: columns, tables, where the blocks are.  Out: sums of bytes, and which
- * blocks have a code alive.  Every loop is compiled for each kind of table, number of
- * columns and so on as constants.  Saturating adds of numbers that are not negative
- * give min(255, sum) in any order, so columns may be added up as it suits.
+ * A pass: some columns of labels, looked up in a table each and added to the sums
+ * of blocks.  In: columns, tables, where the blocks are.  Out: sums of bytes, and
+ * which blocks have a code alive.  Every loop is compiled for each kind of table,
+ * number of columns and so on as constants.  Saturating adds of numbers that are
+ * not negative give min(255, sum) in any order, so columns may be added up as it
+ * suits.
  *
  *   unsigned pass_columns(table, left)
  *       How many columns a pass can have, of so many that are left.

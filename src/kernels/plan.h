@@ -3,14 +3,14 @@
  * Plans: in which order, and with which terms, a scan looks at the columns.
  *
  * A scan of one query begins with all blocks of 64 codes.  Its first stage adds up
- * terms of some columns for all of them; each later stage goes on with the blocks in
- * which a code is alive still, and what is left at the end is summed in float32.
+ * terms of some columns for all of them; each later stage goes on with the blocks
+ * in which a code is alive still, and what is left at the end is summed in float32.
  * Columns stand in the order of this query, those that separate most first.
  *
  * A list has plans from the one for data on which few columns prune well to the one
- * for data on which they hardly do.  Which of them is used is decided while scanning,
- * by the share of blocks that are alive after the first stage: above `most` the next
- * one is taken, below `least` the one before.
+ * for data on which they hardly do.  Which of them is used is decided while
+ * scanning, by the share of blocks that are alive after the first stage: above
+ * `most` the next one is taken, below `least` the one before.
  */
 #ifndef PQK_KERNELS_PLAN_H
 #define PQK_KERNELS_PLAN_H
@@ -58,8 +58,8 @@ struct plan_list {
  * For instruction sets that look 256 entries up as fast as memory brings the codes.
  * Minima over 16 groups are looked up up to four times as fast, and yet lose: they
  * need twice as many columns to leave as few blocks alive.  On clustered data four
- * columns leave less than half of the blocks alive; on data that do not cluster twelve
- * leave few.
+ * columns leave less than half of the blocks alive; on data that do not cluster
+ * twelve leave few.
  */
 static const struct plan plans_of_entries[] = {
     {0.00f, 0.78f, 5, {{ENTRIES, 0, 4}, {ENTRIES, 4, 6}, {ENTRIES, 6, 8},
@@ -72,9 +72,9 @@ static const struct plan plans_of_entries[] = {
 };
 
 /*
- * For batches where 128 entries take half the time of 256, since their look-ups do not
- * wait for memory: minima over pairs of centroids leave a tenth more bytes to look at,
- * and four columns a pass save some passes.
+ * For batches where 128 entries take half the time of 256, since their look-ups do
+ * not wait for memory: minima over pairs of centroids leave a tenth more bytes to
+ * look at, and four columns a pass save some passes.
  */
 static const struct plan plans_of_pairs[] = {
     {0.00f, 0.80f, 4, {{MINIMA_128, 0, 4}, {MINIMA_128, 4, 8},
@@ -85,10 +85,10 @@ static const struct plan plans_of_pairs[] = {
 };
 
 /*
- * For instruction sets whose look-ups of 256 entries cost sixteen times as much as of
- * 16, and those of 64 four times: minima over groups go first, and what they lack is
- * added at the end.  The plans differ in how early a term is given up that does not
- * prune.
+ * For instruction sets whose look-ups of 256 entries cost sixteen times as much as
+ * of 16, and those of 64 four times: minima over groups go first, and what they
+ * lack is added at the end.  The plans differ in how early a term is given up that
+ * does not prune.
  */
 static const struct plan plans_of_groups[] = {
     {0.00f, 0.50f, 6, {{MINIMA_16, 0, 8}, {MINIMA_16, 8, 12}, {MINIMA_16, 12, 16},
@@ -107,8 +107,8 @@ static const struct plan plans_of_groups[] = {
 #define PLANS_OF_PAIRS   ((struct plan_list){plans_of_pairs, 1})
 #define PLANS_OF_GROUPS  ((struct plan_list){plans_of_groups, 0})
 /* Where 4 columns of 64 groups cost what 8 columns of 16 cost, and read half the
- * bytes: they leave more blocks alive, on clustered SIFT two thirds instead of half,
- * but then prune so much faster that a scan reads a third less in all. */
+ * bytes: they leave more blocks alive, on clustered SIFT two thirds instead of
+ * half, but then prune so much faster that a scan reads a third less in all. */
 #define PLANS_OF_64_GROUPS ((struct plan_list){plans_of_groups + 1, 0})
 
 #endif

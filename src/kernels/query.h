@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * What a scan of one query on one partition works with, and where in the memory that
- * the door's tables_bytes asks for: scratch that the queries of a call share, then each
- * query with its arrays.
+ * What a scan of one query on one partition works with.
+ * In: the memory that the door's tables_bytes asks for.  Out: scratch that the
+ * queries of a call share, then each query with its arrays.  Never: a pointer kept
+ * between calls, since the library may move that memory.
  */
 #ifndef PQK_KERNELS_QUERY_H
 #define PQK_KERNELS_QUERY_H

@@ -13,20 +13,20 @@
  *     0 where x < 1.  So u_m <= s (1 + e)^2 (t_m - b_m).  Nor does it harm if
  *     t - b overflows: t - b > FLT_MAX then, and s FLT_MAX > 255, since 253 / s
  *     is at most T (1 + M 2^-23) + N (1 + M 2^-22) and both are below MAX_FILTERED.
- *  2. Group minima are <= u_m; a column left out drops a term >= 0; a refinement
+ *  2.  Group minima are <= u_m; a column left out drops a term >= 0; a refinement
  *     adds u_m minus the group's minimum to that minimum; saturating additions
  *     of terms >= 0 give min(255, sum) in any order.  So every partial sum of
  *     bytes is <= s (1 + e)^2 (S - B).
- *  3. The reference's first addition is exact, each other one loses at most a
+ *  3.  The reference's first addition is exact, each other one loses at most a
  *     share e of its result (float32 addition does not underflow), so S and S_ref
  *     differ by at most M e times the sum of the |t_m|, for all M up to 256.
- *     (The textbooks' limit for M - 1 such additions is (M - 1) e / (1 - (M - 1) e).)
+ *     (The textbooks' limit for M - 1 of them is (M - 1) e / (1 - (M - 1) e).)
  *     That sum is S plus twice what the t_m are below 0, so at most S + 2 N.
  *     With g = M e,
  *         S <= S_ref + g (S + 2 N),  S <= S_ref + g (S_ref + 2 N) / (1 - g).
  *     If a sum of finite entries overflows, then upwards, since N < MAX_FILTERED:
  *     S_ref is inf or, with an entry that is NaN, NaN; 6. is about those.
- *  4. A code that may enter the results has S_ref <= T, equality included since
+ *  4.  A code that may enter the results has S_ref <= T, equality included since
  *     ids decide it.  So its byte sum is at most
  *         y = s (1 + e)^2 (T + g (T + 2 N) / (1 - g) - B),
  *     and may be dropped only if it is > floor(y).  byte_threshold() computes
@@ -37,7 +37,7 @@
  *  5. 255 means "255 or more", so a threshold must be below it.  The scale is
  *     chosen such that y is about 253, and T only falls.  (Cutting a higher
  *     threshold down to 254 would drop codes that belong to the results.)
- *  6. Entries that are +inf or NaN become 255 and are dropped, which is right
+ *  6.  Entries that are +inf or NaN become 255 and are dropped, which is right
  *     as long as T is finite: their sums rank behind it, since finite entries do
  *     not add up to -inf.  Without a T below MAX_FILTERED nothing is filtered, nor
  *     where N is not below it or B is not finite, as with entries of -inf.

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * The contract's path: a table in the caller's order and codes as rows, with
- * nothing prepared.  Rows are transposed into columns in registers, a batch at a
- * time, and filtered: by all 256 entries where permutations look them up, else by
- * minima over 64 groups, which prune even here, where the four centroids of a group
- * are any four.
+ * nothing prepared.  In: a plain table, rows of codes.  Out: results in the heap.
+ * Rows become columns in registers, a batch at a time, and are filtered: by all 256
+ * entries where permutations look them up, else by minima over 64 groups, which
+ * prune even here, where the four centroids of a group are any four.
  */
 #ifndef PQK_KERNELS_ROW_MAJOR_H
 #define PQK_KERNELS_ROW_MAJOR_H
@@ -38,8 +38,8 @@ struct row_scan {
     float minima[PQK_MAX_SUB_VECTORS];
 };
 
-/* The proof of rounding.h is used for entries >= 0 here.  A table of the caller's may hold
- * anything; returns 0 for those that only the plain loop can take. */
+/* The proof of rounding.h is used for entries >= 0 here.  A table of the caller's
+ * may hold anything; returns 0 for those that only the plain loop can take. */
 static int find_row_minima(struct row_scan *scan)
 {
     clear_minima(&scan->rounding);

@@ -3,16 +3,17 @@
  * The scan of prepared codes, one partition and some queries at a time.
  *
  * A query's table is rounded down to bytes such that a sum of 253 stands for the
- * distance that a code must not exceed to be a result (bytes.h).  Sums of bytes over
- * some columns, or over minima of groups of centroids, are lower bounds of the
- * distance (rounding.h proves it); codes above the threshold are dropped without ever
- * being looked at in float32, and blocks of 64 that are all dropped cost no more
- * columns (stages.h).  What is left is summed in the reference's order (exact.h).
- * Nothing is approximated.
+ * distance that a code must not exceed to be a result (bytes.h).  Sums of bytes
+ * over some columns, or over minima of groups of centroids, are lower bounds of the
+ * distance (rounding.h proves it); codes above the threshold are dropped without
+ * ever being looked at in float32, and blocks of 64 that are all dropped cost no
+ * more columns (stages.h).  What is left is summed in the reference's order
+ * (exact.h).  Nothing is approximated.
  *
- * A query that has no bound yet gets one first (first.h); a small partition is scanned
- * in one stage (whole.h).  Then all chunks of blocks go through the stages of a plan
- * (plan.h), in runs, after each of which the plan may change and tables be made anew.
+ * A query that has no bound yet gets one first (first.h); a small partition is
+ * scanned in one stage (whole.h).  Then all chunks of blocks go through the stages
+ * of a plan (plan.h), in runs, after each of which the plan may change and tables
+ * be made anew.
  */
 #ifndef PQK_KERNELS_SCAN_H
 #define PQK_KERNELS_SCAN_H

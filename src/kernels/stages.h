@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The stages of a plan: in, chunks of blocks; out, the codes that are left, verified.
- * A chunk's blocks are a bit each; a stage is one or more passes over some columns.
+ * The stages of a plan.
+ * In: a chunk of blocks, a bit each, and the byte tables.  Out: the codes that are
+ * left, verified.  Promised: the sum of a code grows from stage to stage and never
+ * beyond its lower bound.  Never: a byte read of a column that a stage before made
+ * unnecessary.
  */
 #ifndef PQK_KERNELS_STAGES_H
 #define PQK_KERNELS_STAGES_H

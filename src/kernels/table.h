@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * A query's tables in float32, by label: in, queries and a metric; out, rows of 256
- * entries, their minima and the sums of those.  Rounded as the reference rounds.
+ * A query's table in float32.
+ * In: a prepared codebook, a metric, queries.  Out: 256 entries per sub-vector, by
+ * label, their minima and the sums of those.  Promised: the reference's bits; +inf
+ * for labels that are not used.  Never: a fused or reordered addition.
  */
 #ifndef PQK_KERNELS_TABLE_H
 #define PQK_KERNELS_TABLE_H

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Small partitions without a bound: all bytes of all codes are summed, the k-th
- * smallest sum gives a threshold, and what is within it is verified.
+ * Small partitions without a bound, in one stage.
+ * In: all blocks.  Out: all results, or 0 and nothing done where bytes cannot tell.
+ * All bytes of all codes are summed, the k-th smallest sum gives a threshold, and
+ * what is within it is verified.
  */
 #ifndef PQK_KERNELS_WHOLE_H
 #define PQK_KERNELS_WHOLE_H

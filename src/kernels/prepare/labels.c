@@ -71,7 +71,7 @@ static void find_mean(struct relabelling *r, const uint8_t *codes, size_t n)
 }
 
 /* One round of power iteration. */
-static void turn_axis(struct relabelling *r, const uint8_t *codes, size_t n)
+static void iterate_axis(struct relabelling *r, const uint8_t *codes, size_t n)
 {
     double squares = 0.0;
 
@@ -107,7 +107,7 @@ static void sort_along_axis(struct relabelling *r, uint8_t *codes, size_t n)
     }
 }
 
-/* The way down the tree as a label: its first four turns are the low four bits,
+/* The way down the tree as a label: its first four steps are the low four bits,
  * which name the group that byte shuffles of 16 entries tell apart, the next
  * two complete the six bits that a shuffle of 64 entries looks at. */
 static uint8_t label_of_path(size_t path)
@@ -129,7 +129,7 @@ static void bisect_centroids(struct relabelling *r, uint8_t *codes, size_t n,
     for (size_t i = 0; i < r->dim; i++)
         r->axis[i] = 1.0 + 0.1 * (double)i;
     for (size_t round = 0; round < 12; round++)
-        turn_axis(r, codes, n);
+        iterate_axis(r, codes, n);
     sort_along_axis(r, codes, n);
     bisect_centroids(r, codes, n / 2, path, paths / 2);
     bisect_centroids(r, codes + n / 2, n - n / 2, path + paths / 2, paths / 2);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * A tree of planes, learnt from a sample, deals the codes into parts that fit into a
- * cache; each part is then halved again and again along its own longest axis until
- * blocks are left.
+ * A tree of planes, learnt from a sample, deals the codes into parts that fit into
+ * a cache; each part is then halved again and again along its own longest axis
+ * until blocks are left.
  *
  * Data that have no order (one code repeated, a codebook with inf or NaN) need no
- * special case: all their projections are equal, every step moves rows stably, and
- * they stay where they were.
+ * special case: all their projections are equal, every step moves points stably,
+ * and they stay where they were.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -19,12 +19,12 @@
 #include "kernels/prepare/order.h"
 
 /* At most 16 * 32,256 * 255 from 0. */
-static int32_t along(const struct row *row, const struct row *axis)
+static int32_t along(const struct point *point, const struct point *axis)
 {
     int16_t x[COMPONENTS], y[COMPONENTS];
     int32_t sum = 0;
 
-    memcpy(x, row, sizeof x);
+    memcpy(x, point, sizeof x);
     memcpy(y, axis, sizeof y);
     for (size_t p = 0; p < COMPONENTS; p++)
         sum += x[p] * y[p];
@@ -42,19 +42,19 @@ static float product(const struct components *a, const struct components *b)
     return sum[0] + sum[1] + sum[2] + sum[3];
 }
 
-/* A centred sample of rows; returns the axis of the largest variance. */
-static size_t sample_rows(const struct row *rows, size_t n,
-                          struct components *sample, size_t count)
+/* A centred sample of points; returns the axis of the largest variance. */
+static size_t sample_points(const struct point *points, size_t n,
+                            struct components *sample, size_t count)
 {
     struct components mean = {0}, squares = {0};
     size_t widest = 0;
 
     for (size_t i = 0; i < count; i++) {
-        const struct row *row = rows + (n == count ? i : sampled(i, n));
+        const struct point *point = points + (n == count ? i : sampled(i, n));
 
         for (size_t p = 0; p < COMPONENTS; p++)
             sample[i].lane[p / LANES][p % LANES] =
-                (float)row->lane[p / 8][p % 8];
+                (float)point->lane[p / 8][p % 8];
         add_multiple(&mean, 1.0f / (float)count, sample + i);
     }
     for (size_t i = 0; i < count; i++)
@@ -69,17 +69,17 @@ static size_t sample_rows(const struct row *rows, size_t n,
     return widest;
 }
 
-/* The direction in which rows differ most, or nearly: power iteration from the
+/* The direction in which points differ most, or nearly: power iteration from the
  * widest component.  Its length is 255. */
-static struct row longest_axis(const struct row *rows, size_t n, size_t count,
-                               size_t rounds)
+static struct point longest_axis(const struct point *points, size_t n,
+                                 size_t count, size_t rounds)
 {
     struct components sample[AXIS_SAMPLE], axis = {0};
-    struct row rounded;
+    struct point rounded;
     size_t widest;
 
     count = smaller(count, n);
-    widest = sample_rows(rows, n, sample, count);
+    widest = sample_points(points, n, sample, count);
     axis.lane[widest / LANES][widest % LANES] = 1.0f;
     for (; rounds > 0; rounds--) {
         struct components next = {0};
@@ -101,26 +101,27 @@ static struct row longest_axis(const struct row *rows, size_t n, size_t count,
 
 /* Rows, whose codes they are, and room to move them. */
 struct sorter {
-    struct row *rows, *spare_rows;
+    struct point *points, *spare_points;
     uint32_t *ids, *spare_ids;
     int32_t *keys;
 };
 
 static void sorter_free(struct sorter *sorter)
 {
-    free(sorter->rows);
-    free(sorter->spare_rows);
+    free(sorter->points);
+    free(sorter->spare_points);
     free(sorter->spare_ids);
     free(sorter->keys);
 }
 
 static pqk_status sorter_create(struct sorter *sorter, size_t capacity)
 {
-    sorter->rows = allocate(capacity, sizeof *sorter->rows);
-    sorter->spare_rows = allocate(capacity, sizeof *sorter->spare_rows);
+    sorter->points = allocate(capacity, sizeof *sorter->points);
+    sorter->spare_points = allocate(capacity, sizeof *sorter->spare_points);
     sorter->spare_ids = allocate(capacity, sizeof *sorter->spare_ids);
     sorter->keys = allocate(capacity, sizeof *sorter->keys);
-    if (sorter->rows && sorter->spare_rows && sorter->spare_ids && sorter->keys)
+    if (sorter->points && sorter->spare_points && sorter->spare_ids &&
+        sorter->keys)
         return PQK_OK;
     sorter_free(sorter);
     return PQK_OUT_OF_MEMORY;
@@ -145,7 +146,7 @@ static struct cut key_range(const int32_t *keys, size_t n)
 }
 
 /* Finds the key of rank `left` by histograms, each of the last one's bin that
- * holds it, until that bin holds few keys: which of nearly equal rows goes
+ * holds it, until that bin holds few keys: which of nearly equal points goes
  * where does not matter. */
 static struct cut find_cut(const int32_t *keys, size_t n, size_t left)
 {
@@ -172,19 +173,19 @@ static struct cut find_cut(const int32_t *keys, size_t n, size_t left)
     return cut;
 }
 
-/* Moves `left` of n rows from `begin` on to the front, those that lie least far
+/* Moves `left` of n points from `begin` on to the front, those that lie least far
  * along the axis; returns where that ends on it. */
 static int32_t split(struct sorter *sorter, size_t begin, size_t n, size_t left,
-                     const struct row *axis)
+                     const struct point *axis)
 {
-    struct row *rows = sorter->rows + begin;
+    struct point *points = sorter->points + begin;
     uint32_t *ids = sorter->ids + begin;
     int32_t *keys = sorter->keys;
     size_t to[2] = {0, left};
     struct cut cut;
 
     for (size_t i = 0; i < n; i++)
-        keys[i] = along(rows + i, axis);
+        keys[i] = along(points + i, axis);
     cut = find_cut(keys, n, left);
     for (size_t i = 0; i < n; i++) {
         const size_t between = keys[i] >= cut.low && keys[i] <= cut.high;
@@ -192,11 +193,11 @@ static int32_t split(struct sorter *sorter, size_t begin, size_t n, size_t left,
         const size_t right = (keys[i] >= cut.low) & !filled;
 
         cut.fill -= filled;
-        sorter->spare_rows[to[right]] = rows[i];
+        sorter->spare_points[to[right]] = points[i];
         sorter->spare_ids[to[right]] = ids[i];
         to[right]++;
     }
-    memcpy(rows, sorter->spare_rows, n * sizeof *rows);
+    memcpy(points, sorter->spare_points, n * sizeof *points);
     memcpy(ids, sorter->spare_ids, n * sizeof *ids);
     return cut.high;
 }
@@ -205,15 +206,15 @@ static int32_t split(struct sorter *sorter, size_t begin, size_t n, size_t left,
 /* The order                                                                */
 
 /* Cells of about this many codes stay in a cache while they are sorted. */
-#define CELL_CODES 8192
+#define PART_CODES 8192
 #define TREE_DEPTH 8
 
-/* Planes that deal codes into 2^depth cells.  Node 1 is the root, 2i and 2i + 1
+/* Planes that deal codes into 2^depth parts.  Node 1 is the root, 2i and 2i + 1
  * are the sides of node i. */
 struct tree {
     size_t depth;
     struct {
-        struct row axis;
+        struct point axis;
         int32_t cut; /* further along is on the second side */
     } nodes[1 << TREE_DEPTH];
 };
@@ -226,7 +227,7 @@ static void learn_planes(struct tree *tree, struct sorter *sorter, size_t begin,
     if (node >> tree->depth > 0)
         return;
     tree->nodes[node].axis =
-        longest_axis(sorter->rows + begin, n, AXIS_SAMPLE, 5);
+        longest_axis(sorter->points + begin, n, AXIS_SAMPLE, 5);
     tree->nodes[node].cut =
         split(sorter, begin, n, left, &tree->nodes[node].axis);
     learn_planes(tree, sorter, begin, left, 2 * node);
@@ -242,7 +243,7 @@ static pqk_status learn_tree(struct tree *tree, const struct space *space,
     pqk_status status;
 
     for (tree->depth = 0;
-         tree->depth < TREE_DEPTH && n >> tree->depth > CELL_CODES;)
+         tree->depth < TREE_DEPTH && n >> tree->depth > PART_CODES;)
         tree->depth++;
     count = smaller(n, (size_t)128 << tree->depth);
     status = sorter_create(&sorter, count);
@@ -250,7 +251,7 @@ static pqk_status learn_tree(struct tree *tree, const struct space *space,
         return status;
     for (size_t i = 0; i < count; i++) {
         ids[i] = (uint32_t)sampled(i, n);
-        sorter.rows[i] =
+        sorter.points[i] =
             project(space, codes + ids[i] * space->num_sub_vectors);
     }
     learn_planes(tree, &sorter, 0, count, 1);
@@ -258,40 +259,40 @@ static pqk_status learn_tree(struct tree *tree, const struct space *space,
     return PQK_OK;
 }
 
-static uint8_t find_cell(const struct tree *tree, const struct row *row)
+static uint8_t find_part(const struct tree *tree, const struct point *point)
 {
     size_t node = 1;
 
     for (size_t level = 0; level < tree->depth; level++)
         node = 2 * node +
-               (along(row, &tree->nodes[node].axis) > tree->nodes[node].cut);
+               (along(point, &tree->nodes[node].axis) > tree->nodes[node].cut);
     return (uint8_t)(node - ((size_t)1 << tree->depth));
 }
 
-/* Fills ids cell by cell, ascending within each; cell c ends at ends[c]. */
+/* Fills ids part by part, ascending within each; part c ends at ends[c]. */
 static pqk_status deal(const struct tree *tree, const struct space *space,
                        const uint8_t *codes, size_t n, uint32_t *ids,
                        size_t ends[1 << TREE_DEPTH])
 {
-    uint8_t *cells = allocate(n, 1);
+    uint8_t *parts = allocate(n, 1);
     size_t sizes[1 << TREE_DEPTH] = {0};
     size_t end = 0;
 
-    if (!cells)
+    if (!parts)
         return PQK_OUT_OF_MEMORY;
     for (size_t i = 0; i < n; i++) {
-        struct row row = project(space, codes + i * space->num_sub_vectors);
+        struct point point = project(space, codes + i * space->num_sub_vectors);
 
-        cells[i] = find_cell(tree, &row);
-        sizes[cells[i]]++;
+        parts[i] = find_part(tree, &point);
+        sizes[parts[i]]++;
     }
-    for (size_t cell = 0; cell < (size_t)1 << tree->depth; cell++) {
-        ends[cell] = end;
-        end += sizes[cell];
+    for (size_t part = 0; part < (size_t)1 << tree->depth; part++) {
+        ends[part] = end;
+        end += sizes[part];
     }
     for (size_t i = 0; i < n; i++)
-        ids[ends[cells[i]]++] = (uint32_t)i;
-    free(cells);
+        ids[ends[parts[i]]++] = (uint32_t)i;
+    free(parts);
     return PQK_OK;
 }
 
@@ -302,38 +303,38 @@ static void halve(struct sorter *sorter, size_t begin, size_t n, size_t at)
 {
     const size_t middle = (at + n / 2 + PQK_BLOCK / 2) / PQK_BLOCK * PQK_BLOCK;
     const size_t left = middle - at;
-    struct row axis;
+    struct point axis;
 
     if (n <= PQK_BLOCK || middle <= at || left >= n)
         return;
-    axis = longest_axis(sorter->rows + begin, n, n > 2048 ? AXIS_SAMPLE : 96,
+    axis = longest_axis(sorter->points + begin, n, n > 2048 ? AXIS_SAMPLE : 96,
                         n > 512 ? 4 : 2);
     split(sorter, begin, n, left, &axis);
     halve(sorter, begin, left, at);
     halve(sorter, begin + left, n - left, middle);
 }
 
-static pqk_status sort_cells(const struct space *space, const uint8_t *codes,
+static pqk_status sort_parts(const struct space *space, const uint8_t *codes,
                              uint32_t *ids, const size_t *ends,
-                             size_t num_cells)
+                             size_t num_parts)
 {
     struct sorter sorter;
     size_t largest = 0, begin = 0;
     pqk_status status;
 
-    for (size_t cell = 0; cell < num_cells; begin = ends[cell++])
-        if (ends[cell] - begin > largest)
-            largest = ends[cell] - begin;
+    for (size_t part = 0; part < num_parts; begin = ends[part++])
+        if (ends[part] - begin > largest)
+            largest = ends[part] - begin;
     status = sorter_create(&sorter, largest);
     if (status != PQK_OK)
         return status;
     begin = 0;
-    for (size_t cell = 0; cell < num_cells; begin = ends[cell++]) {
-        const size_t n = ends[cell] - begin;
+    for (size_t part = 0; part < num_parts; begin = ends[part++]) {
+        const size_t n = ends[part] - begin;
 
         sorter.ids = ids + begin;
         for (size_t i = 0; i < n; i++)
-            sorter.rows[i] =
+            sorter.points[i] =
                 project(space, codes + sorter.ids[i] * space->num_sub_vectors);
         halve(&sorter, 0, n, begin);
     }
@@ -354,6 +355,6 @@ pqk_status pqk_prepare_order(struct space *space, const uint8_t *codes,
     if (status == PQK_OK)
         status = deal(&tree, space, codes, n, ids, ends);
     if (status == PQK_OK)
-        status = sort_cells(space, codes, ids, ends, (size_t)1 << tree.depth);
+        status = sort_parts(space, codes, ids, ends, (size_t)1 << tree.depth);
     return status;
 }

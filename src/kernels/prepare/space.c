@@ -18,7 +18,7 @@ void pqk_prepare_space_free(struct space *space)
     free(space->axes);
     free(space->shares);
     free(space->sums);
-    free(space->rows);
+    free(space->points);
 }
 
 static int space_allocate(struct space *space)
@@ -31,9 +31,9 @@ static int space_allocate(struct space *space)
     space->axes = allocate(dims, sizeof *space->axes);
     space->shares = allocate(places, sizeof *space->shares);
     space->sums = allocate(places, sizeof *space->sums);
-    space->rows = allocate(places, sizeof *space->rows);
+    space->points = allocate(places, sizeof *space->points);
     return space->centred && space->half_squares && space->axes &&
-           space->shares && space->sums && space->rows;
+           space->shares && space->sums && space->points;
 }
 
 /* Centres one dimension of one sub-vector; returns the largest value left, inf
@@ -299,10 +299,10 @@ static void round_shares(struct space *space)
     for (size_t m = 0; m < space->num_sub_vectors; m++)
         for (size_t c = 0; c < space->codebook->num_centroids; c++) {
             const size_t i = m * LABELS + labels[m * LABELS + c];
-            struct row *row = space->rows + m * LABELS + c;
+            struct point *point = space->points + m * LABELS + c;
 
             for (size_t p = 0; p < COMPONENTS; p++)
-                row->lane[p / 8][p % 8] = (int16_t)lrintf(
+                point->lane[p / 8][p % 8] = (int16_t)lrintf(
                     scale * space->shares[i].lane[p / LANES][p % LANES]);
         }
 }

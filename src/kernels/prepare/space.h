@@ -26,7 +26,7 @@ struct components {
 };
 
 /* The same, rounded: one code's place in the order's space. */
-struct row {
+struct point {
     lanes_i16 lane[COMPONENTS / 8];
 };
 
@@ -38,10 +38,11 @@ struct space {
     struct components *axes;     /* [M][dim] */
     struct components *shares;   /* [M][label], what a label adds to a sum */
     struct components *sums;     /* [M][label] */
-    struct row *rows;            /* [M][code], shares rounded */
+    struct point *points;        /* [M][code], shares rounded */
 };
 
-/* The space of a codebook, not yet fitted to codes; to be freed unless this fails. */
+/* The space of a codebook, not yet fitted to codes; to be freed unless this fails.
+ * */
 pqk_status pqk_prepare_space(struct space *space,
                              const struct pqk_layout_codebook *codebook);
 void pqk_prepare_space_free(struct space *space);
@@ -51,14 +52,15 @@ pqk_status pqk_prepare_fit_space(struct space *space, const uint8_t *codes,
                                  size_t n);
 
 /* The place of a code in a space that is fitted. */
-static inline struct row project(const struct space *space, const uint8_t *code)
+static inline struct point project(const struct space *space,
+                                   const uint8_t *code)
 {
-    const struct row *rows = space->rows;
-    struct row sum = {0};
+    const struct point *points = space->points;
+    struct point sum = {0};
 
-    for (size_t m = 0; m < space->num_sub_vectors; m++, rows += LABELS) {
-        sum.lane[0] += rows[code[m]].lane[0];
-        sum.lane[1] += rows[code[m]].lane[1];
+    for (size_t m = 0; m < space->num_sub_vectors; m++, points += LABELS) {
+        sum.lane[0] += points[code[m]].lane[0];
+        sum.lane[1] += points[code[m]].lane[1];
     }
     return sum;
 }
