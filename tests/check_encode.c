@@ -149,8 +149,10 @@ static void check_variant(const struct problem *p, const pqk_kernel *kernel,
         CHECK_THAT(
             codes[i] == (i % code_stride ? 0xa5 : expected[i / code_stride]),
             "%s: byte %zu of codes at a stride of %zu is %d, row's code %d",
-            pqk_kernel_name(kernel), i, code_stride, codes[i], expected[i / code_stride]);
-    CHECK_THAT(test_canaries_intact(&out), "%s: codes overrun", pqk_kernel_name(kernel));
+            pqk_kernel_name(kernel), i, code_stride, codes[i],
+            expected[i / code_stride]);
+    CHECK_THAT(test_canaries_intact(&out), "%s: codes overrun",
+               pqk_kernel_name(kernel));
     test_arena_free(&in);
     test_arena_free(&out);
 }
