@@ -316,6 +316,7 @@ PQK_SHELL_TESTS = \
 	tests/harness-no-kernel.sh \
 	tests/headers.sh \
 	tests/isa-leak.sh \
+	tests/lint.sh \
 	tests/simd.sh \
 	tests/prepare_fixtures.sh \
 	tests/with-check.sh

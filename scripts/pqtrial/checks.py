@@ -39,8 +39,8 @@ def _failure(name, result):
 
 def _lint_reason(output):
     lines = [line for line in output.split("\n")
-             if re.search(r"(warning|error):|: (tabs|trailing|more than|no )",
-                          line)]
+             if re.search(r"(warning|error):|: (tabs|trailing|more than|no |"
+                          r"includes )", line)]
     return "; ".join(line.strip() for line in lines[:3])[:600] or \
         output.strip()[-300:]
 
