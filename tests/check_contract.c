@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "checked.h"
+#include "kernels.h"
 #include "library/quantizer.h"
 
 #define INVALID(expression) CHECK_STATUS(expression, PQK_INVALID_ARGUMENT)
@@ -533,6 +534,65 @@ START_TEST(test_threads)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------ */
+/* Statuses of a variant: the only ones that pass the door                    */
+
+static void check_labels(const pqk_kernel *kernel, const pqk_codebook *book,
+                         const uint8_t *own, void *prepared)
+{
+    const size_t n = book->num_centroids;
+    const size_t pairs[][2] = {
+        {0, 1}, {0, n - 1}, {n / 2, n - 1}, {n - 1, n - 2}};
+    uint8_t *labels = test_alloc(book->num_sub_vectors * 256);
+
+    for (size_t m = 0; m < book->num_sub_vectors; m++)
+        for (size_t p = 0; p < TEST_COUNT(pairs); p++) {
+            memcpy(labels, own, book->num_sub_vectors * 256);
+            labels[m * 256 + pairs[p][0]] = labels[m * 256 + pairs[p][1]];
+            test_case("%s: %zu centroids, sub-vector %zu: codes %zu and %zu "
+                      "share a label",
+                      pqk_kernel_name(kernel), n, m, pairs[p][0], pairs[p][1]);
+            INVALID(kernel->prepare_codebook(book, labels, prepared));
+        }
+    free(labels);
+}
+
+START_TEST(test_prepare_statuses)
+{
+    static const size_t num_centroids[] = {3, 255, 256};
+    const pqk_kernel *kernel = test_variant((size_t)_i);
+    static float values[3 * 256 * 2];
+    struct test_random random = {39};
+
+    for (size_t i = 0; i < TEST_COUNT(values); i++)
+        values[i] = test_normal(&random);
+    for (size_t i = 0; i < TEST_COUNT(num_centroids); i++) {
+        const pqk_codebook book = {3, num_centroids[i], 2, values};
+        const size_t bytes = kernel->codebook_bytes(&book);
+        struct test_arena arena = {0}, again = {0}, prepared = {0};
+        static const uint8_t rows[2 * 3] = {0, 1, 2, 2, 0, 1};
+        void *first = test_aligned(&arena, bytes, 64);
+        void *other = test_aligned(&again, bytes, 64);
+        const uint8_t *own;
+
+        test_case("%s: %zu centroids", pqk_kernel_name(kernel),
+                  num_centroids[i]);
+        CHECK_OK(kernel->prepare_codebook(&book, NULL, first));
+        own = kernel->labels_of(first);
+        CHECK_OK(kernel->prepare_codebook(&book, own, other));
+        for (size_t n = 0; n <= 2; n++)
+            CHECK_OK(kernel->prepare_codes(
+                first, rows, n,
+                test_aligned(&prepared, kernel->codes_bytes(&book, n), 64)));
+        if (own)
+            check_labels(kernel, &book, own, other);
+        test_arena_free(&arena);
+        test_arena_free(&again);
+        test_arena_free(&prepared);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("contract");
@@ -551,6 +611,8 @@ int main(void)
     add_case(suite, "list of variants", test_kernel_list, 4, 0, 1);
     add_case(suite, "find by name", test_find_by_name, 4, 0, 1);
     add_case(suite, "unavailable", test_unavailable_kernel, 4, 0, 1);
+    add_case(suite, "statuses", test_prepare_statuses, 4, 0,
+             (int)test_variant_count());
     add_case(suite, "threads", test_threads, 20, 0, (int)test_variant_count());
     return run_suite(suite);
 }

@@ -519,31 +519,6 @@ START_TEST(test_noise)
 }
 END_TEST
 
-START_TEST(test_labels)
-{
-    const pqk_kernel *kernel = test_variant((size_t)_i);
-    struct test_random random = {38};
-    struct data data = make_data(shapes[1], 1, 1, &random);
-    uint8_t labels[16 * 256];
-    struct door door;
-    void *prepared = test_alloc(kernel->codebook_bytes(&data.codebook));
-    const uint8_t *own;
-
-    test_case("%s: labels", variant_name(_i));
-    CHECK_NO_FAULT(probing_open(&door, kernel, &data.codebook));
-    own = kernel->labels_of(door.prepared_codebook);
-    if (own) {
-        memcpy(labels, own, sizeof labels);
-        labels[7 * 256 + 99] = labels[7 * 256 + 3];
-        CHECK_STATUS(kernel->prepare_codebook(&data.codebook, labels, prepared),
-                     PQK_INVALID_ARGUMENT);
-    }
-    probing_close(&door);
-    free(prepared);
-    free_data(&data);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("filters");
@@ -558,6 +533,5 @@ int main(void)
     add_case(suite, "product attacks", test_product_attacks, 60, 0, variants);
     add_case(suite, "sums", test_sums, 10, 0, variants);
     add_case(suite, "noise for codes", test_noise, 10, 0, variants);
-    add_case(suite, "labels", test_labels, 4, 0, variants);
     return run_suite(suite);
 }
