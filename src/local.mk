@@ -32,6 +32,7 @@ libpqk_scalar_la_SOURCES = \
 	src/kernels/nearest.h \
 	src/kernels/neon_32.h \
 	src/kernels/neon_64.h \
+	src/kernels/operation_table.h \
 	src/kernels/pass.h \
 	src/kernels/plan.h \
 	src/kernels/prepare/cells.c \
@@ -59,6 +60,7 @@ libpqk_scalar_la_SOURCES = \
 	src/kernels/whole.h \
 	src/kernels/ymm.h \
 	src/kernels/zmm.h \
+	src/operations.h \
 	src/order.h \
 	src/variants.h
 libpqk_scalar_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS)

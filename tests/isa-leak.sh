@@ -42,7 +42,8 @@ esac
 cd "$abs_top_builddir"
 objects=$(find . -name '*.o' \( -path './src/*' -o -path './tests/*' \) \
     ! -path './tests/*.tmp/*' \
-    ! -name 'libpqk_avx*_la-*' ! -name 'libpqk_neon_la-*' | sort)
+    ! -name 'libpqk_avx*_la-*' ! -name 'libpqk_neon_la-*' \
+    ! -name 'tests_libops_*_la-*' | sort)
 count=$(echo "$objects" | grep -c .) || :
 variants=$(find . -name 'libpqk_avx2_la-*.o' -o -name 'libpqk_neon_la-*.o' |
     grep -c .) || :

@@ -81,6 +81,7 @@ check_PROGRAMS += \
 	tests/check_heap \
 	tests/check_kernels \
 	tests/check_npy \
+	tests/check_operations \
 	tests/check_quantizer \
 	tests/check_quantizers \
 	tests/check_sha256 \
@@ -164,6 +165,36 @@ tests_check_npy_SOURCES = \
 	tests/check_npy.c \
 	tests/checked.h
 tests_check_npy_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
+# The variants' sources again, with the same flags, for their operations alone: one
+# library for each variant but scalar.  Their tables want none of the scan.
+PQK_OPERATIONS_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS) \
+	-Wno-unused-const-variable -Wno-unused-function
+PQK_OPERATIONS_LIBS = \
+	tests/libops_avx2.la \
+	tests/libops_avx512.la \
+	tests/libops_avx512vbmi.la \
+	tests/libops_neon.la
+check_LTLIBRARIES += $(PQK_OPERATIONS_LIBS)
+tests_libops_avx2_la_SOURCES = src/kernels/avx2.c
+tests_libops_avx2_la_CPPFLAGS = $(AM_CPPFLAGS) -DPQK_OPERATIONS
+tests_libops_avx2_la_CFLAGS = $(PQK_OPERATIONS_CFLAGS) $(PQK_AVX2_CFLAGS)
+tests_libops_avx512_la_SOURCES = src/kernels/avx512.c
+tests_libops_avx512_la_CPPFLAGS = $(AM_CPPFLAGS) -DPQK_OPERATIONS
+tests_libops_avx512_la_CFLAGS = $(PQK_OPERATIONS_CFLAGS) $(PQK_AVX512_CFLAGS)
+tests_libops_avx512vbmi_la_SOURCES = src/kernels/avx512vbmi.c
+tests_libops_avx512vbmi_la_CPPFLAGS = $(AM_CPPFLAGS) -DPQK_OPERATIONS
+tests_libops_avx512vbmi_la_CFLAGS = $(PQK_OPERATIONS_CFLAGS) $(PQK_AVX512VBMI_CFLAGS)
+tests_libops_neon_la_SOURCES = src/kernels/neon.c
+tests_libops_neon_la_CPPFLAGS = $(AM_CPPFLAGS) -DPQK_OPERATIONS
+tests_libops_neon_la_CFLAGS = $(PQK_OPERATIONS_CFLAGS) $(PQK_NEON_CFLAGS)
+
+tests_check_operations_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+tests_check_operations_SOURCES = \
+	tests/check_operations.c \
+	tests/checked.h
+tests_check_operations_LDADD = $(PQK_OPERATIONS_LIBS) $(PQK_TEST_LIBS) \
+	$(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 tests_check_quantizer_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_quantizer_SOURCES = \

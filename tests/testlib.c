@@ -185,8 +185,13 @@ void *test_at_end(struct test_arena *arena, size_t bytes)
 
 void *test_at_start(struct test_arena *arena, size_t bytes)
 {
-    reserve(arena, bytes);
-    return take_block(arena, 0, bytes);
+    return test_at_skew(arena, bytes, 0);
+}
+
+void *test_at_skew(struct test_arena *arena, size_t bytes, size_t skew)
+{
+    reserve(arena, bytes + skew);
+    return take_block(arena, skew, bytes);
 }
 
 void *test_aligned(struct test_arena *arena, size_t bytes, size_t alignment)

@@ -52,11 +52,13 @@ struct test_arena {
 /*
  * A block of the arena, filled with 0xff (a NaN, an impossible id, the last
  * code), with canaries around it; it replaces the one before.  The first ends
- * where a guard page begins, the second begins where one ends, the third is
- * aligned and as near to the guard page behind as that allows.
+ * where a guard page begins, the second begins where one ends, the third so many
+ * bytes behind that, the fourth is aligned and as near to the guard page behind as
+ * that allows.
  */
 void *test_at_end(struct test_arena *arena, size_t bytes);
 void *test_at_start(struct test_arena *arena, size_t bytes);
+void *test_at_skew(struct test_arena *arena, size_t bytes, size_t skew);
 void *test_aligned(struct test_arena *arena, size_t bytes, size_t alignment);
 
 /* test_at_end if placement is even, test_at_start if it is odd. */

@@ -11,7 +11,7 @@ from . import files, gate, process
 from .ends import Ended, Refused
 from .tree import is_kernel
 
-PROGRAMS = ("check_kernels", "check_heap", "check_contract")
+PROGRAMS = ("check_operations", "check_kernels", "check_heap", "check_contract")
 PLAIN = "selftest"
 FUZZER = os.path.join("fuzz", "fuzz_probe")
 ERROR = re.compile(r"(error|undefined reference|multiple definition|\*\*\* )"

@@ -396,7 +396,7 @@ static inline unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold)
 }
 
 /* 256 entries cost sixteen times as much as 16, 64 cost four times as much. */
-#define ISA_KERNEL             pqk_kernel_avx2
+#define ISA_NAME               avx2
 #define ISA_HAS_128            0
 #define ISA_BY_GROUPS          1
 #define ISA_PLANS(num_queries) PLANS_OF_GROUPS

@@ -71,7 +71,7 @@ ISA_INLINE isa_bytes isa_look_up(enum isa_kind kind, isa_bytes labels,
 
 /* 256 entries are so cheap that no minimum over groups pays for one query: look-ups
  * wait for memory. */
-#define ISA_KERNEL    pqk_kernel_avx512vbmi
+#define ISA_NAME      avx512vbmi
 #define ISA_HAS_128   1
 #define ISA_BY_GROUPS 0
 #define ISA_PLANS(num_queries)                                                 \

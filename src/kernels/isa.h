@@ -11,7 +11,7 @@
  * what is not said to be may be anywhere.
  *
  * Choices, as macros: what pays on this instruction set.
- *   ISA_KERNEL     the variant's name, pqk_kernel_NAME
+ *   ISA_NAME       the variant's name in src/variants.h
  *   ISA_HAS_128    1 if it looks 128 entries up, else 0
  *   ISA_BY_GROUPS  1 if 256 entries cost so much more than 64 that minima over
  *                  groups of centroids go first, 0 if such minima do not pay

@@ -187,7 +187,7 @@ static inline unsigned isa_transposed_row(unsigned lane)
 
 /* 256 entries cost about seven times as much per column as 16.  On 32-bit ARM a
  * table of 64 does not stay in registers, and takes two look-ups. */
-#define ISA_KERNEL    pqk_kernel_neon
+#define ISA_NAME      neon
 #define ISA_HAS_128   0
 #define ISA_BY_GROUPS 1
 #ifdef __aarch64__ /* see scripts/neon_mca */

@@ -1,16 +1,28 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * A variant, made of the operations that its file has defined: included last there.
- * Everything in these headers is compiled with that variant's flags, and static.
+ * Everything in these headers is compiled with that variant's flags, and static.  With
+ * PQK_OPERATIONS it is the operations alone, for a test of each.
  */
 #ifndef PQK_KERNELS_VARIANT_H
 #define PQK_KERNELS_VARIANT_H
+
+/* PREFIX_NAME */
+#define ISA_SYMBOL(prefix)           ISA_JOIN(prefix, ISA_NAME)
+#define ISA_JOIN(prefix, name)       ISA_JOIN_AGAIN(prefix, name)
+#define ISA_JOIN_AGAIN(prefix, name) prefix##_##name
+
+#ifdef PQK_OPERATIONS
+
+#include "kernels/operation_table.h"
+
+#else
 
 #include "kernels/encode.h"
 #include "kernels/row_major.h"
 #include "kernels/scan.h"
 
-const struct pqk_kernel ISA_KERNEL = {
+const struct pqk_kernel ISA_SYMBOL(pqk_kernel) = {
     .compute_distance_table_l2 = scan_table,
     .probe_pq_l2_top_k = scan_row_major,
     .codebook_bytes = pqk_layout_codebook_bytes,
@@ -26,4 +38,5 @@ const struct pqk_kernel ISA_KERNEL = {
     .nearest_centroids = nearest_centroids,
 };
 
+#endif
 #endif

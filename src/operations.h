@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * What an instruction set provides to the scan, each operation by itself and in
+ * terms of plain memory, so that tests/check_operations.c can hold it against
+ * plain C.  For that test alone: no such table is part of the library.
+ * src/kernels/operation_table.h fills one in for each variant but scalar, whose loops
+ * are plain C; a NULL says that the variant has nothing that does this.
+ *
+ * A block is 64 bytes.  All pointers to bytes are 64-byte aligned, but for those
+ * to tables of 16, which are 16-byte aligned, and the rows of transpose_rows; pointers
+ * to integers are aligned to all `lanes` of them; pointers to floating-point
+ * numbers only as such, unless it says more below.  What is not named is neither
+ * read nor written.
+ *
+ * Like src/kernels.h this is the judge's side, and does not change in research.
+ */
+#ifndef PQK_OPERATIONS_H
+#define PQK_OPERATIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "variants.h"
+
+/* The most columns of a pass. */
+#define PQK_PASS_COLUMNS 8
+
+/* Columns of labels, and for each the table that they are looked up in. */
+struct pqk_operations_pass {
+    unsigned table_size;
+    unsigned num_columns; /* what pass_columns gives */
+    const uint8_t *tables[PQK_PASS_COLUMNS];
+    const uint8_t *columns[PQK_PASS_COLUMNS];
+};
+
+struct pqk_operations {
+    /* The sizes of tables that there are look-ups for: 16, 64, 128, 256, added
+     * up. */
+    unsigned table_sizes;
+    /* Integers that go together in what is named _ints. */
+    unsigned lanes;
+
+    /* Blocks: to[j] = from[j]. */
+    void (*copy)(const uint8_t *from, uint8_t *to);
+    /* sums[j] = min(255, a[j] + b[j]) */
+    void (*add)(const uint8_t *a, const uint8_t *b, uint8_t *sums);
+    /* 1 if a byte is <= the threshold, which is at most 254, else 0. */
+    unsigned (*any_alive)(const uint8_t *sums, uint8_t threshold);
+    /* Bit j: whether byte j is; the threshold is at most 254. */
+    uint64_t (*alive)(const uint8_t *sums, uint8_t threshold);
+    /* entries[j] = table[labels[j] % table_size] */
+    void (*look_up)(unsigned table_size, const uint8_t *labels,
+                    const uint8_t *table, uint8_t *entries);
+
+    /* How many columns a pass takes when so many are left, 1 or more: from 1 up
+     * to the lesser of those and PQK_PASS_COLUMNS. */
+    unsigned (*pass_columns)(unsigned table_size, size_t left);
+    /* Add up what the columns look up in the blocks from an offset on, 1 or more,
+     * and add the sums to those that are there unless the pass is the first.
+     * Sums end at 255; the offset is a multiple of 64. */
+    void (*pass_sum)(const struct pqk_operations_pass *pass, size_t offset,
+                     size_t num_blocks, int first, uint8_t *sums);
+    /* The same for at most 64 blocks, and in which of them a sum is <= the
+     * threshold, which is at most 254: bit b for block b. */
+    uint64_t (*pass_filter)(const struct pqk_operations_pass *pass,
+                            size_t offset, size_t num_blocks, int first,
+                            uint8_t *sums, uint8_t threshold);
+    /* The same for those blocks b alone for which live has bit b, in a pass that
+     * is not the first.  No other block is touched, nor has a bit. */
+    uint64_t (*pass_filter_live)(const struct pqk_operations_pass *pass,
+                                 size_t offset, uint64_t live, uint8_t *sums,
+                                 uint8_t threshold);
+
+    /* row[c], 256 of them: the float32 sum, in ascending order and never fused, of
+     * the squares of query[i] - centroids[i * 256 + c], i < d; d is 1 or more.
+     * Returns their minimum, see row_minimum.  centroids and row are 64-byte
+     * aligned. */
+    float (*table_row)(const float *centroids, const float *query, size_t d,
+                       float *row);
+    /* to[j * to_stride + i] = from[i * from_stride + j] for i and j below 8, all
+     * bits.  Strides are 8 or more. */
+    void (*transpose_floats)(const float *from, size_t from_stride, float *to,
+                             size_t to_stride);
+    /* The minimum of 256 numbers without the NaNs, +inf if nothing else is there.
+     * -0 and +0 are the same. */
+    float (*row_minimum)(const float *row);
+    /* 256 times min(255, (row[c] - bias) * scale) in float32, rounded down; 255 for
+     * a NaN.  No number is less than the bias, which is finite; scale is finite
+     * and above 0. */
+    void (*quantize)(const float *row, float bias, float scale, uint8_t *bytes);
+    /* The sum of 256 products; no weight is greater than 64. */
+    uint32_t (*weigh)(const uint8_t *entries, const uint8_t *weights);
+    /* columns[c * column_stride + j] = codes[transposed_row(j) * row_stride + c]
+     * for c < 16 and j < 64.  Codes are anywhere; row_stride is 16 or more,
+     * column_stride a multiple of 64. */
+    void (*transpose_rows)(const uint8_t *codes, size_t row_stride,
+                           uint8_t *columns, size_t column_stride);
+    /* A permutation of the numbers below 64. */
+    unsigned (*transposed_row)(unsigned lane);
+
+    /* minima[i] of 128: of the bytes, of 256, whose numbers are i modulo 128. */
+    void (*minima_128)(const uint8_t *bytes, uint8_t *minima);
+    /* The same modulo 64. */
+    void (*minima_64)(const uint8_t *bytes, uint8_t *minima);
+    /* Minima modulo 64 and 16, and what bytes have above their group's. */
+    void (*groups)(const uint8_t *bytes, uint8_t *minima_64, uint8_t *minima_16,
+                   uint8_t *rests_64, uint8_t *rests_16);
+
+    /* to[j] = from[j]; the next, to[j] = number. */
+    void (*copy_ints)(const int32_t *from, int32_t *to);
+    void (*all_ints)(int32_t number, int32_t *to);
+    /* a[j] + b[j], which is within 32 bits. */
+    void (*add_ints)(const int32_t *a, const int32_t *b, int32_t *sums);
+    /* The lesser of a[j] and b[j]. */
+    void (*lesser_ints)(const int32_t *a, const int32_t *b, int32_t *lesser);
+    /* Of 2 * lanes integers of 16 bits: a[2j] b[2j] + a[2j + 1] b[2j + 1].  Not
+     * all four of them are -2^15. */
+    void (*multiply_pairs)(const int16_t *a, const int16_t *b, int32_t *sums);
+    int32_t (*least_int)(const int32_t *ints);
+    /* Bit j: ints[j] <= most[j].  No other bits. */
+    unsigned (*ints_at_most)(const int32_t *ints, const int32_t *most);
+    /* steps[j], of 8: (values[j] - centres[j]) * scale in float32, rounded to the
+     * nearest integer, of two the even one.  Returns the sum of their squares; or
+     * -1, and steps may be anything, if one's magnitude was not <= reach[j] before
+     * it was rounded.  The squares of the reaches add up to at most 2^28.  steps
+     * are 16-byte aligned. */
+    int32_t (*round)(const float *values, const float *centres,
+                     const float *reach, float scale, int16_t *steps);
+};
+
+/* Of what this build has; a test that wants one for scalar defines it. */
+#define PQK_DECLARE_OPERATIONS(name, needs, built)                             \
+    extern const struct pqk_operations pqk_operations_##name;
+PQK_VARIANTS(PQK_DECLARE_OPERATIONS)
+#undef PQK_DECLARE_OPERATIONS
+
+#endif
