@@ -1,16 +1,16 @@
-/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* SPDX-License-Identifier:  MIT OR Apache-2.0 */
 /*
  * What an instruction set provides to the scan, each operation by itself and in
  * terms of plain memory, so that tests/check_operations.c can hold it against
  * plain C.  For that test alone: no such table is part of the library.
- * src/kernels/operation_table.h fills one in for each variant but scalar, whose loops
- * are plain C; a NULL says that the variant has nothing that does this.
+ * src/kernels/operation_table.h fills one in for each variant but scalar, whose
+ * loops are plain C; a NULL says that the variant has nothing that does this.
  *
  * A block is 64 bytes.  All pointers to bytes are 64-byte aligned, but for those
- * to tables of 16, which are 16-byte aligned, and the rows of transpose_rows; pointers
- * to integers are aligned to all `lanes` of them; pointers to floating-point
- * numbers only as such, unless it says more below.  What is not named is neither
- * read nor written.
+ * to tables of 16, which are 16-byte aligned, and the rows of transpose_rows;
+ * pointers to integers are aligned to all `lanes` of them; pointers to
+ * floating-point numbers only as such, unless it says more below.  What is not
+ * named is neither read nor written.
  *
  * Like src/kernels.h this is the judge's side, and does not change in research.
  */

@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* SPDX-License-Identifier:  MIT OR Apache-2.0 */
 /*
  * A variant, made of the operations that its file has defined: included last there.
- * Everything in these headers is compiled with that variant's flags, and static.  With
- * PQK_OPERATIONS it is the operations alone, for a test of each.
+ * Everything in these headers is compiled with that variant's flags, and static.
+ * With PQK_OPERATIONS it is the operations alone, for a test of each.
  */
 #ifndef PQK_KERNELS_VARIANT_H
 #define PQK_KERNELS_VARIANT_H
