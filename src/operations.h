@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier:  MIT OR Apache-2.0 */
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * What an instruction set provides to the scan, each operation by itself and in
  * terms of plain memory, so that tests/check_operations.c can hold it against

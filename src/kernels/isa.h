@@ -44,7 +44,7 @@ static inline void isa_prefetch(const uint8_t *from)
 }
 
 /* ------------------------------------------------------------------------ */
-/* The bytes of a block: isa_bytes, 64 of them in registers                 */
+/* The bytes of a block: isa_bytes, 64 of them in registers, aligned in memory */
 
 static isa_bytes isa_load(const uint8_t *from);
 static void isa_store(uint8_t *to, isa_bytes bytes);

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier:  MIT OR Apache-2.0 */
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * A variant, made of the operations that its file has defined: included last there.
  * Everything in these headers is compiled with that variant's flags, and static.
