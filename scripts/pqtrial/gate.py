@@ -4,10 +4,11 @@ their code.
 
 Defined global names: the heap's functions of include/pqkern.h, one
 pqk_kernel_VARIANT per variant, and helpers named pqk_scalar_*, pqk_layout_*,
-pqk_heap_*.  Undefined ones: these again, the memory functions, rounding and
-square roots, what compilers call on their own, and in layout.c the allocator.  Nothing runs before
-main or is chosen by the loader, nothing is local to threads, and nothing static
-can be written: a kernel holds no state.
+pqk_heap_*, pqk_prepare_*.  Undefined ones: these again, the memory functions,
+rounding and square roots, what compilers call on their own, and the allocator in
+what prepares: layout.c, and src/kernels/prepare/.  Nothing runs before main or is
+chosen by the loader, nothing is local to threads, and nothing static can be
+written: a kernel holds no state.
 """
 
 import argparse
@@ -21,8 +22,9 @@ from . import elf
 
 DEFINED = re.compile(
     r"pqk_top_k_heap_(init|push|into_sorted|storage)"
-    r"|pqk_kernel_(?!find|at|count|name|available)[a-z0-9]+"
-    r"|pqk_(scalar|layout|heap)_[a-z0-9_]+")
+    # The variants, but not the library's functions about them.
+    r"|pqk_kernel_(?!(?:find|at|count|name|available)$)[a-z0-9]+"
+    r"|pqk_(scalar|layout|heap|prepare)_[a-z0-9_]+")
 UNDEFINED = re.compile(
     r"memcpy|memmove|memset|memcmp"
     r"|sqrtf?|l?l?rintf?|nearbyintf?|l?roundf?|floorf?|ceilf?|truncf?"
@@ -33,6 +35,9 @@ UNDEFINED = re.compile(
     r"|__(u?div|u?mod|mul|ashl|ashr|lshr|clz|ctz|popcount|u?cmp|ffs|bswap)"
     r"[dst]i[234]?")
 ALLOCATOR = re.compile(r"malloc|calloc|aligned_alloc|free")
+# Objects that may use it: libtool's lie in .libs beside the source's place.
+ALLOCATES = re.compile(
+    r"(^|/)src/kernels/prepare/([^/]+/)*[^/]+$|(^|[-_/.])layout\.l?o$")
 
 # What static data there may be, in bytes per object.  Today: .data and .bss
 # nothing, .data.rel.ro 128, .rodata about 700, .text 44,000.
@@ -113,7 +118,7 @@ def _sections(obj):
 
 
 def _symbols(obj):
-    allocates = re.search(r"(^|[-_/.])layout\.l?o$", os.path.basename(obj.path))
+    allocates = ALLOCATES.search(os.path.abspath(obj.path))
     for symbol in obj.symbols:
         name = symbol.name
         if symbol.type == elf.STT_GNU_IFUNC:
