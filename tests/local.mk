@@ -340,6 +340,7 @@ PQK_SHELL_TESTS = \
 	tests/calibrated.sh \
 	tests/trial.sh \
 	tests/nehalem.sh \
+	tests/wall.sh \
 	tests/tool.sh \
 	tests/installed.sh \
 	tests/examples.sh \
@@ -414,7 +415,8 @@ endif
 TESTS = $(PQK_SHELL_TESTS) $(check_PROGRAMS)
 EXTRA_DIST += $(PQK_SHELL_TESTS) tests/check_statistics.py \
 	tests/no-emulator tests/trial.py \
-	tests/trial_dies.py
+	tests/trial_dies.py \
+	tests/wall.py
 
 clean-local:
 	-rm -rf tests/cache tests/*.tmp check-statistics.tmp

@@ -3,7 +3,7 @@
 
 Run by tests/trial.sh.  What takes long is made up here: configure, the tests,
 lint and run_experiment are scripts; compiler, object gate, git, log and journal
-are real.
+are real.  tests/wall.py has trials on the project itself.
 """
 
 import os
@@ -17,7 +17,7 @@ import unittest
 
 SOURCE = os.environ["abs_top_srcdir"]
 SCRIPTS = os.path.join(SOURCE, "scripts")
-WORK = os.path.join(os.environ["abs_top_builddir"], "tests", "trial.tmp")
+WORK = os.environ["PQK_TRIAL_WORK"]
 sys.path.insert(0, SCRIPTS)
 
 from pqtrial import gate, log  # noqa: E402
@@ -607,31 +607,6 @@ class Log(TrialTest):
         self.assertIn("loser", out)
 
 
-class Real(unittest.TestCase):
-    """The project itself: a baseline, a candidate that is far too slow."""
-
-    def test_slow_down(self):
-        if not os.path.exists(os.path.join(SOURCE, ".git")) or \
-                not shutil.which("autoreconf"):
-            self.skipTest("needs a clone, and autoconf")
-        with tempfile.TemporaryDirectory(dir=WORK) as folder:
-            project = Clone(folder)
-            code, out = project.trial("--baseline", "--source", "seed",
-                                      "--limit", "400")
-            self.assertEqual(code, 0, out)
-            path = os.path.join(project.top, "src/kernels.c")
-            text = contents(path).decode()
-            where = text.index("{", text.index("void pqk_top_k_heap_init("))
-            project.edit(text[:where + 1] + "\n    for (volatile int i = 0; "
-                         "i < 10000; i++) {\n    }\n" + text[where + 1:],
-                         "src/kernels.c")
-            code, out = project.trial("a pause in each query: slower, 70 %")
-            row = project.rows()[-1]
-            self.assertEqual((code, row["status"], row["verdict"]),
-                             (0, "ok", "slower"), out)
-            self.assertEqual(project.git("status", "--porcelain"), "")
-
-
 class Gate(unittest.TestCase):
     """An object for each thing that must not be in one."""
 
@@ -641,6 +616,7 @@ class Gate(unittest.TestCase):
         with tempfile.TemporaryDirectory(dir=WORK) as folder:
             source = os.path.join(folder, "x.c")
             path = os.path.join(folder, name + ".o")
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             write(source, text)
             done = subprocess.run(
                 [*self.COMPILER.split(), "-O2", "-fPIC", *flags, "-c", "-o", path,
@@ -650,8 +626,8 @@ class Gate(unittest.TestCase):
                 self.skipTest(f"not for this compiler: {done.stdout}")
             return "\n".join(gate.violations(path))
 
-    def bad(self, what, text, *flags):
-        self.assertRegex(self.found(text, *flags), what)
+    def bad(self, what, text, *flags, **how):
+        self.assertRegex(self.found(text, *flags, **how), what)
 
     def test_honest(self):
         self.assertEqual(self.found(
@@ -673,10 +649,41 @@ class Gate(unittest.TestCase):
                  "{ return 1; }")
         self.bad("weak, unique or common", "int pqk_scalar_x;", "-fcommon")
 
-    def test_allocator_in_layout(self):
-        self.assertEqual(self.found(
-            "#include <stdlib.h>\nvoid *pqk_layout_f(void) { return malloc(9); }",
-            name="x-layout"), "")
+    def test_names(self):
+        """Variants and helpers are theirs, what the library says of them not."""
+        for name in ("pqk_kernel_scalar", "pqk_kernel_avx512vbmi",
+                     "pqk_kernel_atom", "pqk_kernel_counted", "pqk_heap_tighten",
+                     "pqk_scalar_scan", "pqk_layout_of", "pqk_prepare_order",
+                     "pqk_top_k_heap_push"):
+            with self.subTest(name):
+                self.assertEqual(self.found(f"extern const int {name}; "
+                                            f"const int {name} = 1;"), "")
+        for name in ("pqk_kernel_find", "pqk_kernel_at", "pqk_kernel_count",
+                     "pqk_kernel_name", "pqk_kernel_available", "pqk_kernels",
+                     "pqk_compute_distance_table_l2", "pqk_probe_pq_l2_top_k",
+                     "pqk_compute_distance_table_l2_with", "pqk_prepared_create",
+                     "pqk_cpu_features", "pqk_top_k_heap_bound", "prepare"):
+            with self.subTest(name):
+                self.bad(f"symbol {name}: not one", f"int {name}(void);\n"
+                         f"int {name}(void) {{ return 1; }}")
+                self.bad(f"symbol {name}: not among", f"int {name}(void);\n"
+                         f"int pqk_scalar_f(void) {{ return {name}(); }}")
+
+    def test_allocator(self):
+        """For what prepares, in whatever folder the build is."""
+        text = "#include <stdlib.h>\n" \
+            "void *pqk_prepare_f(void) { return malloc(9); }"
+        folder = "src/kernels/prepare/"
+        for name in ("x-layout", folder + ".libs/libpqk_scalar_la-labels",
+                     folder + "libpqk_scalar_la-order",
+                     folder + "deeper/.libs/libpqk_scalar_la-x"):
+            with self.subTest(name):
+                self.assertEqual(self.found(text, name=name), "")
+        for name in ("src/kernels/.libs/libpqk_scalar_la-prepare",
+                     "src/kernels/scan/prepare/.libs/libpqk_scalar_la-x",
+                     "src/kernels/prepared/.libs/libpqk_scalar_la-x"):
+            with self.subTest(name):
+                self.bad("symbol malloc: not among", text, name=name)
 
     def test_early_code(self):
         self.bad(r"init_array|ctors", "static volatile int x;\n__attribute__"

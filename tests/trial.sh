@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# scripts/trial and the object gate; see tests/trial.py.
+# scripts/trial and the object gate; see tests/trial.py, or what tests/wall.sh has
+# run instead.
 set -u
 skip() {
     echo "SKIP: $*"
@@ -21,8 +22,9 @@ for tool in git objdump; do
 done
 PYTHONDONTWRITEBYTECODE=1
 export PYTHONDONTWRITEBYTECODE
-work=$abs_top_builddir/tests/trial.tmp
-rm -rf "$work"
-mkdir -p "$work"
-"$python" "$abs_top_srcdir/tests/trial.py" "$@" || exit 1
-rm -rf "$work"
+PQK_TRIAL_WORK=$abs_top_builddir/tests/${PQK_TRIAL_TESTS=trial}.tmp
+export PQK_TRIAL_WORK
+rm -rf "$PQK_TRIAL_WORK"
+mkdir -p "$PQK_TRIAL_WORK"
+"$python" "$abs_top_srcdir/tests/$PQK_TRIAL_TESTS.py" "$@" || exit 1
+rm -rf "$PQK_TRIAL_WORK"
