@@ -674,12 +674,12 @@ class Gate(unittest.TestCase):
         text = "#include <stdlib.h>\n" \
             "void *pqk_prepare_f(void) { return malloc(9); }"
         folder = "src/kernels/prepare/"
-        for name in ("x-layout", folder + ".libs/libpqk_scalar_la-labels",
+        for name in (folder + ".libs/libpqk_scalar_la-labels",
                      folder + "libpqk_scalar_la-order",
                      folder + "deeper/.libs/libpqk_scalar_la-x"):
             with self.subTest(name):
                 self.assertEqual(self.found(text, name=name), "")
-        for name in ("src/kernels/.libs/libpqk_scalar_la-prepare",
+        for name in ("src/kernels/.libs/libpqk_scalar_la-prepare", "x-layout",
                      "src/kernels/scan/prepare/.libs/libpqk_scalar_la-x",
                      "src/kernels/prepared/.libs/libpqk_scalar_la-x"):
             with self.subTest(name):

@@ -6,9 +6,9 @@ Defined global names: the heap's functions of include/pqkern.h, one
 pqk_kernel_VARIANT per variant, and helpers named pqk_scalar_*, pqk_layout_*,
 pqk_heap_*, pqk_prepare_*.  Undefined ones: these again, the memory functions,
 rounding and square roots, what compilers call on their own, and the allocator in
-what prepares: layout.c, and src/kernels/prepare/.  Nothing runs before main or is
-chosen by the loader, nothing is local to threads, and nothing static can be
-written: a kernel holds no state.
+what prepares, src/kernels/prepare/.  Nothing runs before main or is chosen by the
+loader, nothing is local to threads, and nothing static can be written: a kernel
+holds no state.
 """
 
 import argparse
@@ -37,7 +37,7 @@ UNDEFINED = re.compile(
 ALLOCATOR = re.compile(r"malloc|calloc|aligned_alloc|free")
 # Objects that may use it: libtool's lie in .libs beside the source's place.
 ALLOCATES = re.compile(
-    r"(^|/)src/kernels/prepare/([^/]+/)*[^/]+$|(^|[-_/.])layout\.l?o$")
+    r"(^|/)src/kernels/prepare/([^/]+/)*[^/]+$")
 
 # What static data there may be, in bytes per object.  Today: .data and .bss
 # nothing, .data.rel.ro 128, .rodata about 700, .text 44,000.
