@@ -144,6 +144,10 @@ class Kernels(unittest.TestCase):
         self.assertEqual((got, row["status"]), (code, status), out)
         self.assertRegex(row["reason"], reason)
 
+    def needs_check(self):
+        if "check_contract" not in self.build.programs():
+            self.skipTest("needs Check")
+
     # What was built of them ----------------------------------------------
 
     def sources_of_objects(self):
@@ -211,7 +215,7 @@ class Wall(Kernels):
             "    pqk_kernel_scalar.compute_distance_table_l2(query, codebook,\n"
             "                                                table->entries);\n"
             "    return PQK_OK;\n}\n"), "functions of the library", 1, "build",
-            "multiple definition of .*pqk_(kernel_(find|count)|compute_)")
+            "pqk_kernel_(find|count).*defin")
         self.refused(self.appended(
             "extern const pqk_kernel *const pqk_kernels[];\n"
             "const pqk_kernel *const pqk_kernels[] = {&pqk_kernel_scalar};\n"),
@@ -228,6 +232,7 @@ class Wall(Kernels):
             "pqk_aligned_alloc: not among what a kernel may call")
 
     def test_statuses(self):
+        self.needs_check()
         self.refused(self.edited("PQK_INVALID_ARGUMENT", "PQK_OK"),
                      "success for two codes with one label", 2, "tests",
                      "share a label.*success")
@@ -258,8 +263,9 @@ class EachFile(Kernels):
                     f"edited: {name};".encode() in contents(path)
                     for path in self.build.objects()), "no object has the mark")
 
-    def test_statuses(self):
+    def test_more_refusals(self):
         """A failure where there is none; an include of the library's."""
+        self.needs_check()
         self.refused(self.edited(r"return PQK_OK;", "return PQK_OUT_OF_MEMORY;"),
                      "failures where success is due", 2, "tests",
                      "out of memory")
