@@ -10,6 +10,8 @@ AC_ARG_ENABLE([simd],
 AS_IF([test "x$enable_simd" = xno], [pqk_simd_default=no],
     [pqk_simd_default=auto])
 pqk_kernels_built=scalar
+pqk_kernels_said=
+AC_SUBST([PQK_VARIANT_FLAGS])
 ])
 
 # PQK_KERNEL(NAME, MACRO, WHAT, CPUS, FLAGS, PROLOGUE, BODY)
@@ -17,7 +19,9 @@ pqk_kernels_built=scalar
 # pattern CPUS matches, link a real intrinsic with each of the sets of FLAGS,
 # quoted shell words, in the place where Automake puts them: before CFLAGS.
 # Nothing is run, so the answer is the same when cross-compiling.
-# Defines PQK_HAVE_MACRO to 1 or 0, substitutes PQK_MACRO_CFLAGS.
+# Defines PQK_HAVE_MACRO to 1 or 0, substitutes PQK_MACRO_CFLAGS, and adds to
+# PQK_VARIANT_FLAGS, all of them as assignments for a shell in a Makefile's rule, and
+# to $pqk_kernels_said, a line each for people.
 AC_DEFUN([PQK_KERNEL], [
 AC_REQUIRE([AC_CANONICAL_HOST])
 AC_REQUIRE([PQK_SIMD])
@@ -53,9 +57,12 @@ switch it off (config.log tells what failed), or leave --enable-$1 out.])])],
          PQK_$2_CFLAGS=$pqk_cv_kernel_$1])])
 AS_IF([test $pqk_have = 1],
     [pqk_kernels_built="$pqk_kernels_built $1"
-     pqk_said_$1="yes $PQK_$2_CFLAGS"],
-    [test "x$enable_$1" = xno], [pqk_said_$1="no (disabled)"],
-    [pqk_said_$1="no (not for $host_cpu with this compiler and CFLAGS)"])
+     pqk_said="yes $PQK_$2_CFLAGS"],
+    [test "x$enable_$1" = xno], [pqk_said="no (disabled)"],
+    [pqk_said="no (not for $host_cpu with this compiler and CFLAGS)"])
+pqk_kernels_said="$pqk_kernels_said
+    m4_format([%-15s], [$1]) $pqk_said"
+PQK_VARIANT_FLAGS="$PQK_VARIANT_FLAGS PQK_$2_CFLAGS='\$(PQK_$2_CFLAGS)'"
 AC_DEFINE_UNQUOTED([PQK_HAVE_$2], [$pqk_have],
     [Define to 1 if the $3 kernel is built, else 0.])
 AC_SUBST([PQK_$2_CFLAGS])

@@ -11,12 +11,14 @@ PQK_CORE_CFLAGS = $(AM_CFLAGS) $(PQK_LIB_CFLAGS) $(PQK_PTHREAD)
 PQK_KERNELS_ALL_CFLAGS = $(PQK_CORE_CFLAGS) $(PQK_NO_CAST_ALIGN) \
 	$(PQK_ALIGN_CFLAGS) $(PQK_KERNEL_CFLAGS)
 
-noinst_LTLIBRARIES += \
+PQK_ALL_VARIANTS = \
+	libpqk_scalar.la \
+	libpqk_neon.la \
+	libpqk_ssse3.la \
 	libpqk_avx2.la \
 	libpqk_avx512.la \
-	libpqk_avx512vbmi.la \
-	libpqk_neon.la \
-	libpqk_scalar.la
+	libpqk_avx512vbmi.la
+noinst_LTLIBRARIES += $(PQK_ALL_VARIANTS)
 
 libpqk_scalar_la_SOURCES = \
 	src/filter.h \
@@ -72,6 +74,8 @@ libpqk_avx512vbmi_la_SOURCES = src/kernels/avx512vbmi.c
 libpqk_avx512vbmi_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS) $(PQK_AVX512VBMI_CFLAGS)
 libpqk_neon_la_SOURCES = src/kernels/neon.c
 libpqk_neon_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS) $(PQK_NEON_CFLAGS)
+libpqk_ssse3_la_SOURCES = src/kernels/ssse3.c
+libpqk_ssse3_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS) $(PQK_SSSE3_CFLAGS)
 
 # Training and encoding alone, for the harness too, which links no kernel.
 noinst_LTLIBRARIES += libquantizer.la
@@ -127,11 +131,7 @@ libpqkern_core_la_SOURCES = \
 	src/library/xxh64.h
 libpqkern_core_la_CFLAGS = $(PQK_CORE_CFLAGS)
 libpqkern_core_la_LIBADD = \
-	libpqk_scalar.la \
-	libpqk_avx2.la \
-	libpqk_avx512.la \
-	libpqk_avx512vbmi.la \
-	libpqk_neon.la \
+	$(PQK_ALL_VARIANTS) \
 	libquantizer.la
 
 lib_LTLIBRARIES = libpqkern.la

@@ -14,13 +14,15 @@ enum {
     PQK_CPU_AVX2 = 1u << 0,   /* AVX2, BMI1, BMI2, LZCNT, POPCNT; YMM state */
     PQK_CPU_AVX512 = 1u << 1, /* the above, and F, BW, DQ, VL; ZMM state */
     PQK_CPU_AVX512_VBMI = 1u << 2, /* the above, and VBMI */
-    PQK_CPU_NEON = 1u << 3
+    PQK_CPU_NEON = 1u << 3,
+    PQK_CPU_SSSE3 = 1u << 4
 };
 
 /* VARIANT(name, what it needs of the CPU, 1 or 0: whether this build has it) */
 #define PQK_VARIANTS(VARIANT)                                                  \
     VARIANT(scalar, 0, 1)                                                      \
     VARIANT(neon, PQK_CPU_NEON, PQK_HAVE_NEON)                                 \
+    VARIANT(ssse3, PQK_CPU_SSSE3, PQK_HAVE_SSSE3)                              \
     VARIANT(avx2, PQK_CPU_AVX2, PQK_HAVE_AVX2)                                 \
     VARIANT(avx512, PQK_CPU_AVX512, PQK_HAVE_AVX512)                           \
     VARIANT(avx512vbmi, PQK_CPU_AVX512_VBMI, PQK_HAVE_AVX512VBMI)

@@ -24,8 +24,12 @@ static uint64_t read_xcr0(void)
     return (uint64_t)high << 32 | low;
 }
 
-/* Instruction sets are usable only if the operating system also saves their
- * registers: XCR0 tells (Intel SDM volume 1, 13.3 and 15.2). */
+/*
+ * Instruction sets beyond SSE are usable only if the operating system also saves
+ * their registers: XCR0 tells (Intel SDM volume 1, 13.3 and 15.2).  Those of SSE it
+ * does for all that has been compiled for the baseline, or, on 32-bit x86, with
+ * floating-point numbers in SSE2.
+ */
 unsigned pqk_cpu_features(void)
 {
     const uint64_t ymm_state = 0x06, zmm_state = 0xe6;
@@ -33,19 +37,22 @@ unsigned pqk_cpu_features(void)
     unsigned ext_c = 0;
     uint64_t xcr0;
 
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) ||
-        !(c & bit_POPCNT))
+    if (!__get_cpuid(1, &a, &b, &c, &d))
         return 0;
+    if (c & bit_SSSE3)
+        features |= PQK_CPU_SSSE3;
+    if (!(c & bit_OSXSAVE) || !(c & bit_POPCNT))
+        return features;
     xcr0 = read_xcr0();
     if ((xcr0 & ymm_state) != ymm_state)
-        return 0;
+        return features;
     if (__get_cpuid(0x80000001, &a, &b, &c, &d))
         ext_c = c;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
-        return 0;
+        return features;
     if (!(b & bit_AVX2) || !(b & bit_BMI) || !(b & bit_BMI2) ||
         !(ext_c & bit_LZCNT))
-        return 0;
+        return features;
     features |= PQK_CPU_AVX2;
     if ((xcr0 & zmm_state) != zmm_state || !(b & bit_AVX512F) ||
         !(b & bit_AVX512BW) || !(b & bit_AVX512DQ) || !(b & bit_AVX512VL))
