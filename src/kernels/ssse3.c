@@ -125,6 +125,16 @@ SCAN_INLINE struct isa_table isa_load_table(enum scan_table kind,
 }
 
 /*
+ * Compilers see a sum in a chain of exclusive ors, and shorten it by adding up its
+ * terms as a tree.  That takes more registers than there are, and most terms go to
+ * memory and back.
+ */
+SCAN_INLINE void xmm_now(__m128i *term)
+{
+    __asm__("" : "+x"(*term));
+}
+
+/*
  * A shuffle gives 0 for an index with bit 7, else what the low 4 bits choose.
  * Labels 0 to 63, less 16 j, have bit 7 if they belong to entries before number
  * 16 j.  So an exclusive or of the four shuffles takes in the differences up to
@@ -141,6 +151,7 @@ SCAN_INLINE __m128i xmm_look_up_64(__m128i labels,
         indices = _mm_subs_epi8(indices, _mm_set1_epi8(16));
         entries =
             _mm_xor_si128(entries, _mm_shuffle_epi8(table->part[j], indices));
+        xmm_now(&entries);
     }
     return entries;
 }
@@ -163,6 +174,8 @@ SCAN_INLINE __m128i xmm_look_up_256(__m128i labels,
             _mm_xor_si128(entries, _mm_shuffle_epi8(table->part[j], indices));
         differences = _mm_xor_si128(
             differences, _mm_shuffle_epi8(table->part[j + 8], indices));
+        xmm_now(&entries);
+        xmm_now(&differences);
     }
     return _mm_xor_si128(
         entries, _mm_and_si128(differences,
