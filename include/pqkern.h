@@ -85,8 +85,8 @@ PQK_API const char *pqk_version(void);
 /* Kernel variants                                                          */
 /* ------------------------------------------------------------------------ */
 
-/** \brief One variant of the kernels: "scalar", "avx2", "avx512",
- *         "avx512vbmi" or "neon" */
+/** \brief One variant of the kernels: "scalar", "neon", "ssse3", "avx2",
+ *         "avx512" or "avx512vbmi" */
 typedef struct pqk_kernel pqk_kernel;
 
 /** \brief      How many variants this build holds, available here or not */

@@ -11,6 +11,7 @@
 #include "harness/judge.h"
 #include "harness/random.h"
 #include "harness/report.h"
+#include "variants.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -48,6 +49,9 @@ static struct experiment experiment;
 /* Options                                                                  */
 /* ------------------------------------------------------------------------ */
 
+#define KERNEL_NAME(name, needs, built) " " #name
+#define KERNEL_NAMES                    PQK_VARIANTS(KERNEL_NAME)
+
 static const char usage[] =
     "Usage: run_experiment [OPTION]...\n"
     "Measure a build of libpqkern on a fixture, beside a baseline, and judge "
@@ -59,7 +63,7 @@ static const char usage[] =
     "  --num-base N           use the first N base vectors\n"
     "  --num-queries N        use the first N queries\n"
     "  --k N                  results per query (default: 10)\n"
-    "  --kernel NAME          scalar, avx2, avx512, avx512vbmi or neon\n"
+    "  --kernel NAME         " KERNEL_NAMES "\n"
     "                         (default: the best one for this CPU)\n"
     "  --scan WAY             single (default), batch, partitions or rows\n"
     "  --library FILE         the library to judge (default: the one built or\n"

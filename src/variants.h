@@ -11,11 +11,11 @@
 
 /* What a variant may need of the CPU; src/library/cpu.c finds out. */
 enum {
-    PQK_CPU_AVX2 = 1u << 0,   /* AVX2, BMI1, BMI2, LZCNT, POPCNT; YMM state */
-    PQK_CPU_AVX512 = 1u << 1, /* the above, and F, BW, DQ, VL; ZMM state */
-    PQK_CPU_AVX512_VBMI = 1u << 2, /* the above, and VBMI */
-    PQK_CPU_NEON = 1u << 3,
-    PQK_CPU_SSSE3 = 1u << 4
+    PQK_CPU_NEON = 1u << 0,
+    PQK_CPU_SSSE3 = 1u << 1,
+    PQK_CPU_AVX2 = 1u << 2,   /* AVX2, BMI1, BMI2, LZCNT, POPCNT; YMM state */
+    PQK_CPU_AVX512 = 1u << 3, /* the above, and F, BW, DQ, VL; ZMM state */
+    PQK_CPU_AVX512_VBMI = 1u << 4 /* the above, and VBMI */
 };
 
 /* VARIANT(name, what it needs of the CPU, 1 or 0: whether this build has it) */

@@ -42,12 +42,13 @@ esac
 cd "$abs_top_builddir"
 objects=$(find . -name '*.o' \( -path './src/*' -o -path './tests/*' \) \
     ! -path './tests/*.tmp/*' \
-    ! -name 'libpqk_avx*_la-*' ! -name 'libpqk_neon_la-*' \
-    ! -name 'tests_libops_*_la-*' | sort)
+    ! -name 'tests_libops_*_la-*' \
+    \( ! -name 'libpqk_*_la-*' -o -name 'libpqk_scalar_la-*' \) | sort)
 count=$(echo "$objects" | grep -c .) || :
-variants=$(find . -name 'libpqk_avx2_la-*.o' -o -name 'libpqk_neon_la-*.o' |
+variants=$(find . -name 'libpqk_*_la-*.o' ! -name 'libpqk_scalar_la-*' |
     grep -c .) || :
-if test "$count" -lt 10 || test "$variants" -lt 2; then
+scalar=$(echo "$objects" | grep -c 'libpqk_scalar_la-') || :
+if test "$count" -lt 10 || test "$variants" -lt 2 || test "$scalar" -lt 2; then
     echo "FAIL: found only $count objects and $variants variants' in $PWD:" \
         "have the file names changed?"
     exit 1

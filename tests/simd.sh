@@ -21,6 +21,7 @@ esac
 variants() {
     case $PQK_HOST in
       x86_64-*)
+        echo 'ssse3 pshufb.*%xmm 1.2'
         echo 'avx2 vpshufb.*%ymm 1.3'
         echo 'avx512 vpermi2w.*%zmm 2'
         echo 'avx512vbmi vperm[it]2b.*%zmm 2.5' ;;

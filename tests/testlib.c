@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "testlib.h"
+#include "variants.h"
 
 /* ------------------------------------------------------------------------ */
 /* The case that runs                                                        */
@@ -661,8 +662,9 @@ static int in_build(const char *name)
 
 void test_print_variants(void)
 {
-    static const char *const names[] = {"scalar", "avx2", "avx512",
-                                        "avx512vbmi", "neon"};
+#define NAME(name, needs, built) #name,
+    static const char *const names[] = {PQK_VARIANTS(NAME)};
+#undef NAME
     const char *separator = "; not run: ";
     const pqk_kernel *kernel;
 

@@ -786,5 +786,16 @@ for command in $commands; do
     fi
 done
 
+# What an unknown variant is answered with is the list of all there are.
+variants=$(PQKERN_ISA=x pq kernels 2>&1 >$work/out |
+    sed -n 's/.*; known are: \(.*\);.*/\1/p')
+test "$(echo "$variants" | wc -w)" -ge 6 || fail "known variants: $variants"
+for variant in $variants; do
+    for text in README include/pqkern.h man/pqkern.3; do
+        grep -qw "$variant" "$abs_top_srcdir/$text" ||
+            fail "$text has no variant $variant"
+    done
+done
+
 test $status = 0 && rm -rf $work
 exit $status

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 SUMMARY = "Exact product-quantization distance scans"
 DESCRIPTION = "Squared L2 distances to product-quantized vectors, with the same \
-ids and distance bits on every CPU; code for AVX2, AVX-512 and NEON is chosen \
-when the program runs."
+ids and distance bits on every CPU; code for SSSE3 to AVX-512 and for NEON is \
+chosen when the program runs."
 LICENSE = "(MIT | Apache-2.0) & CC-BY-4.0 & CC0-1.0"
 LICENSE:${PN} = "MIT | Apache-2.0"
 LICENSE:${PN}-tools = "(MIT | Apache-2.0) & CC-BY-4.0 & CC0-1.0"

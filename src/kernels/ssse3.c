@@ -109,10 +109,10 @@ SCAN_INLINE struct isa_table isa_load_table(enum scan_table kind,
                                             const uint8_t *from)
 {
     const int num_parts = kind == TABLE_256 ? 16 : kind == TABLE_64 ? 4 : 1;
-    struct isa_table table;
+    struct isa_table table = {{xmm_load_aligned(from)}};
 
     SCAN_UNROLL
-    for (int j = 0; j < num_parts; j++)
+    for (int j = 1; j < num_parts; j++)
         table.part[j] = xmm_load_aligned(from + 16 * j);
     SCAN_UNROLL
     for (int j = num_parts - 1; j >= 8; j--)
