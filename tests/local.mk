@@ -173,7 +173,8 @@ PQK_OPERATIONS_LIBS = \
 	tests/libops_avx2.la \
 	tests/libops_avx512.la \
 	tests/libops_avx512vbmi.la \
-	tests/libops_neon.la
+	tests/libops_neon.la \
+	tests/libops_ssse3.la
 check_LTLIBRARIES += $(PQK_OPERATIONS_LIBS)
 tests_libops_avx2_la_SOURCES = src/kernels/avx2.c
 tests_libops_avx2_la_CPPFLAGS = $(AM_CPPFLAGS) -DPQK_OPERATIONS
@@ -187,6 +188,9 @@ tests_libops_avx512vbmi_la_CFLAGS = $(PQK_OPERATIONS_CFLAGS) $(PQK_AVX512VBMI_CF
 tests_libops_neon_la_SOURCES = src/kernels/neon.c
 tests_libops_neon_la_CPPFLAGS = $(AM_CPPFLAGS) -DPQK_OPERATIONS
 tests_libops_neon_la_CFLAGS = $(PQK_OPERATIONS_CFLAGS) $(PQK_NEON_CFLAGS)
+tests_libops_ssse3_la_SOURCES = src/kernels/ssse3.c
+tests_libops_ssse3_la_CPPFLAGS = $(AM_CPPFLAGS) -DPQK_OPERATIONS
+tests_libops_ssse3_la_CFLAGS = $(PQK_OPERATIONS_CFLAGS) $(PQK_SSSE3_CFLAGS)
 
 tests_check_operations_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
 tests_check_operations_SOURCES = \

@@ -10,18 +10,28 @@
 #include <config.h>
 #endif
 
-#include "kernels/common.h"
+#include "kernels.h"
 
 #if PQK_HAVE_SSSE3
 
+#include <math.h>
 #include <tmmintrin.h>
-
-#include "kernels/scan_ops.h"
 
 /* 64 bytes: four registers. */
 typedef struct {
     __m128i part[4];
 } isa_bytes;
+
+#define ISA_FLOATS 4
+
+typedef __m128 isa_floats;
+
+/* 4 integers of 32 bits, and 8 of 16. */
+#define ISA_LANES 4
+
+typedef __m128i isa_ints;
+
+#include "kernels/isa.h"
 
 static inline __m128i xmm_load(const uint8_t *from)
 {
@@ -100,24 +110,24 @@ struct isa_table {
     __m128i part[16];
 };
 
-SCAN_INLINE unsigned isa_columns_at_once(enum scan_table kind)
+ISA_INLINE unsigned isa_columns_at_once(enum isa_kind kind)
 {
     return kind == TABLE_256 ? 1 : 4;
 }
 
-SCAN_INLINE struct isa_table isa_load_table(enum scan_table kind,
-                                            const uint8_t *from)
+ISA_INLINE struct isa_table isa_load_table(enum isa_kind kind,
+                                           const uint8_t *from)
 {
     const int num_parts = kind == TABLE_256 ? 16 : kind == TABLE_64 ? 4 : 1;
     struct isa_table table = {{xmm_load_aligned(from)}};
 
-    SCAN_UNROLL
+    ISA_UNROLL
     for (int j = 1; j < num_parts; j++)
         table.part[j] = xmm_load_aligned(from + 16 * j);
-    SCAN_UNROLL
+    ISA_UNROLL
     for (int j = num_parts - 1; j >= 8; j--)
         table.part[j] = _mm_xor_si128(table.part[j], table.part[j - 8]);
-    SCAN_UNROLL
+    ISA_UNROLL
     for (int j = num_parts - 1; j > 0; j--)
         if (j != 8)
             table.part[j] = _mm_xor_si128(table.part[j], table.part[j - 1]);
@@ -129,7 +139,7 @@ SCAN_INLINE struct isa_table isa_load_table(enum scan_table kind,
  * terms as a tree.  That takes more registers than there are, and most terms go to
  * memory and back.
  */
-SCAN_INLINE void xmm_now(__m128i *term)
+ISA_INLINE void xmm_now(__m128i *term)
 {
     __asm__("" : "+x"(*term));
 }
@@ -140,13 +150,12 @@ SCAN_INLINE void xmm_now(__m128i *term)
  * 16 j.  So an exclusive or of the four shuffles takes in the differences up to
  * the label's own 16 entries and no further.
  */
-SCAN_INLINE __m128i xmm_look_up_64(__m128i labels,
-                                   const struct isa_table *table)
+ISA_INLINE __m128i xmm_look_up_64(__m128i labels, const struct isa_table *table)
 {
     __m128i indices = _mm_and_si128(labels, _mm_set1_epi8(63));
     __m128i entries = _mm_shuffle_epi8(table->part[0], indices);
 
-    SCAN_UNROLL
+    ISA_UNROLL
     for (int j = 1; j < 4; j++) {
         indices = _mm_subs_epi8(indices, _mm_set1_epi8(16));
         entries =
@@ -160,14 +169,14 @@ SCAN_INLINE __m128i xmm_look_up_64(__m128i labels,
  * The same for labels without bit 7, and beside it, with the same indices, for
  * what is to be added to the entry if the label has it.
  */
-SCAN_INLINE __m128i xmm_look_up_256(__m128i labels,
-                                    const struct isa_table *table)
+ISA_INLINE __m128i xmm_look_up_256(__m128i labels,
+                                   const struct isa_table *table)
 {
     __m128i indices = _mm_and_si128(labels, _mm_set1_epi8(127));
     __m128i entries = _mm_shuffle_epi8(table->part[0], indices);
     __m128i differences = _mm_shuffle_epi8(table->part[8], indices);
 
-    SCAN_UNROLL
+    ISA_UNROLL
     for (int j = 1; j < 8; j++) {
         indices = _mm_subs_epi8(indices, _mm_set1_epi8(16));
         entries =
@@ -183,8 +192,8 @@ SCAN_INLINE __m128i xmm_look_up_256(__m128i labels,
 }
 
 /* The shuffle wants an index without bit 7; bits 4 to 6 it ignores. */
-SCAN_INLINE __m128i xmm_look_up(enum scan_table kind, __m128i labels,
-                                const struct isa_table *table)
+ISA_INLINE __m128i xmm_look_up(enum isa_kind kind, __m128i labels,
+                               const struct isa_table *table)
 {
     if (kind == TABLE_256)
         return xmm_look_up_256(labels, table);
@@ -194,8 +203,8 @@ SCAN_INLINE __m128i xmm_look_up(enum scan_table kind, __m128i labels,
                             _mm_and_si128(labels, _mm_set1_epi8(15)));
 }
 
-SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
-                                  const struct isa_table *table)
+ISA_INLINE isa_bytes isa_look_up(enum isa_kind kind, isa_bytes labels,
+                                 const struct isa_table *table)
 {
     return (isa_bytes){{xmm_look_up(kind, labels.part[0], table),
                         xmm_look_up(kind, labels.part[1], table),
@@ -204,8 +213,8 @@ SCAN_INLINE isa_bytes isa_look_up(enum scan_table kind, isa_bytes labels,
 }
 
 /* 4 times 4 numbers: pairs, then halves change places. */
-static inline void xmm_turn_4(const float *from, size_t from_stride, float *to,
-                              size_t to_stride)
+static inline void xmm_transpose_4(const float *from, size_t from_stride,
+                                   float *to, size_t to_stride)
 {
     const __m128 a = _mm_loadu_ps(from);
     const __m128 b = _mm_loadu_ps(from + from_stride);
@@ -220,62 +229,42 @@ static inline void xmm_turn_4(const float *from, size_t from_stride, float *to,
     _mm_storeu_ps(to + 3 * to_stride, _mm_movehl_ps(cd_high, ab_high));
 }
 
-static inline void isa_turn_8(const float *from, size_t from_stride, float *to,
-                              size_t to_stride)
+static inline void isa_transpose_floats(const float *from, size_t from_stride,
+                                        float *to, size_t to_stride)
 {
     for (size_t i = 0; i < 8; i += 4)
         for (size_t j = 0; j < 8; j += 4)
-            xmm_turn_4(from + i * from_stride + j, from_stride,
-                       to + j * to_stride + i, to_stride);
+            xmm_transpose_4(from + i * from_stride + j, from_stride,
+                            to + j * to_stride + i, to_stride);
 }
 
-/* (query - centroid)^2, rounded twice: no fused multiply-add. */
-static inline __m128 xmm_square(__m128 query, const float *centroids)
+static inline isa_floats isa_all_floats(float number)
 {
-    __m128 difference = _mm_sub_ps(query, _mm_load_ps(centroids));
-
-    return _mm_mul_ps(difference, difference);
+    return _mm_set1_ps(number);
 }
 
-static inline float xmm_least(__m128 numbers)
+static inline isa_floats isa_load_floats(const float *from)
 {
-    __m128 two = _mm_min_ps(numbers, _mm_movehl_ps(numbers, numbers));
+    return _mm_load_ps(from);
+}
+
+static inline void isa_store_floats(float *to, isa_floats floats)
+{
+    _mm_store_ps(to, floats);
+}
+
+/* min_ps gives its second operand when one of them is a NaN. */
+static inline isa_floats isa_lesser_floats(isa_floats candidate,
+                                           isa_floats least)
+{
+    return _mm_min_ps(candidate, least);
+}
+
+static inline float isa_least_float(isa_floats floats)
+{
+    __m128 two = _mm_min_ps(floats, _mm_movehl_ps(floats, floats));
 
     return _mm_cvtss_f32(_mm_min_ss(two, _mm_shuffle_ps(two, two, 1)));
-}
-
-/*
- * The sums begin with the first square instead of adding it to 0: a square is
- * not -0, so that is the same number.  min_ps gives its second operand when one
- * of them is a NaN, so the minimum passes over NaNs if it is the second.
- */
-static float isa_table_row(const float *centroids, const float *query, size_t d,
-                           float *row)
-{
-    __m128 minimum = _mm_set1_ps(INFINITY);
-
-    for (size_t c = 0; c < 256; c += 32) {
-        const float *of_dim = centroids + c;
-        __m128 sums[8], component = _mm_set1_ps(query[0]);
-
-        SCAN_UNROLL
-        for (int j = 0; j < 8; j++)
-            sums[j] = xmm_square(component, of_dim + j * 4);
-        for (size_t i = 1; i < d; i++) {
-            of_dim += 256;
-            component = _mm_set1_ps(query[i]);
-            SCAN_UNROLL
-            for (int j = 0; j < 8; j++)
-                sums[j] =
-                    _mm_add_ps(sums[j], xmm_square(component, of_dim + j * 4));
-        }
-        SCAN_UNROLL
-        for (int j = 0; j < 8; j++) {
-            _mm_store_ps(row + c + j * 4, sums[j]);
-            minimum = _mm_min_ps(sums[j], minimum);
-        }
-    }
-    return xmm_least(minimum);
 }
 
 static float isa_row_minimum(const float *row)
@@ -284,7 +273,7 @@ static float isa_row_minimum(const float *row)
 
     for (size_t c = 0; c < 256; c += 4)
         minimum = _mm_min_ps(_mm_loadu_ps(row + c), minimum);
-    return xmm_least(minimum);
+    return isa_least_float(minimum);
 }
 
 /*
@@ -336,9 +325,9 @@ static uint32_t isa_weigh(const uint8_t *entries, const uint8_t *weights)
  * Seen as the number (register, byte), 4 bits each, the place of a byte is
  * rotated left by one bit.
  */
-SCAN_INLINE void xmm_deal(const __m128i from[16], __m128i to[16])
+ISA_INLINE void xmm_deal(const __m128i from[16], __m128i to[16])
 {
-    SCAN_UNROLL
+    ISA_UNROLL
     for (int i = 0; i < 8; i++) {
         to[2 * i] = _mm_unpacklo_epi8(from[i], from[i + 8]);
         to[2 * i + 1] = _mm_unpackhi_epi8(from[i], from[i + 8]);
@@ -347,29 +336,29 @@ SCAN_INLINE void xmm_deal(const __m128i from[16], __m128i to[16])
 
 /* 16 rows.  After four of those rotations register and byte have changed
  * places. */
-SCAN_INLINE void xmm_transpose(const uint8_t *codes, size_t row_stride,
-                               uint8_t *columns, size_t column_stride)
+ISA_INLINE void xmm_transpose(const uint8_t *codes, size_t row_stride,
+                              uint8_t *columns, size_t column_stride)
 {
     __m128i rows[16], dealt[16];
 
-    SCAN_UNROLL
+    ISA_UNROLL
     for (size_t j = 0; j < 16; j++)
         rows[j] = xmm_load(codes + j * row_stride);
     xmm_deal(rows, dealt);
     xmm_deal(dealt, rows);
     xmm_deal(rows, dealt);
     xmm_deal(dealt, rows);
-    SCAN_UNROLL
+    ISA_UNROLL
     for (size_t j = 0; j < 16; j++)
         xmm_store_aligned(columns + j * column_stride, rows[j]);
 }
 
-static void isa_transpose(const uint8_t *codes, size_t row_stride,
-                          uint8_t *columns, size_t column_stride)
+static void isa_transpose_rows(const uint8_t *codes, size_t row_stride,
+                               uint8_t *columns, size_t column_stride)
 {
     for (size_t lane = 0; lane < 64; lane += 16) {
         for (size_t j = 0; j < 16; j += 4)
-            scan_prefetch(codes + j * row_stride);
+            isa_prefetch(codes + j * row_stride);
         xmm_transpose(codes, row_stride, columns + lane, column_stride);
         codes += 16 * row_stride;
     }
@@ -379,62 +368,6 @@ static inline unsigned isa_transposed_row(unsigned lane)
 {
     return lane;
 }
-
-#define ISA_USES_128 0
-
-#include "kernels/passes.h"
-
-/*
- * 256 entries cost sixteen times as much as 16, 64 cost four times as much.  So
- * minima over groups go first, and what they lack is added at the end.  The
- * plans, which are AVX2's, differ in how early a bound is given up that does not
- * prune.
- */
-#define ISA_USES_GROUPS  1
-#define ISA_SINGLE_BOUND BOUND_64
-#define ISA_ROW_TABLE    TABLE_64
-
-#include "kernels/plans.h"
-
-static const struct scan_plan isa_plans[] = {
-    {0.00f,
-     0.50f,
-     6,
-     {{BOUND_16, 0, 8},
-      {BOUND_16, 8, 12},
-      {BOUND_16, 12, 16},
-      {BOUND_16_UP, 0, 2},
-      {BOUND_16_UP, 2, 4},
-      {BOUND_16_UP, 4, 8}}},
-    {0.50f,
-     0.90f,
-     6,
-     {{BOUND_64, 0, 4},
-      {BOUND_64, 4, 6},
-      {BOUND_64, 6, 8},
-      {BOUND_64, 8, 12},
-      {BOUND_64, 12, 16},
-      {BOUND_64_UP, 0, 4}}},
-    {0.50f,
-     0.985f,
-     5,
-     {{BOUND_64, 0, 8},
-      {BOUND_64, 8, 12},
-      {BOUND_64, 12, 16},
-      {BOUND_64_UP, 0, 2},
-      {BOUND_64_UP, 2, 4}}},
-    {0.90f,
-     2.00f,
-     3,
-     {{BOUND_64, 0, 16}, {BOUND_64_UP, 0, 1}, {BOUND_64_UP, 1, 2}}},
-};
-
-#define ISA_PLANS(num_queries) isa_plans
-
-/* 4 integers of 32 bits, and 8 of 16. */
-#define ISA_LANES 4
-
-typedef __m128i isa_ints;
 
 static inline isa_ints isa_load_ints(const int32_t *from)
 {
@@ -485,8 +418,8 @@ static inline unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold)
 }
 
 /* Four values, in steps; adds to a mask those that are beyond their reach. */
-SCAN_INLINE __m128i xmm_round(const float *values, const float *centres,
-                              const float *reach, float scale, __m128 *beyond)
+ISA_INLINE __m128i xmm_round(const float *values, const float *centres,
+                             const float *reach, float scale, __m128 *beyond)
 {
     const __m128 sign = _mm_set1_ps(-0.0f);
     const __m128 steps =
@@ -514,11 +447,12 @@ static inline int32_t isa_round(const float *values, const float *centres,
     return _mm_movemask_ps(beyond) == 0 ? _mm_cvtsi128_si32(sum) : -1;
 }
 
-#include "kernels/encode.h"
-#include "kernels/row_major.h"
+/* 256 entries cost sixteen times as much as 16, 64 cost four times as much. */
+#define ISA_NAME               ssse3
+#define ISA_HAS_128            0
+#define ISA_BY_GROUPS          1
+#define ISA_PLANS(num_queries) PLANS_OF_GROUPS
 
-const struct pqk_kernel pqk_kernel_ssse3 = {
-    SCAN_KERNEL_FUNCTIONS,
-};
+#include "kernels/variant.h"
 
 #endif
