@@ -4,7 +4,7 @@
  * of the CPU and their order are the contract's; what they do is in src/kernels/.
  *
  * A new one is a line here, one in configure.ac that probes for its flags, and its
- * files in src/local.mk.
+ * files in src/local.mk and, for its operations, in tests/local.mk.
  */
 #ifndef PQK_VARIANTS_H
 #define PQK_VARIANTS_H

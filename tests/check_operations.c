@@ -222,6 +222,17 @@ START_TEST(test_add)
 }
 END_TEST
 
+/* The least, the largest, or any. */
+static uint8_t byte_above(int threshold, unsigned kind,
+                          struct test_random *random)
+{
+    const size_t above = (size_t)(255 - threshold);
+
+    if (kind == 0)
+        return (uint8_t)(threshold + 1);
+    return kind == 1 ? 255 : (uint8_t)(255 - test_below(random, above));
+}
+
 /* Every threshold, and in each position a byte around it among others above. */
 static void each_block(void (*check)(const uint8_t *sums, uint8_t threshold))
 {
@@ -233,12 +244,7 @@ static void each_block(void (*check)(const uint8_t *sums, uint8_t threshold))
         uint8_t *sums = place(&in_a, BLOCK, BLOCK, round);
 
         for (size_t j = 0; j < BLOCK; j++)
-            sums[j] =
-                round % 3 == 0 ? (uint8_t)(threshold + 1)
-                : round % 3 == 1
-                    ? 255
-                    : (uint8_t)(255 -
-                                test_below(&random, (size_t)(255 - threshold)));
+            sums[j] = byte_above(threshold, round % 3, &random);
         check(sums, (uint8_t)threshold);
         for (size_t j = 0; j < BLOCK; j++) {
             const uint8_t others = sums[j];

@@ -120,10 +120,10 @@ class Build:
         """Build the candidate; returns the hash of its code and library."""
         if not os.path.exists(self.clean):
             # A compiler that was killed may have left half an object.
-            for path in glob.glob(os.path.join(
-                    self.places.build, "src", "**", "libpqk_*.lo"),
-                    recursive=True):
-                files.remove(path)
+            for name in ("libpqk_*.lo", "tests_libops_*.lo"):
+                for path in glob.glob(os.path.join(
+                        self.places.build, "src", "**", name), recursive=True):
+                    files.remove(path)
         files.remove(self.clean)
         tree.lay_out(content, self.places.tree)
         result = self._make(seconds)
