@@ -91,12 +91,13 @@ static float isa_least_float(isa_floats floats);
 /* The minimum of a row, which passes over NaNs; +inf if there is nothing else. */
 static float isa_row_minimum(const float *row);
 
-/* min(255, (row[c] - bias) * scale), rounded down, and 255 for NaN.  No number is
- * less than the bias. */
+/* min(255, (row[c] - bias) * scale), rounded down, to aligned bytes; 255 for NaN.
+ * No number is less than the bias; that and the scale, above 0, are finite. */
 static void isa_quantize(const float *row, float bias, float scale,
                          uint8_t *bytes);
 
-/* The sum of 256 products of bytes; no weight is greater than 64. */
+/* The sum of 256 products of aligned bytes, if no weight is greater than 64; else
+ * any number, since weights may come from a file. */
 static uint32_t isa_weigh(const uint8_t *bytes, const uint8_t *weights);
 
 /* ------------------------------------------------------------------------ */
@@ -117,14 +118,15 @@ static unsigned isa_transposed_row(unsigned lane);
 
 #ifdef ISA_LANES
 
-/* Memory is aligned. */
+/* Memory is aligned to all lanes. */
 static isa_ints isa_load_ints(const int32_t *from);
 static void isa_store_ints(int32_t *to, isa_ints ints);
 static isa_ints isa_all_ints(int32_t number);
 static isa_ints isa_add_ints(isa_ints a, isa_ints b);
 static isa_ints isa_lesser_ints(isa_ints a, isa_ints b);
 
-/* Sees an integer as two of 16 bits and adds their two products. */
+/* Sees an integer as two of 16 bits and adds their two products; not all four of those
+ * are -2^15. */
 static isa_ints isa_multiply_pairs(isa_ints a, isa_ints b);
 
 static int32_t isa_least_int(isa_ints ints);
@@ -132,9 +134,9 @@ static int32_t isa_least_int(isa_ints ints);
 /* Bit j if integer j is <= that of the threshold. */
 static unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold);
 
-/* Puts 8 values less their centres, times the scale, to out, rounded to the
- * nearest; returns the sum of their squares, or -1 if a magnitude is not within its
- * reach. */
+/* Puts 8 values less their centres, times the scale, to out, aligned to 16 bytes,
+ * the nearest integers; returns the sum of their squares, or -1 if a magnitude is not
+ * within its reach.  The squares of the reaches add up to at most 2^28. */
 static int32_t isa_round(const float *values, const float *centres,
                          const float *reach, float scale, int16_t *out);
 
