@@ -125,8 +125,8 @@ static isa_ints isa_all_ints(int32_t number);
 static isa_ints isa_add_ints(isa_ints a, isa_ints b);
 static isa_ints isa_lesser_ints(isa_ints a, isa_ints b);
 
-/* Sees an integer as two of 16 bits and adds their two products; not all four of those
- * are -2^15. */
+/* Sees an integer as two of 16 bits and adds their two products; not all four of
+ * those are -2^15. */
 static isa_ints isa_multiply_pairs(isa_ints a, isa_ints b);
 
 static int32_t isa_least_int(isa_ints ints);
@@ -135,8 +135,8 @@ static int32_t isa_least_int(isa_ints ints);
 static unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold);
 
 /* Puts 8 values less their centres, times the scale, to out, aligned to 16 bytes,
- * the nearest integers; returns the sum of their squares, or -1 if a magnitude is not
- * within its reach.  The squares of the reaches add up to at most 2^28. */
+ * the nearest integers; returns the sum of their squares, or -1 if a magnitude is
+ * not within its reach.  The squares of the reaches add up to at most 2^28. */
 static int32_t isa_round(const float *values, const float *centres,
                          const float *reach, float scale, int16_t *out);
 

@@ -19,10 +19,10 @@ static inline isa_floats square(isa_floats query, const float *centroids)
 }
 
 /*
- * row[c] = sum over i = 0, ..., d - 1 of the square of query[i] - centroids[i * 256 +
- * c], d being 1 or more; returns the minimum.  Arrays of 256 are 64-byte aligned.  The
- * sums begin with the first square instead of adding it to 0: a square is not -0, so
- * that is the same number.
+ * row[c] = sum over i = 0, ..., d - 1 of the square of query[i] - centroids[i * 256
+ * + c], d being 1 or more; returns the minimum.  Arrays of 256 are 64-byte aligned.
+ * The sums begin with the first square instead of adding it to 0: a square is not
+ * -0, so that is the same number.
  */
 static float table_row(const float *centroids, const float *query, size_t d,
                        float *row)
