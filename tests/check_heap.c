@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "checked.h"
+#include "order.h"
 
 #define MOST 10000
 
@@ -196,6 +197,45 @@ START_TEST(test_order)
 }
 END_TEST
 
+/* The largest key there is is taken, too, as long as there is room, and so is one
+ * that equals a bound that was set. */
+START_TEST(test_bounds)
+{
+    uint64_t storage[64];
+    pqk_neighbor found[4];
+    pqk_top_k_heap heap;
+
+    test_case("the largest key");
+    ck_assert(pqk_top_k_heap_storage(4) <= TEST_COUNT(storage));
+    pqk_top_k_heap_init(&heap, storage, 4);
+    pqk_top_k_heap_push(&heap, UINT32_MAX, NAN);
+    CHECK_THAT(pqk_top_k_heap_into_sorted(&heap, found) == 1 &&
+                   found[0].id == UINT32_MAX,
+               "it was dropped");
+    test_case("a bound that was set");
+    heap.bound = pqk_result_key(2.0f, 7);
+    pqk_top_k_heap_push(&heap, 8, 2.0f);
+    pqk_top_k_heap_push(&heap, 7, 2.0f);
+    pqk_top_k_heap_push(&heap, 6, 2.0f);
+    CHECK_THAT(pqk_top_k_heap_into_sorted(&heap, found) == 2 &&
+                   found[0].id == 6 && found[1].id == 7,
+               "what equals it was dropped, or what does not taken");
+}
+END_TEST
+
+/* Nobody has so much memory; those who ask must not be told that they have. */
+START_TEST(test_storage)
+{
+    static const size_t ks[] = {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX / 2 + 1,
+                                SIZE_MAX / 2, SIZE_MAX / 2 - 1};
+
+    for (size_t i = 0; i < TEST_COUNT(ks); i++)
+        CHECK_THAT(pqk_top_k_heap_storage(ks[i]) >= ks[i],
+                   "storage for %zu is %zu", ks[i],
+                   pqk_top_k_heap_storage(ks[i]));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("heap");
@@ -204,5 +244,7 @@ int main(void)
     add_case(suite, "large", test_large, 20, 0, VALUES_KINDS);
     add_case(suite, "used again", test_again, 4, 0, 1);
     add_case(suite, "order", test_order, 4, 0, 1);
+    add_case(suite, "bounds", test_bounds, 4, 0, 1);
+    add_case(suite, "storage", test_storage, 4, 0, 1);
     return run_suite(suite);
 }

@@ -19,7 +19,8 @@ static const size_t sub_vectors[] = {1,  2,  3,  4,  7,  8,   15,
                                      16, 17, 32, 48, 96, 255, 256};
 static const size_t lengths[] = {0,  1,  2,  15, 16,  17,  31,  32,  33,
                                  63, 64, 65, 95, 127, 128, 129, 257, 300};
-static const size_t widths[] = {8, 1, 4, 2, 16, 3, 5, 12, 6, 7, 32, 9, 15, 17};
+static const size_t widths[] = {8, 1, 4,  2, 16, 3,  5,  12,
+                                6, 7, 32, 9, 15, 17, 33, 64};
 static const size_t centroid_counts[] = {256, 1,  16, 15,  2,
                                          17,  64, 65, 100, 255};
 
@@ -831,6 +832,135 @@ START_TEST(test_large_attacks)
 }
 END_TEST
 
+/*
+ * 2^24 in the first column swallows what comes behind it, 1 or nothing: all
+ * distances are equal, and yet the exact sums, which bytes stand for, are as far
+ * apart as the rounding of so many additions allows.
+ */
+static pqk_codebook swallowing_codebook(size_t M, struct test_random *random)
+{
+    float *centroids = test_alloc(M * 256 * sizeof *centroids);
+
+    for (size_t i = 0; i < M * 256; i++)
+        centroids[i] = i < 256 ? 4096.0f : test_below(random, 32) ? 1.0f : 0.0f;
+    return (pqk_codebook){M, 256, 1, centroids};
+}
+
+START_TEST(test_swallowing)
+{
+    static const size_t ms[] = {16, 4, 64, 256};
+    static const size_t ks[] = {10, 1, 100, 700};
+    struct test_random random = {23};
+
+    for (size_t s = 0; s < TEST_COUNT(ms); s++) {
+        const size_t M = ms[s], n = test_scaled(3000);
+        pqk_codebook codebook = swallowing_codebook(M, &random);
+        uint8_t *codes = make_codes(TEST_CODES_UNIFORM, n, &codebook, &random);
+        float *zeros = test_alloc(M * sizeof *zeros);
+        struct prepared_probe probe = {codes, n, zeros, 1, ks, 4, 0};
+        struct door door;
+
+        test_case("%s: swallowing, M %zu, n %zu", variant_name(_i), M, n);
+        CHECK_NO_FAULT(
+            probing_open(&door, test_variant((size_t)_i), &codebook));
+        CHECK_NO_FAULT(probing_prepared(&door, &probe));
+        probing_close(&door);
+        check_large_rows(_i, &codebook, codes, n, zeros, ks, TEST_COUNT(ks));
+        free(zeros);
+        free(codes);
+        free_codebook(&codebook);
+    }
+}
+END_TEST
+
+/* A few centroids that no code has are NaN, and one in each column is much nearer
+ * than the others: minima pass over NaNs, wherever they are. */
+static pqk_codebook nan_codebook(size_t M, struct test_random *random)
+{
+    float *centroids = test_alloc(M * 256 * sizeof *centroids);
+
+    for (size_t m = 0; m < M; m++) {
+        for (size_t c = 0; c < 256; c++)
+            centroids[m * 256 + c] = 2.0f + test_uniform(random);
+        for (size_t i = 0; i < 4 && m < 4; i++)
+            centroids[m * 256 + test_below(random, 256)] = NAN;
+        centroids[m * 256 + test_below(random, 256)] = 0.1f;
+    }
+    return (pqk_codebook){M, 256, 1, centroids};
+}
+
+/* Codes are those of the nearest in half of all places. */
+static uint8_t *codes_without_nan(size_t n, const pqk_codebook *codebook,
+                                  struct test_random *random)
+{
+    const size_t M = codebook->num_sub_vectors;
+    uint8_t *codes = test_alloc(n * M);
+
+    for (size_t i = 0; i < n * M; i++) {
+        const float *centroids = codebook->centroids + i % M * 256;
+        const int near = test_below(random, 2) == 0;
+        size_t c = test_below(random, 256);
+
+        while (near ? !(centroids[c] < 1.0f) : !(centroids[c] > 0.0f))
+            c = (c + 1) % 256;
+        codes[i] = (uint8_t)c;
+    }
+    return codes;
+}
+
+START_TEST(test_nan_aside)
+{
+    static const size_t ks[] = {10, 1, 100};
+    const size_t M = 16, n = test_scaled(3000);
+    const float zeros[16] = {0.0f};
+    struct test_random random = {25};
+
+    for (int round = 0; round < 8; round++) {
+        pqk_codebook codebook = nan_codebook(M, &random);
+        uint8_t *codes = codes_without_nan(n, &codebook, &random);
+        struct prepared_probe probe = {codes, n, zeros, 1, ks, 3, 0};
+        struct door door;
+
+        test_case("%s: NaN aside, n %zu, round %d", variant_name(_i), n, round);
+        CHECK_NO_FAULT(
+            probing_open(&door, test_variant((size_t)_i), &codebook));
+        CHECK_NO_FAULT(probing_prepared(&door, &probe));
+        probing_close(&door);
+        check_large_rows(_i, &codebook, codes, n, zeros, ks, TEST_COUNT(ks));
+        free(codes);
+        free_codebook(&codebook);
+    }
+}
+END_TEST
+
+/* More codes than two bytes count: in sections where three bytes have no room, and
+ * in cells of four blocks. */
+START_TEST(test_sections)
+{
+    static const size_t ms[] = {10, 13};
+    static const size_t ks[] = {10, 1, 1000};
+    const size_t n = test_scaled(70000);
+    struct test_random random = {24};
+
+    for (size_t s = 0; s < TEST_COUNT(ms); s++) {
+        pqk_codebook codebook = normal_codebook(ms[s], 256, 2, &random);
+        uint8_t *codes = clustered_codes(n, &codebook, &random);
+        float *queries = near_queries(&codebook, codes, n, 2, &random);
+        struct prepared_probe probe = {codes, n, queries, 2, ks, 3, 7};
+        struct door door;
+
+        test_case("%s: sections, M %zu, n %zu", variant_name(_i), ms[s], n);
+        CHECK_NO_FAULT(
+            probing_open(&door, test_variant((size_t)_i), &codebook));
+        CHECK_NO_FAULT(probing_prepared(&door, &probe));
+        probing_close(&door);
+        free(queries);
+        free(codes);
+        free_codebook(&codebook);
+    }
+}
+END_TEST
+
 /* The contract's path may have any table, negative entries too. */
 START_TEST(test_large_rows_attacks)
 {
@@ -1139,6 +1269,9 @@ int main(void)
     add_case(suite, "large", test_large, 40, 0, variants);
     add_case(suite, "large shapes", test_large_shapes, 40, 0, variants);
     add_case(suite, "large attacks", test_large_attacks, 40, 0, variants);
+    add_case(suite, "swallowing", test_swallowing, 20, 0, variants);
+    add_case(suite, "NaN aside", test_nan_aside, 20, 0, variants);
+    add_case(suite, "sections", test_sections, 20, 0, variants);
     add_case(suite, "large row-major", test_large_rows_attacks, 40, 0,
              variants);
     add_case(suite, "partitions", test_partitions, 40, 0, variants);
