@@ -19,8 +19,10 @@ enum kind {
     INTEGERS,   /* many distances are equal */
     DUPLICATES, /* a few different centroids, and rows that are centroids */
     BETWEEN,    /* rows half-way between two centroids, but for rounding */
+    NEIGHBOURS, /* as far from one as from its neighbour, but beside the middle */
     CLUSTERS,   /* differences small compared with the whole */
     OUTLIERS,   /* rows far away, and a centroid */
+    STRAYS,     /* rows that are SPECIALS, and centroids that are not */
     SPECIALS,   /* NaN, inf, denormals, numbers whose squares overflow */
     TINY,       /* squares underflow */
     HUGE_ONES,  /* squares come near to the largest number */
@@ -30,8 +32,9 @@ enum kind {
 };
 
 static const char *const kind_names[KINDS] = {
-    "normals",  "integers", "duplicates", "between", "clusters", "outliers",
-    "specials", "tiny",     "huge",       "coarse",  "any bits"};
+    "normals",  "integers", "duplicates", "between",  "neighbours",
+    "clusters", "outliers", "strays",     "specials", "tiny",
+    "huge",     "coarse",   "any bits"};
 
 struct problem {
     enum kind kind;
@@ -75,6 +78,56 @@ static float draw(enum kind kind, struct test_random *random)
     }
 }
 
+/* The centroid nearest to another. */
+static size_t neighbour_of(const struct problem *p, size_t a)
+{
+    double least = INFINITY;
+    size_t nearest = a;
+
+    for (size_t c = 0; c < p->num_centroids; c++) {
+        double sum = 0.0;
+
+        for (size_t i = 0; i < p->d; i++) {
+            const double difference = (double)p->centroids[i * 256 + a] -
+                                      (double)p->centroids[i * 256 + c];
+            sum += difference * difference;
+        }
+        if (c != a && sum < least) {
+            least = sum;
+            nearest = c;
+        }
+    }
+    return nearest;
+}
+
+/*
+ * Turns a row into one that is as far from one centroid as from the other, to the
+ * side of the middle that it was on.  In the middle itself the grid's errors are not
+ * independent, and half of its margin would do.
+ */
+static void place_beside(const struct problem *p, size_t a, size_t b, float *row)
+{
+    double along = 0.0, squares = 0.0, beside = 0.0, share;
+
+    for (size_t i = 0; i < p->d; i++) {
+        const double axis = (double)p->centroids[i * 256 + b] -
+                            (double)p->centroids[i * 256 + a];
+
+        along += axis * (double)row[i];
+        squares += axis * axis;
+        beside += (double)row[i] * (double)row[i];
+    }
+    share = beside > 0.0 ? 0.2 * sqrt(squares / beside) : 0.0;
+    for (size_t i = 0; i < p->d; i++) {
+        const double from = (double)p->centroids[i * 256 + a];
+        const double to = (double)p->centroids[i * 256 + b];
+        const double across =
+            squares > 0.0 ? (double)row[i] - along / squares * (to - from) : 0.0;
+
+        row[i] = (float)((from + to) / 2 + share * across);
+    }
+}
+
 static void make_problem(struct problem *p)
 {
     for (size_t i = 0; i < p->d * 256; i++)
@@ -92,13 +145,17 @@ static void make_problem(struct problem *p)
             const float *of_dim = p->centroids + i * 256;
             float value = draw(p->kind, &p->random);
 
-            if (p->kind == BETWEEN)
+            if (p->kind == STRAYS && test_below(&p->random, 16) == 0)
+                value = special(&p->random);
+            else if (p->kind == BETWEEN)
                 value = of_dim[a] * 0.5f + of_dim[b] * 0.5f;
             else if ((p->kind == COARSE && i % 2 == 0) ||
                      (p->kind == DUPLICATES && a % 2 == 0))
                 value = of_dim[a];
             p->rows[r * p->d + i] = value;
         }
+        if (p->kind == NEIGHBOURS)
+            place_beside(p, a, neighbour_of(p, a), p->rows + r * p->d);
     }
 }
 
@@ -197,6 +254,7 @@ START_TEST(test_nearest)
         check_problem((enum kind)_i, dim, some, 64 + test_below(&random, 64));
         check_problem((enum kind)_i, dim, 256, test_below(&random, 64));
     }
+    check_problem((enum kind)_i, 2, 256, test_scaled(2000));
     check_problem((enum kind)_i, 8, 256, test_scaled(2000));
     check_problem((enum kind)_i, 16, 256, test_scaled(2000));
 }

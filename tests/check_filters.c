@@ -428,6 +428,35 @@ START_TEST(test_product_attacks)
 }
 END_TEST
 
+/* Products of either sign so large that their differences are inf, with a bound that
+ * most of them are within. */
+START_TEST(test_large_products)
+{
+    static const float magnitudes[] = {0x1.fp127f, 0x1p126f, 0x1p125f};
+    struct test_random random = {42};
+
+    for (size_t M = 1; M <= 4; M++)
+        for (size_t s = 0; s < TEST_COUNT(magnitudes); s++) {
+            const size_t n = test_scaled(3000), ks[] = {10, n / 4, n};
+            const struct preset preset = {1, n * 9 / 10, 0, 0.0f};
+            const struct narrowing narrowing = {PQK_INNER_PRODUCT, NULL, NULL,
+                                                &preset, 0};
+            struct data data =
+                make_attack(_i, TEST_TABLE_UNIFORM, M, n, &random);
+
+            test_case("%s: large products, M %zu, up to %g", variant_name(_i),
+                      M, (double)magnitudes[s]);
+            probing_close(&data.door);
+            for (size_t i = 0; i < M * 256; i++)
+                data.centroids[i] *= (i < 256 ? magnitudes[s] : 0x1p100f) *
+                                     (test_below(&random, 2) ? 1.0f : -1.0f);
+            open_door(&data, _i);
+            check_all(&data, &narrowing, ks, TEST_COUNT(ks));
+            free_data(&data);
+        }
+}
+END_TEST
+
 /* ------------------------------------------------------------------------ */
 /* What is narrowed is not summed                                            */
 
@@ -581,6 +610,7 @@ int main(void)
     add_case(suite, "bounds", test_presets, 40, 0, variants);
     add_case(suite, "products", test_products, 40, 0, variants);
     add_case(suite, "product attacks", test_product_attacks, 60, 0, variants);
+    add_case(suite, "large products", test_large_products, 20, 0, variants);
     add_case(suite, "sums", test_sums, 10, 0, variants);
     add_case(suite, "noise for codes", test_noise, 10, 0, variants);
     return run_suite(suite);
