@@ -934,10 +934,10 @@ START_TEST(test_nan_aside)
 END_TEST
 
 /* More codes than two bytes count: in sections where three bytes have no room, and
- * in cells of four blocks. */
+ * in cells of four blocks.  Stages have 3, 4 or 7 columns. */
 START_TEST(test_sections)
 {
-    static const size_t ms[] = {10, 13};
+    static const size_t ms[] = {10, 13, 26};
     static const size_t ks[] = {10, 1, 1000};
     const size_t n = test_scaled(70000);
     struct test_random random = {24};

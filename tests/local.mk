@@ -417,9 +417,10 @@ endif
 
 TESTS = $(PQK_SHELL_TESTS) $(check_PROGRAMS)
 EXTRA_DIST += $(PQK_SHELL_TESTS) tests/check_statistics.py \
+	tests/mutations.py tests/mutations/kernels.list \
 	tests/no-emulator tests/trial.py \
 	tests/trial_dies.py \
 	tests/wall.py
 
 clean-local:
-	-rm -rf tests/cache tests/*.tmp check-statistics.tmp
+	-rm -rf tests/cache tests/*.tmp check-mutations check-statistics.tmp

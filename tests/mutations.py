@@ -308,6 +308,7 @@ class Work:
         return [*arguments, "--disable-shared", "--enable-static"]
 
     def prepare(self, programs):
+        """Builds; returns those of the programs that there are."""
         os.makedirs(self.build, exist_ok=True)
         update_tree(self.options.top, self.tree)
         if not os.path.exists(os.path.join(self.tree, "configure")):
@@ -315,10 +316,18 @@ class Work:
         if not os.path.exists(os.path.join(self.build, "config.status")):
             self._must("configure", [os.path.join("..", "tree", "configure"),
                                      *self.configure_arguments()], self.build)
+        # Of PQK_CHECK_PROGRAMS, which make passes: without Check there are few.
+        built = self.options.programs
+        absent = [each for each in programs
+                  if built and "tests/" + each not in built]
+        if absent:
+            print("not in this build: " + ", ".join(absent), flush=True)
+        programs = [each for each in programs if each not in absent]
         code, log = self.make(programs)
         if code != 0:
             raise Wrong(f"the unmutated tree does not build: {log}")
         self.objects = self.code()
+        return programs
 
     def make(self, programs):
         targets = ["tests/" + each for each in programs]
@@ -431,10 +440,15 @@ def attempt_all(works, mutations, variants, count, options):
                 mutation = todo.get_nowait()
             except queue.Empty:
                 return
-            programs = options.tests or mutation.programs
+            programs = [each for each in options.tests or mutation.programs
+                        if each in work.usual]
             if mutation.needs and not variants & set(mutation.needs):
                 count.note(mutation, "skipped", "no " + " nor ".join(
                     mutation.needs) + " here")
+                continue
+            if not programs:
+                count.note(mutation, "skipped", "none of its programs is in this "
+                           "build")
                 continue
             try:
                 count.note(mutation, *work.attempt(mutation, programs))
@@ -476,6 +490,7 @@ def parse_options():
     options.build_dir = os.path.abspath(options.build_dir)
     options.top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     options.make = os.environ.get("MAKE", "make")
+    options.programs = os.environ.get("PQK_CHECK_PROGRAMS", "").split()
     options.emulator = os.environ.get("EMULATOR", "")
     return options
 
@@ -508,7 +523,7 @@ def attempt_list(mutations, options):
     began = time.monotonic()
     count = Count()
     first = Work(os.path.join(home, "1"), options)
-    first.prepare(programs)
+    programs = first.prepare(programs)
     variants = first.test_unmutated(programs)
     print("variants: " + " ".join(sorted(variants)) + "; without a mutation " +
           ", ".join(f"{name} {first.usual[name]:.1f} s"
