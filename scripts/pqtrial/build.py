@@ -11,7 +11,9 @@ from . import files, gate, process
 from .ends import Ended, Refused
 from .tree import is_kernel
 
-PROGRAMS = ("check_operations", "check_kernels", "check_heap", "check_contract")
+# The longest first: the others and lint go beside it.
+PROGRAMS = ("check_kernels", "check_operations", "check_heap", "check_contract",
+            "check_encode", "check_filters")
 PLAIN = "selftest"
 FUZZER = os.path.join("fuzz", "fuzz_probe")
 ERROR = re.compile(r"(error|undefined reference|multiple definition|\*\*\* )"
