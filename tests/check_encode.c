@@ -25,8 +25,8 @@ enum kind {
     STRAYS,     /* rows that are SPECIALS, and centroids that are not */
     SPECIALS,   /* NaN, inf, denormals, numbers whose squares overflow */
     TINY,       /* squares underflow */
-    HUGE_ONES,  /* squares come near to the largest number */
-    COARSE,     /* no float is half-way between some dimensions' extremes */
+    HUGE_ONES, /* squares come near to the largest number */
+    COARSE,    /* no float is half-way between some dimensions' extremes */
     ANY_BITS,
     KINDS
 };
@@ -102,10 +102,11 @@ static size_t neighbour_of(const struct problem *p, size_t a)
 
 /*
  * Turns a row into one that is as far from one centroid as from the other, to the
- * side of the middle that it was on.  In the middle itself the grid's errors are not
- * independent, and half of its margin would do.
+ * side of the middle that it was on.  In the middle itself the grid's errors are
+ * not independent, and half of its margin would do.
  */
-static void place_beside(const struct problem *p, size_t a, size_t b, float *row)
+static void place_beside(const struct problem *p, size_t a, size_t b,
+                         float *row)
 {
     double along = 0.0, squares = 0.0, beside = 0.0, share;
 
@@ -122,7 +123,8 @@ static void place_beside(const struct problem *p, size_t a, size_t b, float *row
         const double from = (double)p->centroids[i * 256 + a];
         const double to = (double)p->centroids[i * 256 + b];
         const double across =
-            squares > 0.0 ? (double)row[i] - along / squares * (to - from) : 0.0;
+            squares > 0.0 ? (double)row[i] - along / squares * (to - from)
+                          : 0.0;
 
         row[i] = (float)((from + to) / 2 + share * across);
     }

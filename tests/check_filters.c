@@ -162,8 +162,8 @@ static struct data make_data(int variant, const size_t shape[3], size_t n,
 
 /* The query -1 and centroids of one dimension: as inner products they make a
  * table of any numbers. */
-static struct data make_attack(int variant, enum test_table_kind kind,
-                               size_t M, size_t n, struct test_random *random)
+static struct data make_attack(int variant, enum test_table_kind kind, size_t M,
+                               size_t n, struct test_random *random)
 {
     struct data data = {
         .codebook = {M, 256, 1, NULL}, .n = n, .num_queries = 1};
@@ -428,8 +428,8 @@ START_TEST(test_product_attacks)
 }
 END_TEST
 
-/* Products of either sign so large that their differences are inf, with a bound that
- * most of them are within. */
+/* Products of either sign so large that their differences are inf, with a bound
+ * that most of them are within. */
 START_TEST(test_large_products)
 {
     static const float magnitudes[] = {0x1.fp127f, 0x1p126f, 0x1p125f};
@@ -508,8 +508,8 @@ START_TEST(test_sums)
     for (int metric = PQK_L2; metric <= PQK_INNER_PRODUCT; metric++)
         for (int bits = 0; bits < 2; bits++)
             for (int bound = 0; bound < 2; bound++) {
-                const uint64_t sums = count_sums(
-                    &data, (pqk_metric)metric, bits ? rows : NULL, bound);
+                const uint64_t sums = count_sums(&data, (pqk_metric)metric,
+                                                 bits ? rows : NULL, bound);
 
                 test_case("%s: sums, metric %d, %s, %s", variant_name(_i),
                           metric, bits ? "half the bits" : "no bits",

@@ -980,6 +980,42 @@ START_TEST(test_large_rows_attacks)
 }
 END_TEST
 
+/* Runs of equal rows, each nearer than the one before, and then far ones: bounds
+ * are set among rows of one distance, whose ids decide and which lanes do not hold
+ * in order. */
+START_TEST(test_stairs)
+{
+    static const size_t run_lengths[] = {64, 100, 37, 1};
+    static const size_t ks[] = {1, 3, 10, 20, 50};
+    const size_t M = 16, n = 5000;
+    float *entries = test_alloc(M * PQK_TABLE_STRIDE * sizeof *entries);
+    uint8_t *codes = test_alloc(n * M);
+
+    for (size_t i = 0; i < M * PQK_TABLE_STRIDE; i++)
+        entries[i] = (float)(i % PQK_TABLE_STRIDE);
+    for (size_t r = 0; r < TEST_COUNT(run_lengths); r++) {
+        struct row_major rows = {
+            test_variant((size_t)_i), entries, M, codes, n, NULL, 0};
+
+        for (size_t i = 0; i < n; i++) {
+            const size_t nearest = 1700 + r;
+            const size_t left =
+                i < nearest ? (nearest - 1 - i) / run_lengths[r] : M * 200;
+
+            for (size_t m = 0; m < M; m++)
+                codes[i * M + m] = (uint8_t)(left / M + (m < left % M));
+        }
+        test_case("%s: stairs of %zu rows", variant_name(_i), run_lengths[r]);
+        rows.expected = probing_reference(entries, M, codes, n);
+        for (size_t k = 0; k < TEST_COUNT(ks); k++)
+            CHECK_NO_FAULT(probing_row_major(&rows, ks[k]));
+        free((void *)(uintptr_t)rows.expected);
+    }
+    free(codes);
+    free(entries);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------ */
 /* The public API: partitions, residual queries, statistics                  */
 
@@ -1274,6 +1310,7 @@ int main(void)
     add_case(suite, "sections", test_sections, 20, 0, variants);
     add_case(suite, "large row-major", test_large_rows_attacks, 40, 0,
              variants);
+    add_case(suite, "stairs", test_stairs, 20, 0, variants);
     add_case(suite, "partitions", test_partitions, 40, 0, variants);
     add_case(suite, "partition ties", test_partition_ties, 20, 0, variants);
     add_case(suite, "probe again", test_probe_again, 4, 0, variants);

@@ -77,9 +77,10 @@ def parse(path, top):
         if not line.strip():
             entry = None
         elif line.startswith("["):
-            programs = []
+            pass
         elif line.startswith("run: ") and not entry:
-            programs = line[5:].split()
+            more = lines[number - 2].startswith("run: ")
+            programs = (programs if more else []) + line[5:].split()
         elif not entry:
             entry = Mutation(place, line.strip(), programs)
             mutations.append(entry)
@@ -161,8 +162,12 @@ def move_entry(mutation, home, lists):
 # Commands, of which nothing stays behind
 
 
+LEADERS = set()  # of the sessions that run
+
+
 def end_session(leader):
     """Check puts every test into a process group of its own."""
+    LEADERS.discard(leader)
     for path in glob.glob("/proc/[0-9]*/stat"):
         try:
             with open(path, encoding="utf-8", errors="replace") as file:
@@ -201,6 +206,7 @@ def run(command, cwd, env, seconds, log, to_the_end=True):
             command, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             start_new_session=True, encoding="utf-8", errors="replace")
+        LEADERS.add(child.pid)
 
         def give_up():
             late.append(True)
@@ -285,12 +291,15 @@ class Work:
     def _command(self, what, command, cwd):
         log = os.path.join(self.home, what + ".log")
         with open(log, "w", encoding="utf-8") as file:
-            code = subprocess.run(
+            child = subprocess.Popen(
                 command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=file,
-                stderr=subprocess.STDOUT, env=dict(
+                stderr=subprocess.STDOUT, start_new_session=True, env=dict(
                     os.environ, GIT_CEILING_DIRECTORIES=self.home,
-                    MAKEFLAGS="", MFLAGS=""), check=False).returncode
-        return code, log
+                    MAKEFLAGS="", MFLAGS=""))
+            LEADERS.add(child.pid)
+            child.wait()
+            LEADERS.discard(child.pid)
+        return child.returncode, log
 
     def _must(self, what, command, cwd):
         code, log = self._command(what, command, cwd)
@@ -454,7 +463,8 @@ def attempt_all(works, mutations, variants, count, options):
                 count.note(mutation, *work.attempt(mutation, programs))
             except (Wrong, OSError) as error:
                 count.note(mutation, "wrong", str(error))
-    threads = [threading.Thread(target=take, args=(work,)) for work in works]
+    threads = [threading.Thread(target=take, args=(work,), daemon=True)
+               for work in works]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -564,5 +574,13 @@ def main():
         return 2
 
 
+def interrupted(number, frame):
+    for leader in list(LEADERS):
+        end_session(leader)
+    os._exit(128 + number)
+
+
 if __name__ == "__main__":
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, interrupted)
     sys.exit(main())
