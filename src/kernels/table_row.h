@@ -24,8 +24,8 @@ static inline isa_floats square(isa_floats query, const float *centroids)
  * The sums begin with the first square instead of adding it to 0: a square is not
  * -0, so that is the same number.
  */
-static float table_row(const float *centroids, const float *query, size_t d,
-                       float *row)
+static inline float table_row(const float *centroids, const float *query,
+                              size_t d, float *row)
 {
     isa_floats minimum = isa_all_floats(INFINITY);
 
