@@ -3,8 +3,13 @@
  * The variants of the kernels: a line each, weakest first.  Names, what they need
  * of the CPU and their order are the contract's; what they do is in src/kernels/.
  *
- * A new one is a line here, one in configure.ac that probes for its flags, and its
- * files in src/local.mk and, for its operations, in tests/local.mk.
+ * A new one is a line here, a PQK_KERNEL in configure.ac that probes for its
+ * flags, its library in src/local.mk and, for its operations, one in
+ * tests/local.mk, and what it needs of the CPU in
+ * src/library/cpu.c.  Where the tests say which CPUs and instructions are to be
+ * seen it has a line, too: in tests/simd.sh, scripts/check (native_isa) and, for
+ * x86-64, tests/nehalem.sh.  README, pqkern.h and pqkern(3) name it, or
+ * tests/tool.sh fails.
  */
 #ifndef PQK_VARIANTS_H
 #define PQK_VARIANTS_H
