@@ -82,8 +82,9 @@ for program in $PQK_CHECK_PROGRAMS; do
     # Files and failures: tests/isa-leak.sh has looked at their objects, and what
     # they have of the kernels others run.
     case $program in
-      tests/selftest|tests/fuzz/*|*/check_faiss|*/check_faults|*/check_fixture|*/check_floors|\
-      */check_npy|*/check_sha256|*/check_sizes|*/check_statistics|*/check_vecs)
+      tests/selftest|tests/fuzz/*|*/check_faiss|*/check_faults|*/check_filters|\
+      */check_fixture|*/check_floors|*/check_npy|*/check_sha256|*/check_sizes|\
+      */check_statistics|*/check_vecs)
         continue ;;
     esac
     try_program "$program"
