@@ -575,6 +575,7 @@ def main():
 
 
 def interrupted(number, frame):
+    print(f"mutations: ended by signal {number}", file=sys.stderr, flush=True)
     for leader in list(LEADERS):
         end_session(leader)
     os._exit(128 + number)
