@@ -63,7 +63,7 @@ called() {
 
 # ----- Null patches ---------------------------------------------------------
 
-# compile FOLDER: its kernels.c, as the library's own is compiled, but for the
+# compile FOLDER: its results.c, as the library's own is compiled, but for the
 # debugging information, which counts lines
 compile() {
     # shellcheck disable=SC2086
@@ -71,46 +71,46 @@ compile() {
         -I"$abs_top_srcdir/src" $CPPFLAGS $CFLAGS -g0 -std=gnu11 -fPIC \
         -DPQK_BUILD -fvisibility=hidden -ffp-contract=off -pthread \
         ${PQK_ALIGN_CFLAGS-} \
-        -c -o $work/"$1"/kernels.o $work/"$1"/kernels.c
+        -c -o $work/"$1"/results.o $work/"$1"/results.c
 }
 
-# link FOLDER: the library with its kernels.o
+# link FOLDER: the library with its results.o
 link() {
     # shellcheck disable=SC2086
-    $CC -shared $CFLAGS $LDFLAGS -o $work/"$1".so $work/"$1"/kernels.o \
+    $CC -shared $CFLAGS $LDFLAGS -o $work/"$1".so $work/"$1"/results.o \
         $work/others/*.o -pthread -lm \
         -Wl,--version-script="$abs_top_srcdir/src/libpqkern.map"
 }
 
-source=$abs_top_srcdir/src/kernels.c
+source=$abs_top_srcdir/src/kernels/results.c
 mkdir -p $work/original $work/comment $work/renamed $work/reordered
 cp "$source" $work/original
 sed 's|^static .*(.*|/* It says what is there already. */\n&|' "$source" \
-    >$work/comment/kernels.c
+    >$work/comment/results.c
 sed 's/\<pivot\>/hinge/g; s/\<cut\>/edge/g; s/\<hole\>/gap/g' "$source" \
-    >$work/renamed/kernels.c
+    >$work/renamed/results.c
 # Two functions that headers declare go to the end.
-awk '/^[a-z].*[ *](pqk_top_k_heap_push|pqk_scalar_codes_bytes)\(/ { moved = 1 }
+awk '/^[a-z].*[ *](pqk_top_k_heap_init|pqk_top_k_heap_push)\(/ { moved = 1 }
      moved { kept = kept $0 "\n" }
      !moved { print }
      /^}/ { moved = 0 }
-     END { printf "\n%s", kept }' "$source" >$work/reordered/kernels.c
+     END { printf "\n%s", kept }' "$source" >$work/reordered/results.c
 
 mkdir -p $work/others
-(cd $work/others && ar x ../../../.libs/libpqkern-core.a && rm ./*-kernels.o)
+(cd $work/others && ar x ../../../.libs/libpqkern-core.a && rm ./libpqk_scalar_la-results.o)
 for patch in original comment renamed reordered; do
     if test $patch != original &&
-        cmp -s "$source" $work/$patch/kernels.c; then
+        cmp -s "$source" $work/$patch/results.c; then
         fail "$patch: the patch changes nothing"
     fi
     compile $patch || fail "$patch: does not compile"
     link $patch || fail "$patch: does not link"
 done
 for patch in comment renamed; do
-    cmp $work/original/kernels.o $work/$patch/kernels.o ||
+    cmp $work/original/results.o $work/$patch/results.o ||
         fail "$patch: another object"
 done
-if cmp -s $work/original/kernels.o $work/reordered/kernels.o; then
+if cmp -s $work/original/results.o $work/reordered/results.o; then
     fail "reordered: the same object"
 fi
 test $fails = 0 || exit 1

@@ -21,9 +21,13 @@ void pqk_prepare_weights(const struct pqk_layout *layout, size_t M,
         const uint8_t *column = prepared + m * layout->column_stride;
         uint64_t histogram[LABELS] = {0};
         uint64_t count = 0;
+        size_t i = 0;
 
-        for (size_t i = 0; i < layout->num_vectors; i += step, count++)
+        do {
             histogram[column[i]]++;
+            count++;
+            i += step;
+        } while (i < layout->num_vectors);
         for (size_t label = 0; label < LABELS; label++) {
             uint64_t weight =
                 (histogram[label] * 16 * LABELS + count / 2) / count;

@@ -5,7 +5,7 @@
 
 #include "kernels/prepare/space.h"
 
-/* How often each label occurs, from the columns. */
+/* How often each label occurs, from the columns of one code or more. */
 void pqk_prepare_weights(const struct pqk_layout *layout, size_t M,
                          uint8_t *prepared);
 
