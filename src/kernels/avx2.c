@@ -104,21 +104,19 @@ ISA_INLINE __m256i ymm_twice(const uint8_t *entries)
         _mm_load_si128((const __m128i *)entries));
 }
 
-ISA_INLINE struct isa_table isa_load_table(enum isa_kind kind,
-                                           const uint8_t *from)
+ISA_INLINE void isa_load_table(enum isa_kind kind, const uint8_t *from,
+                               struct isa_table *table)
 {
-    struct isa_table table = {.from = from};
-
+    table->from = from;
     if (kind == TABLE_256)
-        return table;
-    table.part[0] = ymm_twice(from);
+        return;
+    table->part[0] = ymm_twice(from);
     if (kind == TABLE_64) {
         ISA_UNROLL
         for (int j = 1; j < 4; j++)
-            table.part[j] = _mm256_xor_si256(ymm_twice(from + 16 * j - 16),
-                                             ymm_twice(from + 16 * j));
+            table->part[j] = _mm256_xor_si256(ymm_twice(from + 16 * j - 16),
+                                              ymm_twice(from + 16 * j));
     }
-    return table;
 }
 
 /* The shuffle wants an index without bit 7; bits 4 to 6 it ignores. */

@@ -27,19 +27,16 @@ ISA_INLINE unsigned isa_columns_at_once(enum isa_kind kind)
     return 4;
 }
 
-ISA_INLINE struct isa_table isa_load_table(enum isa_kind kind,
-                                           const uint8_t *from)
+ISA_INLINE void isa_load_table(enum isa_kind kind, const uint8_t *from,
+                               struct isa_table *table)
 {
-    struct isa_table table = {0};
-
     ISA_UNROLL
     for (int j = 0; j < 4; j++) {
         if (kind == TABLE_256)
-            table.part[j] = isa_load(from + j * 64);
+            table->part[j] = isa_load(from + j * 64);
         else if (kind == TABLE_64 || j == 0)
-            table.part[j] = zmm_four_times(from + j * 16);
+            table->part[j] = zmm_four_times(from + j * 16);
     }
-    return table;
 }
 
 /*

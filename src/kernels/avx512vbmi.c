@@ -25,24 +25,21 @@ ISA_INLINE unsigned isa_columns_at_once(enum isa_kind kind)
     return kind == TABLE_128 ? 8 : 4;
 }
 
-ISA_INLINE struct isa_table isa_load_table(enum isa_kind kind,
-                                           const uint8_t *from)
+ISA_INLINE void isa_load_table(enum isa_kind kind, const uint8_t *from,
+                               struct isa_table *table)
 {
-    struct isa_table table;
-
     if (kind == TABLE_16) {
-        table.part[0] = zmm_four_times(from);
-        return table;
+        table->part[0] = zmm_four_times(from);
+        return;
     }
-    table.part[0] = isa_load(from);
+    table->part[0] = isa_load(from);
     if (kind == TABLE_128)
-        table.part[1] = isa_load(from + 64);
+        table->part[1] = isa_load(from + 64);
     if (kind == TABLE_256) {
-        table.part[1] = isa_load(from + 64);
-        table.part[2] = isa_load(from + 128);
-        table.part[3] = isa_load(from + 192);
+        table->part[1] = isa_load(from + 64);
+        table->part[2] = isa_load(from + 128);
+        table->part[3] = isa_load(from + 192);
     }
-    return table;
 }
 
 /*

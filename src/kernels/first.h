@@ -70,13 +70,14 @@ static void sum_representatives(struct scan *scan)
 
     natural_order(scan);
     for (size_t m = 0; m < scan->num_sub_vectors;) {
-        struct scan_pass pass =
-            make_pass(scan, SINGLE_TERM, m, scan->num_sub_vectors,
-                      scan->codes + layout->representatives,
-                      layout->representative_stride);
+        struct scan_pass pass;
+        const size_t n = make_pass(scan, SINGLE_TERM, m, scan->num_sub_vectors,
+                                   scan->codes + layout->representatives,
+                                   layout->representative_stride, &pass);
+
         pass_sum(&pass, 0, layout->representative_stride / PQK_BLOCK, m == 0,
                  scan->work->all_sums);
-        m += pass.num_columns;
+        m += n;
     }
     scan->stats->bytes_read += layout->num_cells * scan->num_sub_vectors;
 }

@@ -70,8 +70,8 @@ struct isa_table;
 static unsigned isa_columns_at_once(enum isa_kind kind);
 
 /* Entries are aligned, the 16 of TABLE_16 to 16 bytes. */
-static struct isa_table isa_load_table(enum isa_kind kind,
-                                       const uint8_t *entries);
+static void isa_load_table(enum isa_kind kind, const uint8_t *entries,
+                           struct isa_table *table);
 static isa_bytes isa_look_up(enum isa_kind kind, isa_bytes labels,
                              const struct isa_table *table);
 

@@ -36,16 +36,14 @@ ISA_INLINE unsigned isa_columns_at_once(enum isa_kind kind)
     return kind == TABLE_16 ? 4 : 1;
 }
 
-ISA_INLINE struct isa_table isa_load_table(enum isa_kind kind,
-                                           const uint8_t *from)
+ISA_INLINE void isa_load_table(enum isa_kind kind, const uint8_t *from,
+                               struct isa_table *table)
 {
-    struct isa_table table = {.from = from};
-
+    table->from = from;
     if (kind == TABLE_16) {
-        table.entries.val[0] = vld1_u8(from);
-        table.entries.val[1] = vld1_u8(from + 8);
+        table->entries.val[0] = vld1_u8(from);
+        table->entries.val[1] = vld1_u8(from + 8);
     }
-    return table;
 }
 
 ISA_INLINE uint8x16_t neon_look_up_16(uint8x16_t labels, uint8x8x2_t entries)

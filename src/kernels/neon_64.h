@@ -26,22 +26,19 @@ ISA_INLINE unsigned isa_columns_at_once(enum isa_kind kind)
     return kind == TABLE_256 ? 1 : 4; /* 16 of the 32 registers */
 }
 
-ISA_INLINE struct isa_table isa_load_table(enum isa_kind kind,
-                                           const uint8_t *from)
+ISA_INLINE void isa_load_table(enum isa_kind kind, const uint8_t *from,
+                               struct isa_table *table)
 {
-    struct isa_table table;
-
     if (kind == TABLE_16) {
-        table.entries = vld1q_u8(from);
-        return table;
+        table->entries = vld1q_u8(from);
+        return;
     }
-    table.longer[0] = vld1q_u8_x4(from);
+    table->longer[0] = vld1q_u8_x4(from);
     if (kind == TABLE_256) {
-        table.longer[1] = vld1q_u8_x4(from + 64);
-        table.longer[2] = vld1q_u8_x4(from + 128);
-        table.longer[3] = vld1q_u8_x4(from + 192);
+        table->longer[1] = vld1q_u8_x4(from + 64);
+        table->longer[2] = vld1q_u8_x4(from + 128);
+        table->longer[3] = vld1q_u8_x4(from + 192);
     }
-    return table;
 }
 
 /*

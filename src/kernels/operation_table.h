@@ -47,8 +47,9 @@ static unsigned operation_any_alive(const uint8_t *sums, uint8_t threshold)
 ISA_INLINE void look_up_in(enum isa_kind kind, const uint8_t *labels,
                            const uint8_t *from, uint8_t *entries)
 {
-    const struct isa_table table = isa_load_table(kind, from);
+    struct isa_table table;
 
+    isa_load_table(kind, from, &table);
     isa_store(entries, isa_look_up(kind, isa_load(labels), &table));
 }
 

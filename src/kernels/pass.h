@@ -40,18 +40,15 @@ struct begun_pass {
     const uint8_t *columns[MAX_PASS_COLUMNS];
 };
 
-ISA_INLINE struct begun_pass begin_pass(const struct scan_pass *pass,
-                                        size_t offset, enum isa_kind kind,
-                                        unsigned n)
+ISA_INLINE void begin_pass(const struct scan_pass *pass, size_t offset,
+                           enum isa_kind kind, unsigned n,
+                           struct begun_pass *begun)
 {
-    struct begun_pass begun = {0};
-
     ISA_UNROLL
     for (unsigned j = 0; j < n; j++) {
-        begun.tables[j] = isa_load_table(kind, pass->tables[j]);
-        begun.columns[j] = pass->columns[j] + offset;
+        isa_load_table(kind, pass->tables[j], &begun->tables[j]);
+        begun->columns[j] = pass->columns[j] + offset;
     }
-    return begun;
 }
 
 /* The look-ups of a block in n columns, added up. */
@@ -88,8 +85,9 @@ ISA_INLINE void sum_loop(const struct scan_pass *pass, enum isa_kind kind,
                          unsigned n, size_t offset, size_t num_blocks,
                          int first, uint8_t *sums)
 {
-    const struct begun_pass begun = begin_pass(pass, offset, kind, n);
+    struct begun_pass begun;
 
+    begin_pass(pass, offset, kind, n, &begun);
     for (size_t b = 0; b < num_blocks; b++) {
         isa_bytes sum = sum_columns(&begun, kind, n, b * 64);
 
@@ -103,9 +101,10 @@ ISA_INLINE uint64_t filter_loop(const struct scan_pass *pass,
                                 size_t num_blocks, int first, uint8_t *sums,
                                 uint8_t threshold)
 {
-    const struct begun_pass begun = begin_pass(pass, offset, kind, n);
+    struct begun_pass begun;
     uint64_t alive = 0;
 
+    begin_pass(pass, offset, kind, n, &begun);
     for (size_t b = 0; b < num_blocks; b++) {
         isa_bytes sum = sum_ahead(&begun, kind, n, b * 64);
 
@@ -121,9 +120,10 @@ ISA_INLINE uint64_t live_loop(const struct scan_pass *pass, enum isa_kind kind,
                               unsigned n, size_t offset, uint64_t live,
                               uint8_t *sums, uint8_t threshold)
 {
-    const struct begun_pass begun = begin_pass(pass, offset, kind, n);
+    struct begun_pass begun;
     uint64_t alive = 0;
 
+    begin_pass(pass, offset, kind, n, &begun);
     for (; live != 0; live &= live - 1) {
         const size_t b = (size_t)__builtin_ctzll(live);
         isa_bytes sum = isa_add(sum_columns(&begun, kind, n, b * 64),

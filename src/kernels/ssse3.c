@@ -115,23 +115,21 @@ ISA_INLINE unsigned isa_columns_at_once(enum isa_kind kind)
     return kind == TABLE_256 ? 1 : 4;
 }
 
-ISA_INLINE struct isa_table isa_load_table(enum isa_kind kind,
-                                           const uint8_t *from)
+ISA_INLINE void isa_load_table(enum isa_kind kind, const uint8_t *from,
+                               struct isa_table *table)
 {
     const int num_parts = kind == TABLE_256 ? 16 : kind == TABLE_64 ? 4 : 1;
-    struct isa_table table = {{xmm_load_aligned(from)}};
 
     ISA_UNROLL
-    for (int j = 1; j < num_parts; j++)
-        table.part[j] = xmm_load_aligned(from + 16 * j);
+    for (int j = 0; j < num_parts; j++)
+        table->part[j] = xmm_load_aligned(from + 16 * j);
     ISA_UNROLL
     for (int j = num_parts - 1; j >= 8; j--)
-        table.part[j] = _mm_xor_si128(table.part[j], table.part[j - 8]);
+        table->part[j] = _mm_xor_si128(table->part[j], table->part[j - 8]);
     ISA_UNROLL
     for (int j = num_parts - 1; j > 0; j--)
         if (j != 8)
-            table.part[j] = _mm_xor_si128(table.part[j], table.part[j - 1]);
-    return table;
+            table->part[j] = _mm_xor_si128(table->part[j], table->part[j - 1]);
 }
 
 /*

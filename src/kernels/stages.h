@@ -38,23 +38,22 @@ static struct term_tables tables_of(const struct scan_arrays *arrays,
     return (struct term_tables){TABLE_256, arrays->bytes, 256};
 }
 
-/* Columns of the query's order, as many as a pass can have. */
-static struct scan_pass make_pass(const struct scan *scan, enum plan_term term,
-                                  size_t from, size_t to,
-                                  const uint8_t *columns, size_t stride)
+/* Columns of the query's order, as many as a pass can have; returns how many. */
+static size_t make_pass(const struct scan *scan, enum plan_term term,
+                        size_t from, size_t to, const uint8_t *columns,
+                        size_t stride, struct scan_pass *pass)
 {
     const struct term_tables tables = tables_of(&scan->query->arrays, term);
-    struct scan_pass pass;
 
-    pass.table = tables.kind;
-    pass.num_columns = pass_columns(tables.kind, to - from);
-    for (size_t i = 0; i < pass.num_columns; i++) {
+    pass->table = tables.kind;
+    pass->num_columns = pass_columns(tables.kind, to - from);
+    for (size_t i = 0; i < pass->num_columns; i++) {
         size_t m = scan->query->arrays.order[from + i];
 
-        pass.tables[i] = tables.first + m * tables.stride;
-        pass.columns[i] = columns + m * stride;
+        pass->tables[i] = tables.first + m * tables.stride;
+        pass->columns[i] = columns + m * stride;
     }
-    return pass;
+    return pass->num_columns;
 }
 
 /* Column numbers of a stage: sixteenths of M, rounded up, so that the first
@@ -70,13 +69,10 @@ static size_t add_passes(const struct scan *scan,
 {
     const size_t to = stage_column(scan, stage->to);
 
-    for (size_t from = stage_column(scan, stage->from); from < to;) {
-        struct scan_pass *pass = &scan->query->arrays.passes[count++];
-
-        *pass = make_pass(scan, stage->term, from, to, column(scan, 0),
-                          scan->layout.column_stride);
-        from += pass->num_columns;
-    }
+    for (size_t from = stage_column(scan, stage->from); from < to;)
+        from += make_pass(scan, stage->term, from, to, column(scan, 0),
+                          scan->layout.column_stride,
+                          &scan->query->arrays.passes[count++]);
     return count;
 }
 

@@ -60,11 +60,13 @@ static void sum_all(struct scan *scan)
 
     natural_order(scan);
     for (size_t m = 0; m < scan->num_sub_vectors;) {
-        struct scan_pass pass =
+        struct scan_pass pass;
+        const size_t n =
             make_pass(scan, ENTRIES, m, scan->num_sub_vectors, column(scan, 0),
-                      layout->column_stride);
+                      layout->column_stride, &pass);
+
         pass_sum(&pass, 0, layout->num_blocks, m == 0, sums);
-        m += pass.num_columns;
+        m += n;
     }
     if (tail > 0) /* what fills the last block up is never a result */
         memset(sums + layout->num_vectors, 255, PQK_BLOCK - tail);
