@@ -39,16 +39,10 @@ static void find_minima_64(const uint8_t *restrict bytes,
     }
 }
 
-/* Minima of the groups, and what they lack; see plan_term. */
-static void find_groups(const struct scan_arrays *arrays, size_t m)
+/* The minima of those whose numbers share the 4 low bits. */
+static void find_minima_16(const uint8_t *restrict minima_64,
+                           uint8_t *restrict minima_16)
 {
-    const uint8_t *restrict bytes = arrays->bytes + m * 256;
-    uint8_t *restrict minima_16 = arrays->minima_16 + m * 16;
-    uint8_t *restrict minima_64 = arrays->minima_64 + m * 64;
-    uint8_t *restrict rests_64 = arrays->rests_64 + m * 256;
-    uint8_t *restrict rests_16 = arrays->rests_16 + m * 256;
-
-    find_minima_64(bytes, minima_64);
     for (size_t i = 0; i < 16; i++) {
         uint8_t a =
             minima_64[i] < minima_64[i + 16] ? minima_64[i] : minima_64[i + 16];
@@ -56,12 +50,31 @@ static void find_groups(const struct scan_arrays *arrays, size_t m)
                                                           : minima_64[i + 48];
         minima_16[i] = a < b ? a : b;
     }
-    for (size_t r = 0; r < 256; r += 64)
-        for (size_t i = 0; i < 64; i++)
-            rests_64[r + i] = (uint8_t)(bytes[r + i] - minima_64[i]);
-    for (size_t r = 0; r < 256; r += 16)
-        for (size_t i = 0; i < 16; i++)
-            rests_16[r + i] = (uint8_t)(bytes[r + i] - minima_16[i]);
+}
+
+/* What the minima of so many groups lack of the entries: 16 at a time, which
+ * compilers do not find out by themselves. */
+ISA_INLINE void find_rests(const uint8_t *bytes, const uint8_t *minima,
+                           size_t num_groups, uint8_t *rests)
+{
+    typedef uint8_t sixteen __attribute__((vector_size(16), may_alias));
+
+    for (size_t i = 0; i < 256; i += 16)
+        *(sixteen *)(rests + i) = *(const sixteen *)(bytes + i) -
+                                  *(const sixteen *)(minima + i % num_groups);
+}
+
+/* Minima of the groups, and what they lack; see plan_term. */
+static void find_groups(const struct scan_arrays *arrays, size_t m)
+{
+    const uint8_t *bytes = arrays->bytes + m * 256;
+    uint8_t *minima_16 = arrays->minima_16 + m * 16;
+    uint8_t *minima_64 = arrays->minima_64 + m * 64;
+
+    find_minima_64(bytes, minima_64);
+    find_minima_16(minima_64, minima_16);
+    find_rests(bytes, minima_64, 64, arrays->rests_64 + m * 256);
+    find_rests(bytes, minima_16, 16, arrays->rests_16 + m * 256);
 }
 
 /* Byte tables for that scale. */
