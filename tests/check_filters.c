@@ -496,6 +496,28 @@ static uint64_t count_sums(const struct data *data, pqk_metric metric,
     return stats.survivors;
 }
 
+/* Entries that are equal and below 0: all distances are the sum of the minima, from
+ * which a bound made of it may not be away to the wrong side. */
+START_TEST(test_equal_products)
+{
+    static const size_t ms[] = {12, 16, 33};
+    static const size_t ks[] = {21, 1, 100};
+    const struct narrowing narrowing = {PQK_INNER_PRODUCT, NULL, NULL, NULL, 0};
+    struct test_random random = {40};
+
+    for (size_t i = 0; i < TEST_COUNT(ms); i++) {
+        struct data data =
+            make_attack(_i, TEST_TABLE_EQUAL, ms[i], 588, &random);
+
+        test_case("%s: equal products below 0, M %zu", variant_name(_i), ms[i]);
+        for (size_t m = 0; m < ms[i] * data.num_queries; m++)
+            data.queries[m] = -data.queries[m];
+        check_all(&data, &narrowing, ks, TEST_COUNT(ks));
+        free_data(&data);
+    }
+}
+END_TEST
+
 /* A range is searched like its nearest, and centroids that are not there do
  * not keep inner products from being bounded. */
 START_TEST(test_sums)
@@ -611,6 +633,7 @@ int main(void)
     add_case(suite, "products", test_products, 40, 0, variants);
     add_case(suite, "product attacks", test_product_attacks, 60, 0, variants);
     add_case(suite, "large products", test_large_products, 20, 0, variants);
+    add_case(suite, "equal products", test_equal_products, 10, 0, variants);
     add_case(suite, "sums", test_sums, 10, 0, variants);
     add_case(suite, "noise for codes", test_noise, 10, 0, variants);
     return run_suite(suite);
