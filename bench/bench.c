@@ -12,8 +12,8 @@
 #include <config.h>
 #endif
 
-#include "harness/random.h"
-#include "harness/statistics.h"
+#include "base/splitmix.h"
+#include "harness/judge/statistics.h"
 #include "kernels.h"
 #include "library/quantizer.h"
 #include "pqkern.h"
@@ -97,7 +97,7 @@ static void *need(size_t bytes)
 
 static float unit(uint64_t *random)
 {
-    return (float)(pqh_random_next(random) >> 40) * 0x1p-24f;
+    return (float)(pqk_random_next(random) >> 40) * 0x1p-24f;
 }
 
 /* Vectors in clusters, as real ones are: the sum of a few uniform numbers round
@@ -106,7 +106,7 @@ static void make_vectors(float *vectors, size_t count, const float *centres,
                          uint64_t *random)
 {
     for (size_t i = 0; i < count; i++) {
-        size_t centre = pqh_random_next(random) % 256;
+        size_t centre = pqk_random_next(random) % 256;
         for (size_t d = 0; d < DIM; d++) {
             float noise = unit(random) + unit(random) + unit(random) - 1.5f;
             vectors[i * DIM + d] = centres[centre * DIM + d] + 0.5f * noise;
@@ -268,7 +268,7 @@ static double time_part(struct bench *b, enum part part,
 static void shuffle(size_t *order, size_t count, uint64_t *random)
 {
     for (size_t i = count; i > 1; i--) {
-        size_t j = pqh_random_next(random) % i;
+        size_t j = pqk_random_next(random) % i;
         size_t at = order[i - 1];
         order[i - 1] = order[j];
         order[j] = at;

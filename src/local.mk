@@ -77,16 +77,39 @@ libpqk_neon_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS) $(PQK_NEON_CFLAGS)
 libpqk_ssse3_la_SOURCES = src/kernels/ssse3.c
 libpqk_ssse3_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS) $(PQK_SSSE3_CFLAGS)
 
+# --- the floor: what library, harness and command share -----------------------
+
+# What the library itself needs of it.
+noinst_LTLIBRARIES += libbase.la
+libbase_la_SOURCES = \
+	src/base/clock.h \
+	src/base/little_endian.h \
+	src/base/memory.c \
+	src/base/memory.h \
+	src/base/splitmix.h \
+	src/base/threads.c \
+	src/base/threads.h \
+	src/base/xxh64.c \
+	src/base/xxh64.h
+libbase_la_CFLAGS = $(PQK_CORE_CFLAGS)
+
+# What only programs do.
+noinst_LTLIBRARIES += libprograms.la
+libprograms_la_SOURCES = \
+	src/base/progress.c \
+	src/base/progress.h \
+	src/base/sha256.c \
+	src/base/sha256.h
+libprograms_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+
 # Training and encoding alone, for the harness too, which links no kernel.
 noinst_LTLIBRARIES += libquantizer.la
 libquantizer_la_SOURCES = \
 	src/library/quantizer.c \
 	src/library/quantizer.h \
-	src/library/shape.h \
-	src/library/splitmix.h \
-	src/library/threads.c \
-	src/library/threads.h
+	src/library/shape.h
 libquantizer_la_CFLAGS = $(PQK_CORE_CFLAGS)
+libquantizer_la_LIBADD = libbase.la
 
 # Everything, with hidden symbols within reach of the tests.
 noinst_LTLIBRARIES += libpqkern-core.la
@@ -106,9 +129,6 @@ libpqkern_core_la_SOURCES = \
 	src/library/format.h \
 	src/library/index.c \
 	src/library/library.h \
-	src/library/little_endian.h \
-	src/library/memory.c \
-	src/library/memory.h \
 	src/library/metric.c \
 	src/library/metric.h \
 	src/library/partition.c \
@@ -126,9 +146,7 @@ libpqkern_core_la_SOURCES = \
 	src/library/status.c \
 	src/library/tail.c \
 	src/library/tail.h \
-	src/library/variants.c \
-	src/library/xxh64.c \
-	src/library/xxh64.h
+	src/library/variants.c
 libpqkern_core_la_CFLAGS = $(PQK_CORE_CFLAGS)
 libpqkern_core_la_LIBADD = \
 	$(PQK_ALL_VARIANTS) \
@@ -153,7 +171,8 @@ pkgconfig_DATA = libpqkern.pc
 
 noinst_LTLIBRARIES += libformats.la
 libformats_la_SOURCES = \
-	src/formats/bytes.h \
+	src/formats/checksum.c \
+	src/formats/checksum.h \
 	src/formats/error.c \
 	src/formats/error.h \
 	src/formats/faiss.c \
@@ -168,6 +187,7 @@ libformats_la_SOURCES = \
 	src/formats/source.h \
 	src/formats/vecs.c \
 	src/formats/vecs.h
+libformats_la_LIBADD = libprograms.la libbase.la
 
 # --- the harness and run_experiment ----------------------------------------
 
@@ -187,56 +207,52 @@ PQK_HARNESS_LIBS += $(PQK_LIBDL) $(PQK_LIBM)
 
 noinst_LTLIBRARIES += libharness.la
 libharness_la_SOURCES = \
-	src/harness/arm.c \
-	src/harness/arm.h \
-	src/harness/cache.c \
-	src/harness/cache.h \
-	src/harness/candidate.c \
-	src/harness/candidate.h \
-	src/harness/cell.c \
-	src/harness/cell.h \
-	src/harness/checks.c \
-	src/harness/fixture.c \
-	src/harness/fixture.h \
-	src/harness/folder.c \
-	src/harness/folder.h \
-	src/harness/guards.c \
-	src/harness/guards.h \
-	src/harness/holdout.c \
-	src/harness/holdout.h \
-	src/harness/inputs.c \
-	src/harness/inputs.h \
-	src/harness/judge.c \
-	src/harness/judge.h \
-	src/harness/module.c \
-	src/harness/module.h \
-	src/harness/parallel.c \
-	src/harness/parallel.h \
-	src/harness/processors.c \
-	src/harness/processors.h \
-	src/harness/progress.c \
-	src/harness/progress.h \
-	src/harness/random.c \
-	src/harness/random.h \
-	src/harness/reference.c \
-	src/harness/reference.h \
-	src/harness/report.c \
-	src/harness/report.h \
-	src/harness/rounds.c \
-	src/harness/sandbox.c \
-	src/harness/sandbox.h \
-	src/harness/seeded.c \
-	src/harness/seeded.h \
-	src/harness/sha256.c \
-	src/harness/sha256.h \
-	src/harness/statistics.c \
-	src/harness/statistics.h \
-	src/harness/store.c \
-	src/harness/store.h \
-	src/harness/synthetic.c \
-	src/harness/synthetic.h \
-	src/harness/truth.c \
-	src/harness/truth.h
+	src/harness/candidate/arm.c \
+	src/harness/candidate/arm.h \
+	src/harness/candidate/candidate.c \
+	src/harness/candidate/candidate.h \
+	src/harness/candidate/inputs.c \
+	src/harness/candidate/inputs.h \
+	src/harness/candidate/module.c \
+	src/harness/candidate/module.h \
+	src/harness/candidate/sandbox.c \
+	src/harness/candidate/sandbox.h \
+	src/harness/fixture/cache.c \
+	src/harness/fixture/cache.h \
+	src/harness/fixture/fixture.c \
+	src/harness/fixture/fixture.h \
+	src/harness/fixture/folder.c \
+	src/harness/fixture/folder.h \
+	src/harness/fixture/reference.c \
+	src/harness/fixture/reference.h \
+	src/harness/fixture/seeded.c \
+	src/harness/fixture/seeded.h \
+	src/harness/fixture/store.c \
+	src/harness/fixture/store.h \
+	src/harness/fixture/synthetic.c \
+	src/harness/fixture/synthetic.h \
+	src/harness/fixture/truth.c \
+	src/harness/fixture/truth.h \
+	src/harness/judge/cell.c \
+	src/harness/judge/cell.h \
+	src/harness/judge/checks.c \
+	src/harness/judge/guards.c \
+	src/harness/judge/guards.h \
+	src/harness/judge/holdout.c \
+	src/harness/judge/holdout.h \
+	src/harness/judge/judge.c \
+	src/harness/judge/judge.h \
+	src/harness/judge/processors.c \
+	src/harness/judge/processors.h \
+	src/harness/judge/report.c \
+	src/harness/judge/report.h \
+	src/harness/judge/rounds.c \
+	src/harness/judge/seed.c \
+	src/harness/judge/seed.h \
+	src/harness/judge/statistics.c \
+	src/harness/judge/statistics.h \
+	src/harness/outcome.c \
+	src/harness/outcome.h
 libharness_la_CPPFLAGS = $(PQK_HARNESS_CPPFLAGS)
 libharness_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 libharness_la_LIBADD = libformats.la libquantizer.la
@@ -263,7 +279,6 @@ pqkern_SOURCES = \
 	src/tool/main.c \
 	src/tool/objects.c \
 	src/tool/options.c \
-	src/tool/progress.c \
 	src/tool/remove.c \
 	src/tool/report.c \
 	src/tool/search.c \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * What an instruction set provides to the scan, each operation by itself and in
- * terms of plain memory, so that tests/check_operations.c can hold it against
- * plain C.  For that test alone: no such table is part of the library.
+ * terms of plain memory, so that tests/kernels/check_operations.c can hold it
+ * against plain C.  For that test alone: no such table is part of the library.
  * src/kernels/operation_table.h fills one in for each variant but scalar, whose
  * loops are plain C; a NULL says that the variant has nothing that does this.
  *

@@ -7,10 +7,13 @@
 #include <config.h>
 #endif
 
-#include "harness/fixture.h"
-#include "harness/judge.h"
-#include "harness/random.h"
-#include "harness/report.h"
+#include "base/clock.h"
+#include "base/splitmix.h"
+#include "formats/checksum.h"
+#include "harness/fixture/fixture.h"
+#include "harness/judge/judge.h"
+#include "harness/judge/report.h"
+#include "harness/judge/seed.h"
 #include "variants.h"
 
 #include <errno.h>
@@ -359,7 +362,7 @@ static int find_libraries(struct experiment *e, struct pqh_outcome *outcome)
         }
         settings->against = report->against;
     }
-    if (pqh_sha256_file(report->library, report->library_sha256, &err) != 0) {
+    if (pqf_checksum_of(report->library, report->library_sha256, &err) != 0) {
         return pqh_end(outcome, PQH_EXIT_ERROR, "error", "%s", err.text);
     }
     return 0;
@@ -368,10 +371,10 @@ static int find_libraries(struct experiment *e, struct pqh_outcome *outcome)
 /* The sum in the report must be that of what ran. */
 static int library_changed(struct experiment *e, struct pqh_outcome *outcome)
 {
-    char now[PQH_SHA256_HEX];
+    char now[PQK_SHA256_HEX];
     struct pqf_error err;
 
-    if (pqh_sha256_file(e->report.library, now, &err) != 0) {
+    if (pqf_checksum_of(e->report.library, now, &err) != 0) {
         return pqh_end(outcome, PQH_EXIT_ERROR, "error", "%s", err.text);
     }
     if (strcmp(now, e->report.library_sha256) != 0) {
@@ -407,7 +410,7 @@ static void *watch(void *argument)
     struct experiment *e = argument;
     struct pqh_outcome outcome = {.code = PQH_EXIT_ERROR};
     double budget = e->options.time_budget;
-    double left = budget - (double)(pqh_clock() - e->report.start) / 1e9;
+    double left = budget - (double)(pqk_clock() - e->report.start) / 1e9;
     struct timespec wait;
     int signal;
 

@@ -5,11 +5,11 @@
  *
  * A new one is a line here, a PQK_KERNEL in configure.ac that probes for its
  * flags, its library in src/local.mk and, for its operations, one in
- * tests/local.mk, and what it needs of the CPU in
- * src/library/cpu.c.  Where the tests say which CPUs and instructions are to be
- * seen it has a line, too: in tests/simd.sh, scripts/check (native_isa) and, for
- * x86-64, tests/nehalem.sh.  README, pqkern.h and pqkern(3) name it, or
- * tests/tool.sh fails.
+ * tests/local.mk, and what it needs of the CPU in src/library/cpu.c.  Where the
+ * tests say which CPUs and instructions are to be seen it has a line, too: in
+ * tests/library/simd.sh, scripts/check (native_isa) and, for x86-64,
+ * tests/library/nehalem.sh.  README, pqkern.h and pqkern(3) name it, or
+ * tests/tool/tool.sh fails.
  */
 #ifndef PQK_VARIANTS_H
 #define PQK_VARIANTS_H

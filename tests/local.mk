@@ -60,110 +60,86 @@ tests_libtestlib_la_SOURCES = \
 	tests/testlib.h
 tests_libtestlib_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 
+# What a test program is made of, unless it says otherwise.
+PQK_CHECK_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
+PQK_TEST_LIBS = tests/libtestlib.la libharness.la libpqkern-core.la
+LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
 check_PROGRAMS += tests/selftest
 tests_selftest_SOURCES = tests/selftest.c
 tests_selftest_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
-PQK_TEST_LIBS = tests/libtestlib.la libharness.la libpqkern-core.la
 tests_selftest_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 if HAVE_CHECK
 check_PROGRAMS += \
-	tests/check_api \
-	tests/check_collection \
-	tests/check_contract \
-	tests/check_encode \
-	tests/check_faiss \
-	tests/check_file \
-	tests/check_filters \
-	tests/check_fixture \
-	tests/check_floors \
-	tests/check_heap \
-	tests/check_kernels \
-	tests/check_npy \
-	tests/check_operations \
-	tests/check_quantizer \
-	tests/check_quantizers \
-	tests/check_sha256 \
-	tests/check_sizes \
-	tests/check_statistics \
-	tests/check_threads \
-	tests/check_vecs
+	tests/base/check_sha256 \
+	tests/formats/check_faiss \
+	tests/formats/check_npy \
+	tests/formats/check_vecs \
+	tests/harness/fixture/check_fixture \
+	tests/harness/fixture/check_floors \
+	tests/harness/judge/check_statistics \
+	tests/kernels/check_encode \
+	tests/kernels/check_filters \
+	tests/kernels/check_heap \
+	tests/kernels/check_kernels \
+	tests/kernels/check_operations \
+	tests/library/check_api \
+	tests/library/check_collection \
+	tests/library/check_contract \
+	tests/library/check_file \
+	tests/library/check_quantizer \
+	tests/library/check_quantizers \
+	tests/library/check_sizes \
+	tests/library/check_threads
 endif
 
-tests_check_api_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_api_SOURCES = \
-	tests/check_api.c \
-	tests/checked.h
+tests_base_check_sha256_SOURCES = tests/base/check_sha256.c tests/checked.h
+tests_base_check_sha256_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_formats_check_faiss_SOURCES = tests/formats/check_faiss.c tests/checked.h
+tests_formats_check_faiss_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_formats_check_npy_SOURCES = tests/formats/check_npy.c tests/checked.h
+tests_formats_check_npy_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_formats_check_vecs_SOURCES = tests/formats/check_vecs.c tests/checked.h
+tests_formats_check_vecs_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_harness_fixture_check_fixture_SOURCES = \
+	tests/harness/fixture/check_fixture.c tests/checked.h
+tests_harness_fixture_check_fixture_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_harness_fixture_check_floors_SOURCES = \
+	tests/harness/fixture/check_floors.c tests/checked.h
+tests_harness_fixture_check_floors_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_harness_judge_check_statistics_SOURCES = \
+	tests/harness/judge/check_statistics.c tests/checked.h
+tests_harness_judge_check_statistics_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_kernels_check_encode_SOURCES = tests/kernels/check_encode.c tests/checked.h
+tests_kernels_check_encode_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_kernels_check_filters_SOURCES = tests/kernels/check_filters.c tests/checked.h
+tests_kernels_check_filters_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_kernels_check_heap_SOURCES = tests/kernels/check_heap.c tests/checked.h
+tests_kernels_check_heap_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_kernels_check_kernels_SOURCES = tests/kernels/check_kernels.c tests/checked.h
+tests_kernels_check_kernels_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_library_check_collection_SOURCES = tests/library/check_collection.c tests/checked.h
+tests_library_check_collection_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_library_check_contract_SOURCES = tests/library/check_contract.c tests/checked.h
+tests_library_check_contract_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_library_check_file_SOURCES = tests/library/check_file.c tests/checked.h
+tests_library_check_file_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_library_check_quantizer_SOURCES = tests/library/check_quantizer.c tests/checked.h
+tests_library_check_quantizer_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_library_check_quantizers_SOURCES = tests/library/check_quantizers.c tests/checked.h
+tests_library_check_quantizers_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_library_check_sizes_SOURCES = tests/library/check_sizes.c tests/checked.h
+tests_library_check_sizes_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_library_check_threads_SOURCES = tests/library/check_threads.c tests/checked.h
+tests_library_check_threads_CFLAGS = $(PQK_CHECK_CFLAGS)
+
+tests_library_check_api_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_library_check_api_SOURCES = tests/library/check_api.c tests/checked.h
 # Libtool cuts a run path at spaces, and make check-bundle moves the program.
-tests_check_api_LDFLAGS = $(AM_LDFLAGS) -no-install \
-	-Wl,-rpath,'$$ORIGIN/../.libs'
-tests_check_api_LDADD = tests/libtestlib.la libpqkern.la libharness.la $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_collection_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_collection_SOURCES = \
-	tests/check_collection.c \
-	tests/checked.h
-tests_check_collection_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_contract_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_contract_SOURCES = \
-	tests/check_contract.c \
-	tests/checked.h
-tests_check_contract_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_faiss_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_faiss_SOURCES = \
-	tests/check_faiss.c \
-	tests/checked.h
-tests_check_faiss_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_file_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_file_SOURCES = \
-	tests/check_file.c \
-	tests/checked.h
-tests_check_file_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_filters_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_filters_SOURCES = \
-	tests/check_filters.c \
-	tests/checked.h
-tests_check_filters_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_encode_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_encode_SOURCES = \
-	tests/check_encode.c \
-	tests/checked.h
-tests_check_encode_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_fixture_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_fixture_SOURCES = \
-	tests/check_fixture.c \
-	tests/checked.h
-tests_check_fixture_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_floors_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_floors_SOURCES = \
-	tests/check_floors.c \
-	tests/checked.h
-tests_check_floors_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_heap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_heap_SOURCES = \
-	tests/check_heap.c \
-	tests/checked.h
-tests_check_heap_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_kernels_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_kernels_SOURCES = \
-	tests/check_kernels.c \
-	tests/checked.h
-tests_check_kernels_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_npy_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_npy_SOURCES = \
-	tests/check_npy.c \
-	tests/checked.h
-tests_check_npy_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+tests_library_check_api_LDFLAGS = $(AM_LDFLAGS) -no-install \
+	-Wl,-rpath,'$$ORIGIN/../../.libs'
+tests_library_check_api_LDADD = tests/libtestlib.la libpqkern.la libharness.la $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 # The variants' sources again, with the same flags, for their operations alone: one
 # library for each variant but scalar.  Their tables want none of the scan.
@@ -192,68 +168,24 @@ tests_libops_ssse3_la_SOURCES = src/kernels/ssse3.c
 tests_libops_ssse3_la_CPPFLAGS = $(AM_CPPFLAGS) -DPQK_OPERATIONS
 tests_libops_ssse3_la_CFLAGS = $(PQK_OPERATIONS_CFLAGS) $(PQK_SSSE3_CFLAGS)
 
-tests_check_operations_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_operations_SOURCES = \
-	tests/check_operations.c \
-	tests/checked.h
-tests_check_operations_LDADD = $(PQK_OPERATIONS_LIBS) $(PQK_TEST_LIBS) \
+tests_kernels_check_operations_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_kernels_check_operations_SOURCES = tests/kernels/check_operations.c tests/checked.h
+tests_kernels_check_operations_LDADD = $(PQK_OPERATIONS_LIBS) $(PQK_TEST_LIBS) \
 	$(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_quantizer_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_quantizer_SOURCES = \
-	tests/check_quantizer.c \
-	tests/checked.h
-tests_check_quantizer_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_quantizers_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_quantizers_SOURCES = \
-	tests/check_quantizers.c \
-	tests/checked.h
-tests_check_quantizers_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_sha256_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_sha256_SOURCES = \
-	tests/check_sha256.c \
-	tests/checked.h
-tests_check_sha256_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_sizes_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_sizes_SOURCES = \
-	tests/check_sizes.c \
-	tests/checked.h
-tests_check_sizes_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_statistics_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_statistics_SOURCES = \
-	tests/check_statistics.c \
-	tests/checked.h
-tests_check_statistics_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_threads_SOURCES = \
-	tests/check_threads.c \
-	tests/checked.h
-tests_check_threads_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
-
-tests_check_vecs_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_vecs_SOURCES = \
-	tests/check_vecs.c \
-	tests/checked.h
-tests_check_vecs_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 # Calls that fail on demand need a linker that can put others in their place.
 if PQK_HAVE_WRAP
 if HAVE_CHECK
-check_PROGRAMS += tests/check_faults
+check_PROGRAMS += tests/library/check_faults
 endif
 endif
-tests_check_faults_SOURCES = \
-	tests/check_faults.c \
+tests_library_check_faults_SOURCES = \
+	tests/library/check_faults.c \
 	tests/checked.h \
-	tests/faults.c \
-	tests/faults.h
-tests_check_faults_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PQK_PTHREAD)
-tests_check_faults_LDFLAGS = $(AM_LDFLAGS) \
+	tests/library/faults.c \
+	tests/library/faults.h
+tests_library_check_faults_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_library_check_faults_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=aligned_alloc -Wl,--wrap=calloc -Wl,--wrap=free \
 	-Wl,--wrap=malloc -Wl,--wrap=realloc -Wl,--wrap=reallocarray \
 	-Wl,--wrap=strdup \
@@ -266,7 +198,6 @@ tests_check_faults_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=pread -Wl,--wrap=pwrite \
 	-Wl,--wrap=fstat64 -Wl,--wrap=mmap64 -Wl,--wrap=open64 \
 	-Wl,--wrap=pread64 -Wl,--wrap=pwrite64
-tests_check_faults_LDADD = $(PQK_TEST_LIBS) $(CHECK_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 # The fuzzers as plain tests: the same inputs every time, and their corpora.
 check_PROGRAMS += \
@@ -339,24 +270,24 @@ dist-hook:
 # Shell tests.  Those that run other tests or build something come first, so
 # that they do not end alone.
 PQK_SHELL_TESTS = \
-	tests/judge.sh \
-	tests/calibrated.sh \
-	tests/trial.sh \
-	tests/nehalem.sh \
-	tests/wall.sh \
-	tests/tool.sh \
-	tests/installed.sh \
-	tests/examples.sh \
-	tests/exported-symbols.sh \
-	tests/harness-no-kernel.sh \
-	tests/headers.sh \
-	tests/isa-leak.sh \
-	tests/lint.sh \
-	tests/simd.sh \
-	tests/prepare_fixtures.sh \
-	tests/with-check.sh
+	tests/harness/judge/judge.sh \
+	tests/harness/judge/calibrated.sh \
+	tests/trial/trial.sh \
+	tests/library/nehalem.sh \
+	tests/trial/wall.sh \
+	tests/tool/tool.sh \
+	tests/package/installed.sh \
+	tests/library/examples.sh \
+	tests/library/exported-symbols.sh \
+	tests/harness/candidate/harness-no-kernel.sh \
+	tests/library/headers.sh \
+	tests/library/isa-leak.sh \
+	tests/package/lint.sh \
+	tests/library/simd.sh \
+	tests/harness/fixture/prepare_fixtures.sh \
+	tests/package/with-check.sh
 
-# The examples, built as a user would and run by tests/examples.sh.
+# The examples, built as a user would and run by tests/library/examples.sh.
 PQK_EXAMPLES = \
 	examples/ivf$(EXEEXT) \
 	examples/mapped$(EXEEXT) \
@@ -380,47 +311,47 @@ examples_search_LDFLAGS = $(PQK_EXAMPLES_LINKING)
 examples_search_LDADD = libpqkern.la
 EXTRA_DIST += examples/search.py
 
-# Candidates that cheat, as modules that tests/judge.sh has judged.
+# Candidates that cheat, as modules that tests/harness/judge/judge.sh has judged.
 if PQK_SHARED
 PQK_CHEAT_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 	-rpath /nowhere
 check_LTLIBRARIES += \
-	tests/cheats/cheats.la \
-	tests/cheats/empty.la \
-	tests/cheats/slowed.la
-tests_cheats_cheats_la_SOURCES = \
-	tests/cheats/broken.c \
-	tests/cheats/cheats.c \
-	tests/cheats/cheats.h \
-	tests/cheats/dying.c \
-	tests/cheats/elsewhere.c \
-	tests/cheats/honest.c \
-	tests/cheats/honest.h \
-	tests/cheats/reaching.c \
-	tests/cheats/remembering.c \
-	tests/cheats/spin.h
+	tests/harness/candidate/cheats/cheats.la \
+	tests/harness/candidate/cheats/empty.la \
+	tests/harness/candidate/cheats/slowed.la
+tests_harness_candidate_cheats_cheats_la_SOURCES = \
+	tests/harness/candidate/cheats/broken.c \
+	tests/harness/candidate/cheats/cheats.c \
+	tests/harness/candidate/cheats/cheats.h \
+	tests/harness/candidate/cheats/dying.c \
+	tests/harness/candidate/cheats/elsewhere.c \
+	tests/harness/candidate/cheats/honest.c \
+	tests/harness/candidate/cheats/honest.h \
+	tests/harness/candidate/cheats/reaching.c \
+	tests/harness/candidate/cheats/remembering.c \
+	tests/harness/candidate/cheats/spin.h
 # One cheat looks for a volatile pointer in memory.
-tests_cheats_cheats_la_CFLAGS = $(AM_CFLAGS) $(PQK_LIB_CFLAGS) \
+tests_harness_candidate_cheats_cheats_la_CFLAGS = $(AM_CFLAGS) $(PQK_LIB_CFLAGS) \
 	-Wno-cast-qual $(PQK_PTHREAD)
-tests_cheats_cheats_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS)
-tests_cheats_cheats_la_LIBADD = $(PQK_LIBDL) $(PQK_LIBM)
-tests_cheats_empty_la_SOURCES = tests/cheats/empty.c
-tests_cheats_empty_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
-tests_cheats_empty_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS)
-tests_cheats_empty_la_LIBADD = $(PQK_LIBM)
-tests_cheats_slowed_la_SOURCES = tests/cheats/slowed.c tests/cheats/spin.h
-tests_cheats_slowed_la_CFLAGS = $(AM_CFLAGS) $(PQK_LIB_CFLAGS)
-tests_cheats_slowed_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS) \
+tests_harness_candidate_cheats_cheats_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS)
+tests_harness_candidate_cheats_cheats_la_LIBADD = $(PQK_LIBDL) $(PQK_LIBM)
+tests_harness_candidate_cheats_empty_la_SOURCES = tests/harness/candidate/cheats/empty.c
+tests_harness_candidate_cheats_empty_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+tests_harness_candidate_cheats_empty_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS)
+tests_harness_candidate_cheats_empty_la_LIBADD = $(PQK_LIBM)
+tests_harness_candidate_cheats_slowed_la_SOURCES = tests/harness/candidate/cheats/slowed.c tests/harness/candidate/cheats/spin.h
+tests_harness_candidate_cheats_slowed_la_CFLAGS = $(AM_CFLAGS) $(PQK_LIB_CFLAGS)
+tests_harness_candidate_cheats_slowed_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS) \
 	-Wl,-rpath,$(abs_top_builddir)/.libs
-tests_cheats_slowed_la_LIBADD = libpqkern.la $(PQK_LIBDL)
+tests_harness_candidate_cheats_slowed_la_LIBADD = libpqkern.la $(PQK_LIBDL)
 endif
 
 TESTS = $(PQK_SHELL_TESTS) $(check_PROGRAMS)
-EXTRA_DIST += $(PQK_SHELL_TESTS) tests/check_statistics.py \
-	tests/mutations.py tests/mutations/kernels.list \
-	tests/no-emulator tests/trial.py \
-	tests/trial_dies.py \
-	tests/wall.py
+EXTRA_DIST += $(PQK_SHELL_TESTS) tests/harness/judge/check_statistics.py \
+	tests/mutations/mutations.py tests/mutations/kernels.list \
+	tests/no-emulator tests/trial/trial.py \
+	tests/trial/trial_dies.py \
+	tests/trial/wall.py
 
 clean-local:
 	-rm -rf tests/cache tests/*.tmp check-mutations check-statistics.tmp

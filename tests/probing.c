@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/reference.h"
+#include "harness/fixture/reference.h"
 #include "probing.h"
 
 #define ALIGNMENT 64

@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/fixture.h"
-#include "harness/reference.h"
-#include "harness/store.h"
+#include "harness/fixture/fixture.h"
+#include "harness/fixture/reference.h"
+#include "harness/fixture/store.h"
 #include "library/quantizer.h"
 #include "probing.h"
 

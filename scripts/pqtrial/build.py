@@ -12,8 +12,9 @@ from .ends import Ended, Refused
 from .tree import is_kernel
 
 # The longest first: the others and lint go beside it.
-PROGRAMS = ("check_kernels", "check_operations", "check_heap", "check_contract",
-            "check_encode", "check_filters")
+PROGRAMS = ("kernels/check_kernels", "kernels/check_operations",
+            "kernels/check_heap", "library/check_contract",
+            "kernels/check_encode", "kernels/check_filters")
 PLAIN = "selftest"
 FUZZER = os.path.join("fuzz", "fuzz_probe")
 ERROR = re.compile(r"(error|undefined reference|multiple definition|\*\*\* )"
@@ -80,11 +81,14 @@ class Build:
                     if not is_kernel(short.partition("/")[2]) and \
                             not name.endswith(".pyc"):
                         found[short] = files.sha256(path)
+        kernels = set(self.objects())
         for pattern in ("Makefile", "config.h", "libtool",
-                        "src/library/.libs/*.o"):
-            for path in glob.glob(os.path.join(self.places.build, pattern)):
-                found[os.path.relpath(path, self.places.home)] = \
-                    files.sha256(path)
+                        "src/**/.libs/*.o"):
+            for path in glob.glob(os.path.join(self.places.build, pattern),
+                                  recursive=True):
+                if path not in kernels:
+                    found[os.path.relpath(path, self.places.home)] = \
+                        files.sha256(path)
         return found
 
     def check_manifest(self, wanted):

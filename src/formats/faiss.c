@@ -4,7 +4,7 @@
 #endif
 
 #include "faiss.h"
-#include "bytes.h"
+#include "base/little_endian.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -47,7 +47,7 @@ static const unsigned char *read_bytes(struct reading *r, size_t count)
 
 static uint64_t read_integer(struct reading *r, size_t size)
 {
-    return pqf_load(read_bytes(r, size), size);
+    return pqk_get_uint(read_bytes(r, size), size);
 }
 
 /* Skip a vector of count values, which the file must say and hold. */
@@ -97,9 +97,9 @@ static int read_header(struct reading *r)
     struct pqf_faiss_shape *shape = &r->faiss->shape;
     const char *path = r->faiss->source.path;
     const unsigned char *bytes = read_bytes(r, HEADER_BYTES);
-    int32_t dim = (int32_t)pqf_load32(bytes);
-    int64_t num_rows = (int64_t)pqf_load64(bytes + 4);
-    int32_t metric = (int32_t)pqf_load32(bytes + 29);
+    int32_t dim = (int32_t)pqk_get_u32(bytes);
+    int64_t num_rows = (int64_t)pqk_get_u64(bytes + 4);
+    int32_t metric = (int32_t)pqk_get_u32(bytes + 29);
 
     if (r->failed)
         return -1;
@@ -275,7 +275,7 @@ static int read_values(const struct pqf_faiss *faiss, uint64_t offset,
         0)
         return -1;
     for (size_t i = 0; i < count; i++, bytes += size) {
-        uint64_t wide = pqf_load(bytes, size);
+        uint64_t wide = pqk_get_uint(bytes, size);
         uint32_t narrow = (uint32_t)wide;
 
         memcpy(bytes, size == 4 ? (void *)&narrow : (void *)&wide, size);

@@ -4,7 +4,7 @@
 #endif
 
 #include "npy.h"
-#include "bytes.h"
+#include "base/little_endian.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -154,10 +154,11 @@ static int fail_records(const struct cursor *c)
     char found[41];
 
     pqf_printable(c->at, found, sizeof found);
-    return pqf_fail(c->err,
-                    "%s: the array is of records (%s), not of numbers; save one "
-                    "field by itself",
-                    c->rows->source.path, found);
+    return pqf_fail(
+        c->err,
+        "%s: the array is of records (%s), not of numbers; save one "
+        "field by itself",
+        c->rows->source.path, found);
 }
 
 static int parse_value(struct cursor *c, enum key key, struct header *header)
@@ -332,7 +333,7 @@ static int read_length(struct pqf_rows *rows, size_t *length,
     size = prefix[MAGIC_SIZE] == 1 ? 2 : 4;
     if (read_part(rows, bytes, size, err) != 0)
         return -1;
-    *length = (size_t)pqf_load(bytes, size);
+    *length = (size_t)pqk_get_uint(bytes, size);
     if (*length > MAX_HEADER)
         return pqf_fail(err,
                         "%s: the header is %zu bytes long, more than an array "

@@ -7,7 +7,7 @@
 #endif
 
 #include "output.h"
-#include "bytes.h"
+#include "base/little_endian.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -164,7 +164,7 @@ void pqf_output_integer(struct pqf_output *out, uint64_t value, size_t size)
 {
     unsigned char bytes[8];
 
-    pqf_store(bytes, size, value);
+    pqk_put_uint(bytes, size, value);
     pqf_output_bytes(out, bytes, size);
 }
 

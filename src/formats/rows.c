@@ -4,7 +4,7 @@
 #endif
 
 #include "rows.h"
-#include "bytes.h"
+#include "base/little_endian.h"
 #include "npy.h"
 #include "vecs.h"
 
@@ -152,7 +152,7 @@ static int parse_float32(const struct pqf_rows *rows, uint64_t row,
     float *floats = values;
 
     for (size_t d = 0; d < rows->dim; d++) {
-        uint32_t bits = pqf_load32(bytes + 4 * d);
+        uint32_t bits = pqk_get_u32(bytes + 4 * d);
 
         memcpy(&floats[d], &bits, sizeof bits);
         if ((bits & UINT32_C(0x7F800000)) == UINT32_C(0x7F800000))
@@ -168,7 +168,7 @@ static int parse_float64(const struct pqf_rows *rows, uint64_t row,
     float *floats = values;
 
     for (size_t d = 0; d < rows->dim; d++) {
-        uint64_t bits = pqf_load64(bytes + 8 * d);
+        uint64_t bits = pqk_get_u64(bytes + 8 * d);
         uint32_t rounded;
         double value;
 
@@ -213,7 +213,7 @@ static int parse_int32(const struct pqf_rows *rows, uint64_t row,
     (void)row;
     (void)err;
     for (size_t d = 0; d < rows->dim; d++)
-        ints[d] = (int32_t)pqf_load32(bytes + 4 * d);
+        ints[d] = (int32_t)pqk_get_u32(bytes + 4 * d);
     return 0;
 }
 
@@ -226,7 +226,7 @@ static int parse_ids(const struct pqf_rows *rows, uint64_t row,
     uint64_t *ids = values;
 
     for (size_t d = 0; d < rows->dim; d++) {
-        ids[d] = pqf_load(bytes + size * d, size);
+        ids[d] = pqk_get_uint(bytes + size * d, size);
         if (is_signed && ids[d] >> (8 * size - 1) != 0)
             return pqf_fail(err,
                             "%s: row %" PRIu64 ", column %zu: the id is "
@@ -284,8 +284,9 @@ static int parse_rows(const struct pqf_rows *rows, row_parser *parse,
     const size_t stride = pqf_rows_stride(rows);
 
     for (size_t i = 0; i < count; i++, bytes += stride) {
-        if (rows->row_header > 0 && pqf_load32(bytes) != rows->dim)
-            return pqf_vecs_fail_mixed(rows, first + i, pqf_load32(bytes), err);
+        if (rows->row_header > 0 && pqk_get_u32(bytes) != rows->dim)
+            return pqf_vecs_fail_mixed(rows, first + i, pqk_get_u32(bytes),
+                                       err);
         if (parse(rows, first + i, bytes + rows->row_header,
                   values + i * rows->dim * value_size, err) != 0)
             return -1;

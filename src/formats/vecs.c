@@ -4,7 +4,7 @@
 #endif
 
 #include "vecs.h"
-#include "bytes.h"
+#include "base/little_endian.h"
 
 #include <inttypes.h>
 
@@ -56,8 +56,8 @@ static int explain_size(const struct pqf_rows *rows, struct pqf_error *err)
         if (pqf_source_read_at(&rows->source, row * stride, header,
                                sizeof header, err) != 0)
             return -1;
-        if (pqf_load32(header) != rows->dim)
-            return pqf_vecs_fail_mixed(rows, row, pqf_load32(header), err);
+        if (pqk_get_u32(header) != rows->dim)
+            return pqf_vecs_fail_mixed(rows, row, pqk_get_u32(header), err);
     }
     return pqf_fail_size(rows, whole, rest, err);
 }
@@ -77,9 +77,9 @@ static int begin_file(struct pqf_rows *rows, struct pqf_error *err)
                         "width: the file is cut short; fetch or write it again",
                         source->path, source->size, PQF_VECS_HEADER);
     if (pqf_source_read_at(source, 0, header, sizeof header, err) != 0 ||
-        check_first_width(rows, pqf_load32(header), err) != 0)
+        check_first_width(rows, pqk_get_u32(header), err) != 0)
         return -1;
-    rows->dim = pqf_load32(header);
+    rows->dim = pqk_get_u32(header);
     if (source->size % pqf_rows_stride(rows) != 0)
         return explain_size(rows, err);
     rows->num_rows = source->size / pqf_rows_stride(rows);
@@ -96,9 +96,9 @@ static int begin_stream(struct pqf_rows *rows, struct pqf_error *err)
     if (got < sizeof rows->held)
         return pqf_fail(err, "%s: has %zu bytes, and no row", rows->source.path,
                         got);
-    if (check_first_width(rows, pqf_load32(rows->held), err) != 0)
+    if (check_first_width(rows, pqk_get_u32(rows->held), err) != 0)
         return -1;
-    rows->dim = pqf_load32(rows->held);
+    rows->dim = pqk_get_u32(rows->held);
     rows->num_rows = PQF_UNKNOWN;
     return 0;
 }

@@ -4,7 +4,7 @@
  * isa_bytes, isa_floats and, if it has integers for encoding, isa_ints; includes
  * this; defines the operations below and struct isa_table; and ends with variant.h,
  * which makes the scan of them.  An operation that is missing or of another type is
- * an error of the compiler's; tests/check_operations.c tries each alone.
+ * an error of the compiler's; tests/kernels/check_operations.c tries each alone.
  *
  * A block is 64 codes of a column.  Sums are bytes that saturate at 255, and a code
  * is alive whose sum is <= a threshold of at most 254.  "Aligned" is to 64 bytes;

@@ -2,7 +2,7 @@
 /*
  * A variant's operations by themselves, as src/operations.h wants them: included
  * in place of the scan where the variant is compiled with PQK_OPERATIONS, for
- * tests/check_operations.c.  No object of the library has this.
+ * tests/kernels/check_operations.c.  No object of the library has this.
  */
 #ifndef PQK_KERNELS_OPERATION_TABLE_H
 #define PQK_KERNELS_OPERATION_TABLE_H

@@ -13,10 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+#include "base/threads.h"
 #include "collection.h"
-#include "memory.h"
 #include "quantizer_handle.h"
-#include "threads.h"
 
 /* ------------------------------------------------------------------------ */
 /* Making partitions of many rows                                           */
@@ -290,8 +290,7 @@ static pqk_status return_to_tail(pqk_collection *collection, size_t p)
     pqk_status status = PQK_OUT_OF_MEMORY;
 
     if (codes && rows)
-        status =
-            pqk_tail_reserve(tail, num_sub_vectors, tail->num_rows + left);
+        status = pqk_tail_reserve(tail, num_sub_vectors, tail->num_rows + left);
     if (status == PQK_OK) {
         (void)pqk_partition_restore(&collection->prepared, partition, codes,
                                     rows);

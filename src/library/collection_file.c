@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/little_endian.h"
+#include "base/memory.h"
 #include "collection.h"
-#include "little_endian.h"
-#include "memory.h"
 #include "quantizer_file.h"
 #include "quantizer_handle.h"
 

@@ -17,12 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+#include "base/threads.h"
 #include "collection.h"
-#include "memory.h"
 #include "metric.h"
 #include "quantizer_handle.h"
 #include "results.h"
-#include "threads.h"
 
 /* Queries that share a pass over the codes. */
 #define GROUP ((size_t)16)
@@ -560,9 +560,9 @@ static size_t threads_wanted(const struct search *search)
 {
     const size_t wanted = search->options->num_threads;
 
-    return wanted == 0                 ? 1
-           : wanted < PQK_MOST_THREADS ? wanted
-                                       : PQK_MOST_THREADS;
+    return wanted == 0                ? 1
+           : wanted < PQK_MAX_THREADS ? wanted
+                                      : PQK_MAX_THREADS;
 }
 
 static void give_stats(const struct search *search)

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "file.h"
-#include "splitmix.h"
+#include "base/splitmix.h"
 
 #ifndef O_CLOEXEC
 #define O_CLOEXEC 0
@@ -82,7 +82,7 @@ static uint64_t some_number(void)
     state = ((uint64_t)now.tv_sec << 30) + (uint64_t)now.tv_nsec;
     state += (uint64_t)getpid() << 40;
     state += atomic_fetch_add(&calls, 1u);
-    return pqk_next_random(&state);
+    return pqk_random_next(&state);
 }
 
 /* The file that a path leads to, so that a link to it stays one, and its mode, 0

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "format.h"
-#include "little_endian.h"
-#include "memory.h"
-#include "xxh64.h"
+#include "base/little_endian.h"
+#include "base/memory.h"
+#include "base/xxh64.h"
 
 #define VERSION 1
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "memory.h"
 #include "prepared.h"
+#include "base/memory.h"
 
 pqk_status pqk_choose_kernel(const pqk_kernel **kernel)
 {

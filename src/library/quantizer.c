@@ -15,9 +15,9 @@
 #include <string.h>
 
 #include "quantizer.h"
+#include "base/splitmix.h"
+#include "base/threads.h"
 #include "shape.h"
-#include "splitmix.h"
-#include "threads.h"
 
 /* ------------------------------------------------------------------------ */
 /* The nearest centroid, without a kernel                                   */
@@ -220,7 +220,7 @@ static void kmeans_free(struct kmeans *km)
 static void take_random_row(struct kmeans *km, size_t centroid,
                             uint64_t *rng_state)
 {
-    size_t row = (size_t)(pqk_next_random(rng_state) % km->num_rows);
+    size_t row = (size_t)(pqk_random_next(rng_state) % km->num_rows);
 
     memcpy(km->centroids + centroid * km->dim, km->rows + row * km->stride,
            km->dim * sizeof(float));
@@ -329,7 +329,7 @@ static pqk_status train_sub_vector(struct work *work, void *context, size_t m)
                             training->centroids + m * shape->num_centroids * d};
     uint64_t rng_state = training->seed + m;
 
-    rng_state = pqk_next_random(&rng_state);
+    rng_state = pqk_random_next(&rng_state);
     return run_kmeans(&km, training->rounds, &rng_state, work);
 }
 

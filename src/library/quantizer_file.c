@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "little_endian.h"
-#include "memory.h"
 #include "quantizer_file.h"
+#include "base/little_endian.h"
+#include "base/memory.h"
 #include "quantizer_handle.h"
 #include "shape.h"
 

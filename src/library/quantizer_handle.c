@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "memory.h"
+#include "quantizer_handle.h"
+#include "base/memory.h"
+#include "base/splitmix.h"
 #include "metric.h"
 #include "prepared.h"
 #include "quantizer.h"
-#include "quantizer_handle.h"
 #include "shape.h"
-#include "splitmix.h"
 
 int pqk_metric_is_known(pqk_metric metric)
 {
@@ -109,7 +109,7 @@ static void take_sample(const float *vectors, size_t num_vectors,
     uint64_t state = training->seed ^ SAMPLE_STREAM;
 
     for (size_t i = 0; count > 0; i++) {
-        if (pqk_next_random(&state) % (num_vectors - i) >= count)
+        if (pqk_random_next(&state) % (num_vectors - i) >= count)
             continue;
         pqk_metric_vectors(training->metric, vectors + i * training->dim, 1,
                            training->dim, sample);

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#include "memory.h"
+#include "base/memory.h"
 #include "metric.h"
 #include "quantizer_handle.h"
 #include "results.h"

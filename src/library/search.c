@@ -8,8 +8,8 @@
 
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "library.h"
-#include "memory.h"
 
 struct pqk_search {
     const pqk_index *index;

@@ -4,6 +4,8 @@
 #endif
 
 #include "tool.h"
+#include "base/clock.h"
+#include "base/progress.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -178,7 +180,7 @@ static double measure(const struct bench *b, const struct way *way,
     const pqk_search_options how = {.num_threads = way->num_threads};
     const size_t size = (size_t)batch;
     const size_t starts = b->num_queries - size + 1;
-    double begun = tool_seconds();
+    const uint64_t begun = pqk_clock();
 
     for (size_t i = 0; i < searches; i++) {
         size_t query = (first + i * size) % starts;
@@ -188,7 +190,8 @@ static double measure(const struct bench *b, const struct way *way,
                                   size, (size_t)k, &how, b->results, NULL),
             "searching");
     }
-    return (tool_seconds() - begun) / (double)searches / (double)size;
+    return (double)(pqk_clock() - begun) / 1e9 / (double)searches /
+           (double)size;
 }
 
 /* Each way in turn, with the same queries in a round, so that what slows the
@@ -204,16 +207,16 @@ static void measure_all(struct bench *b)
                MEASURE_S &&
            searches < (size_t)1 << 20)
         searches *= 2;
-    tool_progress_begin("measuring");
+    pqk_progress_begin("measuring", 0);
     for (size_t r = 0; r < rounds; r++) {
         for (size_t i = 0; i < b->num_ways; i++) {
             struct way *way = &b->ways[(i + r) % b->num_ways];
 
             way->seconds[r] = measure(b, way, r * searches * size, searches);
         }
-        tool_progress(NULL, r + 1, rounds);
+        pqk_progress_show(NULL, r + 1, rounds);
     }
-    tool_progress_end();
+    pqk_progress_end();
 }
 
 /* ------------------------------------------------------------------------ */

@@ -4,6 +4,7 @@
 #endif
 
 #include "tool.h"
+#include "base/progress.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -160,14 +161,14 @@ static uint64_t add_all(const char *input, pqk_collection *collection)
         batch.codes = r.values;
     else
         batch.vectors = r.values;
-    tool_progress_begin(codes ? "adding codes" : "encoding");
+    pqk_progress_begin(codes ? "adding codes" : "encoding", 0);
     while ((batch.count = read_piece(&r)) > 0) {
         tool_add(collection, &batch, threads);
         batch.first += batch.count;
-        tool_progress(NULL, batch.first,
-                      r.rows.num_rows == PQF_UNKNOWN ? 0 : r.rows.num_rows);
+        pqk_progress_show(NULL, batch.first,
+                          r.rows.num_rows == PQF_UNKNOWN ? 0 : r.rows.num_rows);
     }
-    tool_progress_end();
+    pqk_progress_end();
     close_input(&r);
     return batch.first;
 }

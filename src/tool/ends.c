@@ -4,6 +4,7 @@
 #endif
 
 #include "tool.h"
+#include "base/progress.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +25,7 @@ void tool_set_name(const char *command)
 __attribute__((format(printf, 1, 0))) static void complain(const char *format,
                                                            va_list arguments)
 {
-    tool_progress_end();
+    pqk_progress_end();
     fflush(stdout);
     fprintf(stderr, "pqkern%s%s: ", command_name[0] == '\0' ? "" : " ",
             command_name);

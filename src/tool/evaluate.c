@@ -4,6 +4,8 @@
 #endif
 
 #include "tool.h"
+#include "base/clock.h"
+#include "base/progress.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -101,7 +103,8 @@ static void run(int num_operands, char **operands)
     struct truth truth;
     size_t num_queries;
     pqk_result *results;
-    double begun, seconds;
+    uint64_t begun;
+    double seconds;
     float *queries;
 
     (void)num_operands;
@@ -116,13 +119,13 @@ static void run(int num_operands, char **operands)
     pqf_rows_close(&rows);
     read_truth(operands[2], num_queries, &truth);
     results = tool_alloc(num_queries, MAX_DEPTH * sizeof *results);
-    tool_progress_begin("searching");
-    begun = tool_seconds();
+    pqk_progress_begin("searching", 0);
+    begun = pqk_clock();
     tool_check_status(pqk_collection_search(collection, queries, num_queries,
                                             MAX_DEPTH, &how, results, NULL),
                       "searching");
-    seconds = tool_seconds() - begun;
-    tool_progress_end();
+    seconds = (double)(pqk_clock() - begun) / 1e9;
+    pqk_progress_end();
 
     tool_report_begin(json);
     tool_report_text("collection", operands[0]);

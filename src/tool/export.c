@@ -4,6 +4,7 @@
 #endif
 
 #include "tool.h"
+#include "base/progress.h"
 
 #include "formats/faiss.h"
 #include "formats/npy.h"
@@ -222,7 +223,7 @@ static void export_collection(const pqk_collection *collection,
               size, dim);
     if (faiss_path != NULL)
         open_faiss(&files->faiss, collection);
-    tool_progress_begin("exporting");
+    pqk_progress_begin("exporting", 0);
     while (next_piece(&p)) {
         get_codes(&p);
         write_rows(&files->codes, p.codes, p.count);
@@ -230,9 +231,9 @@ static void export_collection(const pqk_collection *collection,
         write_rows(&files->vectors, p.vectors, p.count);
         if (faiss_path != NULL)
             pqf_output_bytes(&files->faiss.out, p.codes, p.count * width);
-        tool_progress(NULL, done += p.count, size);
+        pqk_progress_show(NULL, done += p.count, size);
     }
-    tool_progress_end();
+    pqk_progress_end();
     if (faiss_path != NULL)
         end_faiss(&files->faiss, &p);
     free(p.vectors);
@@ -245,9 +246,9 @@ static void run(int num_operands, char **operands)
     const int wants_codes = faiss_path != NULL || codes_path != NULL ||
                             ids_path != NULL || vectors_path != NULL;
     struct files files = {.codebook = {.path = NULL}};
-    struct pqf_output *const outputs[] = {
-        &files.codebook.out, &files.codes.out, &files.ids.out,
-        &files.vectors.out, &files.faiss.out};
+    struct pqf_output *const outputs[] = {&files.codebook.out, &files.codes.out,
+                                          &files.ids.out, &files.vectors.out,
+                                          &files.faiss.out};
     const char *const paths[] = {codebook_path, codes_path, ids_path,
                                  vectors_path, faiss_path};
     pqk_collection *collection;

@@ -4,6 +4,7 @@
 #endif
 
 #include "tool.h"
+#include "base/progress.h"
 
 #include "formats/faiss.h"
 
@@ -50,7 +51,7 @@ static void add_all(const struct pqf_faiss *faiss, pqk_collection *collection)
                                .ids_path = faiss->source.path};
     struct pqf_error err;
 
-    tool_progress_begin("importing");
+    pqk_progress_begin("importing", 0);
     for (; batch.first < shape->num_rows; batch.first += batch.count) {
         uint64_t left = shape->num_rows - batch.first;
 
@@ -63,9 +64,9 @@ static void add_all(const struct pqf_faiss *faiss, pqk_collection *collection)
                 pqf_faiss_read_ids(faiss, batch.first, batch.count, ids, &err),
                 &err);
         tool_add(collection, &batch, threads);
-        tool_progress(NULL, batch.first + batch.count, shape->num_rows);
+        pqk_progress_show(NULL, batch.first + batch.count, shape->num_rows);
     }
-    tool_progress_end();
+    pqk_progress_end();
     free(ids);
     free(codes);
 }

@@ -4,8 +4,9 @@
 #endif
 
 #include "tool.h"
+#include "base/progress.h"
 
-#include "library/splitmix.h"
+#include "base/splitmix.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -54,8 +55,8 @@ static void *grow(void *values, uint64_t *room, uint64_t used, size_t row_bytes)
  * filled so far. */
 static uint64_t first_room(const struct pqf_rows *rows)
 {
-    const uint64_t few = tool_piece(rows->dim) < 1024 ? tool_piece(rows->dim)
-                                                      : 1024;
+    const uint64_t few =
+        tool_piece(rows->dim) < 1024 ? tool_piece(rows->dim) : 1024;
 
     if (!rows->source.regular && rows->num_rows >= few)
         return few;
@@ -126,12 +127,6 @@ void tool_keep_input(const char *input, const char *output)
 /* ------------------------------------------------------------------------ */
 /* Samples: the same of the same seed and rows, on every machine             */
 
-/* A number from [0, 1). */
-static double draw(uint64_t *state)
-{
-    return (double)(pqk_next_random(state) >> 11) * 0x1p-53;
-}
-
 /* Knuth's Algorithm S: of a file only the rows of the sample are read. */
 static void select_rows(struct pqf_rows *rows, uint64_t most, uint64_t seed,
                         float *sample)
@@ -139,18 +134,18 @@ static void select_rows(struct pqf_rows *rows, uint64_t most, uint64_t seed,
     uint64_t chosen = 0;
     struct pqf_error err;
 
-    tool_progress_begin("drawing a sample");
+    pqk_progress_begin("drawing a sample", 0);
     for (uint64_t row = 0; chosen < most; row++) {
         double left = (double)(rows->num_rows - row);
 
-        if (draw(&seed) * left >= (double)(most - chosen))
+        if (pqk_random_unit(&seed) * left >= (double)(most - chosen))
             continue;
         tool_check(pqf_rows_read_floats(rows, row, 1,
                                         sample + chosen * rows->dim, &err),
                    &err);
-        tool_progress(NULL, ++chosen, most);
+        pqk_progress_show(NULL, ++chosen, most);
     }
-    tool_progress_end();
+    pqk_progress_end();
 }
 
 /* Vitter's Algorithm R: each row of a stream may take the place of another. */
@@ -164,20 +159,21 @@ static size_t draw_from_stream(struct pqf_rows *rows, uint64_t most,
     uint64_t seen = 0;
     size_t got;
 
-    tool_progress_begin("reading");
+    pqk_progress_begin("reading", 0);
     do {
         tool_check(pqf_rows_next_floats(rows, piece, read, &got, &err), &err);
         for (size_t i = 0; i < got; i++, seen++) {
-            uint64_t place = seen < most
-                                 ? seen
-                                 : (uint64_t)(draw(&seed) * (double)(seen + 1));
+            uint64_t place =
+                seen < most
+                    ? seen
+                    : (uint64_t)(pqk_random_unit(&seed) * (double)(seen + 1));
 
             if (place < most)
                 memcpy(sample + place * rows->dim, read + i * rows->dim, bytes);
         }
-        tool_progress(NULL, seen, 0);
+        pqk_progress_show(NULL, seen, 0);
     } while (got > 0);
-    tool_progress_end();
+    pqk_progress_end();
     free(read);
     return (size_t)(seen < most ? seen : most);
 }

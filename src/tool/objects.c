@@ -4,6 +4,7 @@
 #endif
 
 #include "tool.h"
+#include "base/progress.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -128,11 +129,11 @@ static int lock(int fd)
 
     if (result == 0 || errno != EWOULDBLOCK)
         return result == 0;
-    tool_progress_begin("waiting for another command");
+    pqk_progress_begin("waiting for another command", 0);
     do {
         result = flock(fd, LOCK_EX);
     } while (result != 0 && errno == EINTR);
-    tool_progress_end();
+    pqk_progress_end();
     return result == 0;
 }
 
@@ -227,10 +228,10 @@ pqk_quantizer *tool_train_quantizer(struct pqf_rows *rows, uint64_t threads,
     training.seed = t->seed;
     training.max_vectors = *num_sampled;
     training.num_threads = (size_t)threads;
-    training.progress = tool_progress;
-    tool_progress_begin("training");
+    training.progress = pqk_progress_show;
+    pqk_progress_begin("training", 0);
     status = pqk_quantizer_train(sample, *num_sampled, &training, &quantizer);
-    tool_progress_end();
+    pqk_progress_end();
     tool_check_status(status, "training");
     if (error != NULL)
         tool_check_status(pqk_quantizer_measure(quantizer, sample, *num_sampled,

@@ -4,6 +4,7 @@
 #endif
 
 #include "tool.h"
+#include "base/progress.h"
 
 #include "formats/npy.h"
 #include "formats/vecs.h"
@@ -102,8 +103,7 @@ static void allow(struct allowed *allowed, pqk_search_options *search)
     size_t num_bits;
 
     allowed->ids = tool_read_ids(allow_path, &allowed->count);
-    qsort(allowed->ids, allowed->count, sizeof *allowed->ids,
-          tool_compare_ids);
+    qsort(allowed->ids, allowed->count, sizeof *allowed->ids, tool_compare_ids);
     if (allowed->count > 0 && allowed->ids[allowed->count - 1] >= MAX_BITS) {
         search->predicate = is_allowed;
         search->predicate_context = allowed;
@@ -327,7 +327,7 @@ static void limit_results(size_t size)
 static void begin_progress(int prints)
 {
     if (!prints || !isatty(STDOUT_FILENO))
-        tool_progress_begin("searching");
+        pqk_progress_begin("searching", 0);
 }
 
 /* Put a query's results into their last order; `count` becomes their number. */
@@ -367,9 +367,9 @@ static void search_nearest(struct job *job, struct sink *sink)
             if (sink->prints)
                 print_row(first + q, results + q * wanted, counts[q]);
         }
-        tool_progress(NULL, first + count, job->num_queries);
+        pqk_progress_show(NULL, first + count, job->num_queries);
     }
-    tool_progress_end();
+    pqk_progress_end();
     free(counts);
     free(results);
 }
@@ -387,9 +387,9 @@ static void search_range(struct job *job)
                           "searching");
         print_row(q, results, count);
         free(results);
-        tool_progress(NULL, q + 1, job->num_queries);
+        pqk_progress_show(NULL, q + 1, job->num_queries);
     }
-    tool_progress_end();
+    pqk_progress_end();
 }
 
 /* No file of results is one that is read. */

@@ -94,15 +94,6 @@ void tool_hold_signals(int hold);
 void *tool_alloc(uint64_t count, uint64_t size);
 
 /* ------------------------------------------------------------------------ */
-/* Progress: a line on standard error, if that is a terminal                 */
-
-void tool_progress_begin(const char *task);
-void tool_progress_end(void);
-
-/* A pqk_progress, too; total 0 if it is not known. */
-int tool_progress(void *context, uint64_t done, uint64_t total);
-
-/* ------------------------------------------------------------------------ */
 /* Results on standard output                                               */
 
 /* An object of names and values: a line each, or JSON. */
@@ -193,7 +184,5 @@ struct tool_batch {
 };
 void tool_add(pqk_collection *collection, const struct tool_batch *batch,
               uint64_t threads);
-
-double tool_seconds(void);
 
 #endif

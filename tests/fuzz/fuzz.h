@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "testlib.h"
+#include "../testlib.h"
 
 #define FUZZ_MOST_BYTES 8192
 

@@ -15,8 +15,8 @@
 
 #include "fuzz.h"
 #include "library/collection.h"
-#include "library/little_endian.h"
-#include "library/xxh64.h"
+#include "base/little_endian.h"
+#include "base/xxh64.h"
 #include "model.h"
 
 /* pqkern(5): the header, an entry of the table, and what is where. */

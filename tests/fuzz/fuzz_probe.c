@@ -8,7 +8,7 @@
 #endif
 
 #include "fuzz.h"
-#include "probing.h"
+#include "../probing.h"
 
 #define MOST_SUB_VECTORS 40
 #define MOST_ROWS        700

@@ -9,7 +9,7 @@
 
 #include "library/metric.h"
 #include "model.h"
-#include "testlib.h"
+#include "../testlib.h"
 
 static size_t code_bytes(const struct model *model)
 {

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * A cell: one fixture, one way to use the library and one k, on which a
+ * candidate is measured beside a baseline, in turns on the same queries, and
+ * every answer that is timed is checked.
+ *
+ * How fast a process is depends by some per cent on where its memory happens to
+ * lie, for as long as it lives, so a cell sits several times, each time with
+ * fresh processes, and a sitting is what its statistics count.
+ *
+ * The processes are forked before there is a fixture, a seed or a thread, and
+ * sleep until it is their turn.
+ */
+#ifndef PQH_CELL_H
+#define PQH_CELL_H
+
+#include "harness/candidate/arm.h"
+#include "harness/candidate/inputs.h"
+#include "harness/fixture/fixture.h"
+#include "processors.h"
+#include "report.h"
+#include "statistics.h"
+
+#define PQH_MAX_SITTINGS 20
+
+/* Threads of the judge that find the right answers to a round. */
+#define PQH_CELL_HELPERS 8
+
+/* More timings than the least, while the time lasts. */
+#define PQH_CELL_MORE 131072
+
+/* Queries of one round, at most, unless one request has more. */
+#define PQH_CELL_ROUND 64
+
+/* What is known of a cell before there is a fixture. */
+struct pqh_plan {
+    const char *library; /* NULL for the functions linked in */
+    const char *against; /* NULL for the built-in reference, without null arm */
+    const char *kernel;  /* NULL for the library's choice */
+    const struct pqh_way *way;
+    size_t k;
+    size_t num_sittings; /* at most; fewer if preparing takes long */
+    size_t least;        /* queries to be timed, whatever it takes */
+    uint64_t measure_ns; /* more are while that lasts */
+    size_t min_round;    /* queries */
+    int creations;       /* of the candidate's first index, at most */
+    double stop_effect;  /* a fraction: surely slower by that ends it; or 0 */
+};
+
+/* One query to be asked: the fixture's own, or one like it. */
+struct pqh_task {
+    uint32_t query;
+    uint32_t known;
+};
+
+struct pqh_cell {
+    struct pqh_plan plan;
+    struct pqh_report *report;
+    int shown;  /* the report tells of this cell */
+    int hidden; /* the report knows nothing of it, not even a count */
+    const struct pqh_fixture *fixture;
+    int inputs;
+    size_t num_arms, num_sittings, sitting;
+    struct pqh_arm sittings[PQH_MAX_SITTINGS][PQH_MAX_ARMS];
+    struct pqh_arm *arms;             /* of this sitting */
+    int loaded;                       /* they are */
+    struct pqh_processors processors; /* of this sitting */
+    uint64_t random;
+    uint64_t call_limit, long_limit; /* nanoseconds */
+    size_t group;                    /* queries of one request */
+    size_t k10, k;                   /* results that recall looks at */
+
+    /* What is to be asked next. */
+    struct pqh_task *tasks;
+    size_t num_tasks, next_task;
+    int mixed; /* both kinds are among them */
+
+    /* One round: its queries, the answers of each arm, the right answers.
+     * Whole requests; `warm_up` queries more go first and are not timed. */
+    size_t round_size, warm_up;
+    float *queries;
+    struct pqh_reply *replies[PQH_MAX_ARMS];
+    struct pqh_reply *expected; /* of those that are timed */
+    float *entries;             /* tables, one for each thread */
+    uint32_t *marks;            /* [num_base] */
+    uint32_t mark;
+
+    /* Answers to be asked for again at the end of the sitting. */
+    float *replay_queries;
+    struct pqh_reply *replays;
+    size_t num_replays, most_replays;
+
+    /* What was seen. */
+    double first_ns, prepare_ns; /* the slowest of the first requests */
+    double baseline_first_ns;    /* the same of the baseline, made once */
+    double peak_bytes;
+    uint64_t other_cpu_ns;
+    uint64_t stream_bytes;
+    size_t exact;
+    struct pqh_series observed[PQH_MAX_ARMS], claimed;
+    struct pqh_series placing[PQH_MAX_ARMS];
+    struct pqh_series excess[PQH_MAX_ARMS][2]; /* own processor, shared */
+    struct pqh_series levels[PQH_MAX_ARMS];    /* one a round: log times */
+    struct pqh_series speed, null, stream;     /* one a round */
+    struct pqh_series sat_speed, sat_null;     /* one a sitting */
+    struct pqh_series speed_known, speed_new;  /* one a request */
+    double log_ns[PQH_MAX_ARMS], log_table, log_probe; /* sums */
+    size_t known, fresh;               /* the fixture's queries; others */
+    size_t hits[2], reference_hits[2]; /* among 10, among k */
+    size_t overlap_known, overlap_new; /* with the reference's ten */
+    double survivors, bytes_read, codes;
+    int stopped_early;
+};
+
+/* Starts the children: before there is a fixture or a thread. */
+int pqh_cell_start(struct pqh_cell *cell, const struct pqh_plan *plan,
+                   struct pqh_report *report, struct pqh_outcome *outcome);
+
+/* Loads the libraries in those of this sitting, unless they are. */
+int pqh_cell_load(struct pqh_cell *cell, struct pqh_outcome *outcome);
+
+/* All sittings, and what there is to check. */
+int pqh_cell_run(struct pqh_cell *cell, const struct pqh_fixture *fixture,
+                 uint64_t seed, struct pqh_outcome *outcome);
+
+/* Logarithms: of the speed-up over the mean baseline, and of the null arm. */
+struct pqh_interval pqh_cell_speed(const struct pqh_cell *cell);
+struct pqh_interval pqh_cell_null(const struct pqh_cell *cell);
+
+/* Gives back what a run has needed. */
+void pqh_cell_free(struct pqh_cell *cell);
+
+/* Kills the children.  From any thread. */
+void pqh_cell_kill(struct pqh_cell *cell);
+
+/* Shows what the children wrote to standard error. */
+void pqh_cell_show_logs(const struct pqh_cell *cell);
+
+/* --- cell.c for rounds.c and checks.c ------------------------------------ */
+
+/* A query like one of the fixture's that no process has ever seen. */
+void pqh_cell_make_query(struct pqh_cell *cell, size_t from, float *query);
+void pqh_cell_make_any_query(struct pqh_cell *cell, float *query);
+
+/* As many queries, or a few more, that whole requests come out. */
+size_t pqh_cell_whole_requests(const struct pqh_cell *cell, size_t queries);
+
+/* Tasks of the first time, when all queries of the fixture are asked. */
+size_t pqh_cell_count_first_tasks(const struct pqh_cell *cell);
+
+/* Ends the sitting and begins the next one, prepared. */
+int pqh_cell_next_sitting(struct pqh_cell *cell, struct pqh_outcome *outcome);
+
+/* Medians of sorted or unsorted numbers. */
+double pqh_cell_median(struct pqh_series *series);
+
+/* --- rounds.c ------------------------------------------------------------- */
+
+/* The right answers to `count` queries, several at a time. */
+void pqh_cell_expect(struct pqh_cell *cell, const float *queries, size_t count);
+
+int pqh_cell_measure(struct pqh_cell *cell, struct pqh_outcome *outcome);
+
+/* --- checks.c ------------------------------------------------------------- */
+
+/* At the end of a sitting; at the end of all. */
+int pqh_cell_check_sitting(struct pqh_cell *cell, struct pqh_outcome *outcome);
+int pqh_cell_check(struct pqh_cell *cell, struct pqh_outcome *outcome);
+
+/* Nanoseconds by which the candidate takes longer than the baselines before its
+ * time begins. */
+double pqh_cell_hidden(struct pqh_cell *cell);
+
+/* Recall against the floor and against the reference. */
+int pqh_cell_check_recall(struct pqh_cell *cell, double floor,
+                          struct pqh_outcome *outcome);
+
+#endif

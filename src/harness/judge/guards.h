@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The data of the guard cells, made from the primary one's.  Each keeps what an
+ * improvement of the primary cell may cost elsewhere in sight.
+ */
+#ifndef PQH_GUARDS_H
+#define PQH_GUARDS_H
+
+#include "harness/fixture/fixture.h"
+
+enum pqh_guard {
+    PQH_GUARD_PARTITION, /* one partition of the primary cell's codes, warm */
+    PQH_GUARD_LARGE,     /* beyond the last-level cache */
+    PQH_GUARD_K100,      /* the primary cell's codes, k = 100 */
+    PQH_GUARD_GAUSSIAN,  /* no structure at all */
+    PQH_GUARD_ROWS,      /* the primary cell's codes, row-major */
+    PQH_NUM_GUARDS
+};
+
+const char *pqh_guard_name(enum pqh_guard guard);
+
+/*
+ * Fills fixture, which has no truth.  ns_per_code is what preparing takes here:
+ * fewer codes are made where it is slow.  pqh_guard_free frees it; primary has to
+ * live as long.
+ */
+int pqh_guard_make(enum pqh_guard guard, const struct pqh_fixture *primary,
+                   double ns_per_code, uint64_t seed,
+                   struct pqh_fixture *fixture, struct pqf_error *err);
+
+void pqh_guard_free(const struct pqh_fixture *primary,
+                    struct pqh_fixture *fixture);
+
+/* A standard normal number. */
+float pqh_random_normal(uint64_t *random);
+
+#endif

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "judge.h"
+#include "base/splitmix.h"
+#include "harness/candidate/sandbox.h"
+#include "seed.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECOND UINT64_C(1000000000)
+
+/* What each cell may take, besides preparing. */
+#define MEASURE_NS (3 * SECOND)
+#define COMPARE_NS (6 * SECOND) /* with --against, where intervals decide */
+#define GUARD_NS   (SECOND * 3 / 2)
+
+#define MIN_TIMINGS    1000
+#define GUARD_TIMINGS  16
+#define GUARD_SITTINGS 7
+#define CREATIONS      5
+
+/* Of a round: enough for a midmean; or, beyond the cache, where a query takes
+ * milliseconds and nothing has to be warm, what gives enough rounds. */
+#define MIN_ROUND   8
+#define LARGE_ROUND 2
+
+/* ------------------------------------------------------------------------ */
+/* Children                                                                 */
+/* ------------------------------------------------------------------------ */
+
+static struct pqh_plan primary_plan(const struct pqh_settings *settings)
+{
+    int compares = settings->against != NULL;
+
+    return (struct pqh_plan){.library = settings->library,
+                             .against = settings->against,
+                             .kernel = settings->kernel,
+                             .way = settings->way,
+                             .k = settings->k,
+                             .num_sittings = compares ? PQH_MAX_SITTINGS : 1,
+                             .least = MIN_TIMINGS,
+                             .measure_ns = compares ? COMPARE_NS : MEASURE_NS,
+                             .min_round = MIN_ROUND,
+                             .creations = CREATIONS,
+                             .stop_effect =
+                                 compares ? settings->min_effect : 0.0};
+}
+
+static struct pqh_plan guard_plan(const struct pqh_settings *settings,
+                                  enum pqh_guard guard)
+{
+    struct pqh_plan plan = primary_plan(settings);
+
+    plan.num_sittings = guard == PQH_GUARD_LARGE ? 1 : GUARD_SITTINGS;
+    plan.least = GUARD_TIMINGS;
+    plan.measure_ns = GUARD_NS;
+    plan.creations = 1;
+    plan.stop_effect = 0.0;
+    if (guard == PQH_GUARD_LARGE) {
+        plan.min_round = LARGE_ROUND;
+    } else if (guard == PQH_GUARD_K100) {
+        plan.k = 100;
+    } else if (guard == PQH_GUARD_ROWS) {
+        plan.way = pqh_way_find("rows");
+    }
+    return plan;
+}
+
+int pqh_judge_start(struct pqh_judge *judge,
+                    const struct pqh_settings *settings,
+                    struct pqh_report *report, struct pqh_outcome *outcome)
+{
+    struct pqh_plan plan = primary_plan(settings);
+
+    memset(judge, 0, sizeof *judge);
+    judge->settings = *settings;
+    judge->report = report;
+    atomic_store(&judge->current, &judge->primary);
+    pqh_sandbox_judge();
+    if (pqh_cell_start(&judge->primary, &plan, report, outcome) != 0) {
+        return -1;
+    }
+    judge->primary.shown = 1;
+    if (settings->against == NULL) {
+        return 0;
+    }
+    for (int g = 0; g < PQH_NUM_GUARDS; g++) {
+        struct pqh_plan guard = guard_plan(settings, (enum pqh_guard)g);
+        if (pqh_cell_start(&judge->guards[g], &guard, report, outcome) != 0) {
+            return -1;
+        }
+    }
+    plan.creations = 1;
+    if (pqh_cell_start(&judge->confirmation, &plan, report, outcome) != 0) {
+        return -1;
+    }
+    return pqh_holdout_start(&judge->holdout, &plan, report, outcome);
+}
+
+int pqh_judge_load(struct pqh_judge *judge, struct pqh_outcome *outcome)
+{
+    return pqh_cell_load(&judge->primary, outcome);
+}
+
+void pqh_judge_kill(struct pqh_judge *judge)
+{
+    pqh_cell_kill(&judge->primary);
+    for (int g = 0; g < PQH_NUM_GUARDS; g++) {
+        pqh_cell_kill(&judge->guards[g]);
+    }
+    pqh_cell_kill(&judge->confirmation);
+    pqh_holdout_kill(&judge->holdout);
+    pqh_kill_orphans();
+}
+
+/* Of the hold-out, nothing. */
+void pqh_judge_show_logs(const struct pqh_judge *judge)
+{
+    const struct pqh_cell *cell = atomic_load(&judge->current);
+
+    if (cell != NULL) {
+        pqh_cell_show_logs(cell);
+    }
+}
+
+/* ------------------------------------------------------------------------ */
+/* Cells in order                                                           */
+/* ------------------------------------------------------------------------ */
+
+/* Nobody knows it before it is needed. */
+static uint64_t next_seed(struct pqh_judge *judge)
+{
+    return judge->settings.seeded ? pqk_random_next(&judge->random)
+                                  : pqh_random_seed();
+}
+
+static struct pqh_interval ratio_of(struct pqh_interval logs)
+{
+    return (struct pqh_interval){exp(logs.estimate), exp(logs.low),
+                                 exp(logs.high)};
+}
+
+/* Says where it was, if it was not the primary cell. */
+static int ended_in(const char *where, struct pqh_outcome *outcome)
+{
+    char reason[sizeof outcome->reason];
+
+    snprintf(reason, sizeof reason, "%s: %.1100s", where, outcome->reason);
+    memcpy(outcome->reason, reason, sizeof reason);
+    return -1;
+}
+
+/* Every answer that decides over a keep has to be right. */
+static int check_exact(const struct pqh_cell *cell, const char *where,
+                       struct pqh_outcome *outcome)
+{
+    size_t asked = cell->claimed.count;
+
+    if (cell->exact == asked) {
+        return 0;
+    }
+    return pqh_end(outcome, PQH_EXIT_RECALL, "recall",
+                   "%s: %zu of %zu queries were not answered as the reference "
+                   "answers them",
+                   where, asked - cell->exact, asked);
+}
+
+static int run_primary(struct pqh_judge *judge, uint64_t seed,
+                       struct pqh_outcome *outcome)
+{
+    struct pqh_cell *cell = &judge->primary;
+    struct pqh_report *report = judge->report;
+    int failed = pqh_cell_run(cell, judge->fixture, seed, outcome);
+
+    if (cell->speed.count > 0) {
+        pthread_mutex_lock(&report->lock);
+        report->speedup = ratio_of(pqh_cell_speed(cell));
+        report->stream_ns = pqh_cell_median(&cell->stream);
+        report->peak_bytes = cell->peak_bytes;
+        report->stopped_early = cell->stopped_early;
+        if (judge->settings.against != NULL) {
+            report->null = ratio_of(pqh_cell_null(cell));
+        }
+        pthread_mutex_unlock(&report->lock);
+    }
+    if (failed) {
+        return -1;
+    }
+    if (pqh_cell_check_recall(cell, judge->settings.recall_floor, outcome) !=
+        0) {
+        return -1;
+    }
+    return judge->settings.against != NULL
+               ? check_exact(cell, "primary cell", outcome)
+               : 0;
+}
+
+static int run_guard(struct pqh_judge *judge, enum pqh_guard guard,
+                     struct pqh_outcome *outcome)
+{
+    const struct pqh_fixture *primary = judge->fixture;
+    double ns_per_code = judge->primary.prepare_ns / (double)primary->num_base;
+    struct pqh_cell *cell = &judge->guards[guard];
+    struct pqh_fixture fixture;
+    struct pqf_error err;
+    char where[64];
+    int failed;
+
+    snprintf(where, sizeof where, "guard %s", pqh_guard_name(guard));
+    atomic_store(&judge->current, cell);
+    if (pqh_guard_make(guard, primary, ns_per_code, next_seed(judge), &fixture,
+                       &err) != 0) {
+        return pqh_end(outcome, PQH_EXIT_ERROR, "error", "%s: %s", where,
+                       err.text);
+    }
+    failed = pqh_cell_run(cell, &fixture, next_seed(judge), outcome) != 0
+                 ? ended_in(where, outcome)
+                 : check_exact(cell, where, outcome);
+    pqh_guard_free(primary, &fixture);
+    return failed;
+}
+
+/* Enters what a guard showed; 1 if it lost. */
+static int enter_guard(struct pqh_judge *judge, enum pqh_guard guard,
+                       double *log_ratio)
+{
+    struct pqh_cell *cell = &judge->guards[guard];
+    struct pqh_interval speed = pqh_cell_speed(cell);
+    struct pqh_interval null = pqh_cell_null(cell);
+    struct pqh_report *report = judge->report;
+    int loses = pqh_guard_loses(speed, null, judge->settings.min_effect);
+    size_t used;
+
+    *log_ratio = speed.estimate;
+    pthread_mutex_lock(&report->lock);
+    report->guards[guard] = ratio_of(speed);
+    report->guard_bands[guard] = exp(pqh_null_band(null));
+    if (loses) {
+        used = strcmp(report->lost, "ok") == 0 ? 0 : strlen(report->lost);
+        snprintf(report->lost + used, sizeof report->lost - used, "%s%s",
+                 used > 0 ? " " : "", pqh_guard_name(guard));
+    }
+    pthread_mutex_unlock(&report->lock);
+    pqh_cell_free(cell);
+    return loses;
+}
+
+/* How many lost; -1 if one fails. */
+static int run_guards(struct pqh_judge *judge, struct pqh_outcome *outcome)
+{
+    struct pqh_report *report = judge->report;
+    double logs[PQH_NUM_GUARDS];
+    int lost = 0;
+
+    pthread_mutex_lock(&report->lock);
+    strcpy(report->lost, "ok");
+    pthread_mutex_unlock(&report->lock);
+    for (int g = 0; g < PQH_NUM_GUARDS; g++) {
+        if (run_guard(judge, (enum pqh_guard)g, outcome) != 0) {
+            return -1;
+        }
+        lost += enter_guard(judge, (enum pqh_guard)g, &logs[g]);
+    }
+    pthread_mutex_lock(&report->lock);
+    report->composite = exp(pqh_composite(
+        pqh_cell_speed(&judge->primary).estimate, logs, PQH_NUM_GUARDS));
+    pthread_mutex_unlock(&report->lock);
+    return lost;
+}
+
+/* Whether what it takes longer before its time begins could be the effect. */
+static int hides_effect(const struct pqh_judge *judge, struct pqh_cell *cell)
+{
+    return pqh_cell_hidden(cell) >
+           judge->settings.min_effect *
+               pqh_cell_median(&cell->observed[PQH_BASELINE]);
+}
+
+static enum pqh_verdict verdict_of(const struct pqh_judge *judge,
+                                   struct pqh_cell *cell)
+{
+    enum pqh_verdict verdict = pqh_judge_speed(
+        pqh_cell_speed(cell), pqh_cell_null(cell), judge->settings.min_effect);
+
+    return verdict == PQH_FASTER && hides_effect(judge, cell) ? PQH_UNRESOLVED
+                                                              : verdict;
+}
+
+/* 1 if the second run agrees. */
+static int confirm(struct pqh_judge *judge, struct pqh_outcome *outcome)
+{
+    struct pqh_cell *cell = &judge->confirmation;
+    int passed;
+
+    atomic_store(&judge->current, cell);
+    if (pqh_cell_run(cell, judge->fixture, next_seed(judge), outcome) != 0) {
+        return ended_in("confirmation", outcome);
+    }
+    if (check_exact(cell, "confirmation", outcome) != 0) {
+        return -1;
+    }
+    passed = verdict_of(judge, cell) == PQH_FASTER;
+    pthread_mutex_lock(&judge->report->lock);
+    judge->report->confirmation = passed ? "passed" : "failed";
+    pthread_mutex_unlock(&judge->report->lock);
+    return passed;
+}
+
+static int hold_out(struct pqh_judge *judge, struct pqh_outcome *outcome)
+{
+    int passed;
+
+    atomic_store(&judge->current, NULL);
+    passed = pqh_holdout_run(&judge->holdout, next_seed(judge), outcome);
+    pthread_mutex_lock(&judge->report->lock);
+    judge->report->holdout = passed == 1 ? "passed" : "failed";
+    pthread_mutex_unlock(&judge->report->lock);
+    return passed;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Verdict                                                                  */
+/* ------------------------------------------------------------------------ */
+
+static int conclude(struct pqh_judge *judge, const char *verdict,
+                    struct pqh_outcome *outcome)
+{
+    pthread_mutex_lock(&judge->report->lock);
+    judge->report->verdict = verdict;
+    pthread_mutex_unlock(&judge->report->lock);
+    outcome->code = PQH_EXIT_OK;
+    outcome->status = "ok";
+    return 0;
+}
+
+static int leave_open(struct pqh_judge *judge, const char *why,
+                      struct pqh_outcome *outcome)
+{
+    conclude(judge, "unresolved", outcome);
+    return pqh_end(outcome, PQH_EXIT_UNRESOLVED, "unresolved", "%s", why);
+}
+
+/* What has to agree before a candidate is called faster. */
+static int prove(struct pqh_judge *judge, struct pqh_outcome *outcome)
+{
+    int agrees = confirm(judge, outcome);
+
+    if (agrees < 0) {
+        return -1;
+    }
+    if (!agrees) {
+        return leave_open(judge, "a second run did not confirm the first",
+                          outcome);
+    }
+    agrees = hold_out(judge, outcome);
+    if (agrees < 0) {
+        return -1;
+    }
+    if (!agrees) {
+        return pqh_end(outcome, PQH_EXIT_RECALL, "holdout",
+                       "the hold-out was not passed");
+    }
+    return conclude(judge, "faster", outcome);
+}
+
+static int compare(struct pqh_judge *judge, struct pqh_outcome *outcome)
+{
+    enum pqh_verdict verdict = verdict_of(judge, &judge->primary);
+    int lost;
+
+    if (judge->primary.stopped_early || verdict == PQH_SLOWER) {
+        return conclude(judge, "slower", outcome);
+    }
+    if (verdict == PQH_UNRESOLVED) {
+        return leave_open(judge,
+                          hides_effect(judge, &judge->primary)
+                              ? "it takes longer before its time begins, by "
+                                "more than the effect asked for"
+                              : "the noise is above the effect asked for",
+                          outcome);
+    }
+    lost = run_guards(judge, outcome);
+    if (lost < 0) {
+        return -1;
+    }
+    if (lost > 0) {
+        conclude(judge, "slower", outcome);
+        snprintf(outcome->reason, sizeof outcome->reason,
+                 "slower in the guard cells: %s", judge->report->lost);
+        return 0;
+    }
+    return verdict == PQH_FASTER ? prove(judge, outcome)
+                                 : conclude(judge, "same", outcome);
+}
+
+int pqh_judge_run(struct pqh_judge *judge, uint64_t seed,
+                  const struct pqh_fixture *fixture,
+                  struct pqh_outcome *outcome)
+{
+    judge->fixture = fixture;
+    judge->random = pqk_random_mix(seed);
+    if (run_primary(judge, seed, outcome) != 0) {
+        return -1;
+    }
+    if (judge->settings.against != NULL) {
+        return compare(judge, outcome);
+    }
+    outcome->code = PQH_EXIT_OK;
+    outcome->status = "ok";
+    return 0;
+}

@@ -1,0 +1,326 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# How run_experiment ends: broken and cheating libraries are found out, whatever
+# dies or hangs, and the block is there each time.
+set -u
+skip() {
+    echo "SKIP: $*"
+    exit 77
+}
+test "${PQK_SHARED-yes}" = yes ||
+    skip "without shared libraries there is nothing to load and judge"
+cd "$abs_top_builddir" || exit 1
+cheats=${PQK_CHEATS-$abs_top_builddir/tests/harness/candidate/cheats/.libs}
+work=tests/judge.tmp
+EMULATOR=${EMULATOR-}
+rm -rf $work
+mkdir -p $work
+# Every process that is started here has it in its environment.
+PQK_JUDGED=judge.sh-$$
+export PQK_JUDGED
+
+# What a job in the background finds counts, too.
+fails=$work/fails
+: >$fails
+fail() {
+    echo "FAIL: $*"
+    echo "$*" >>$fails
+}
+
+# library NAME: the one that does NAME
+library() {
+    test -f $work/"$1".so || cp "$cheats/cheats.so" $work/"$1".so
+}
+
+# run LABEL NAME ARGUMENT...: run_experiment with the library that does NAME
+run() {
+    label=$1 name=$2
+    shift 2
+    library "$name"
+    # shellcheck disable=SC2086
+    $EMULATOR ./run_experiment --json $work/"$label".json \
+        --library $work/"$name".so "$@" \
+        >$work/"$label".out 2>$work/"$label".err
+    echo $? >$work/"$label".code
+}
+
+value() {
+    sed -n "s/^$2: *//p" $work/"$1".out
+}
+
+# ended LABEL CODE STATUS REASON: as it had to
+ended() {
+    code=$(cat $work/"$1".code)
+    test "$code" = "$2" || fail "$1: exit $code, not $2"
+    test "$(grep -c '^---$' $work/"$1".out)" = 1 ||
+        fail "$1: not exactly one block"
+    test "$(sed -n 1p $work/"$1".out)" = --- ||
+        fail "$1: something was printed before the block"
+    keys=$(sed -n '2,8s/:.*//p' $work/"$1".out | tr '\n' ' ')
+    test "$keys" = "source num_base num_queries recall_at_10\
+ geomean_ns_per_query peak_mem_mb total_seconds " ||
+        fail "$1: the first keys are: $keys"
+    if grep -vE '^(---|[a-z0-9_]{1,21}: {1,}[^ ].*)$' $work/"$1".out; then
+        fail "$1: these lines have no place in a block"
+    fi
+    status=$(value "$1" status)
+    test "$3" = - || test "$status" = "$3" ||
+        fail "$1: status $status, not $3"
+    reason=$(value "$1" reason)
+    echo "$reason" | grep -qE -- "$4" || fail "$1: reason: $reason"
+    if grep -E '^(---|status:)' $work/"$1".err; then
+        fail "$1: a block on standard error"
+    fi
+    if command -v python3 >/dev/null 2>&1; then
+        python3 -m json.tool $work/"$1".json >$work/"$1".text 2>&1 ||
+            fail "$1: JSON: $(cat $work/"$1".text)"
+    fi
+    echo "$1: exit $code, $status${reason:+: $reason}"
+}
+
+# missing LABEL PART: does its sandbox lack that?
+missing() {
+    value "$1" sandbox | grep -q "no $2"
+}
+
+# judged NAME CODE STATUS REASON [ARGUMENT...]
+# CODE may be WITH:WITHOUT, where the machine decides: the second holds where the
+# sandbox has no memory limit, for hogs, or no seccomp, for all others.
+# Some verdicts rest on timings, which another job can spoil: what does not end
+# as it had to gets a second try, in which it must.
+judged() {
+    name=$1 want=$2 word=$3 why=$4
+    shift 4
+    label=$(echo "$name $*" | tr -d ' /')
+    for try in first second; do
+        run "$label" "$name" --source seed "$@"
+        part=seccomp
+        test "$name" != hogs || part='memory limit'
+        case $want in
+          *:*) if missing "$label" "$part"; then
+                want=${want#*:} word=- why=
+            else
+                want=${want%:*}
+            fi ;;
+        esac
+        if test "$(cat $work/"$label".code)" = "$want" &&
+            printf '%s\n' "$(value "$label" reason)" | grep -qE -- "$why"; then
+            break
+        fi
+        echo "$label: exit $(cat $work/"$label".code), not $want, for the" \
+            "$try time: $(value "$label" reason)"
+    done
+    ended "$label" "$want" "$word" "$why"
+}
+
+# alone, in_pairs: each line of standard input is NAME|CODE|STATUS|REASON or
+# NAME|CODE|STATUS|REASON|ARGUMENTS, blanks at the end of a field do not count;
+# a | within a reason is written as !.  What timings convict is judged alone.
+alone() {
+    pairs=${1-0}
+    while IFS='|' read -r name code status reason arguments; do
+        name=${name%% *} status=${status%% *}
+        reason=$(echo "$reason" | sed 's/ *$//; s/!/|/g')
+        # Here: of a pair of that name, one could see half of the other's copy.
+        library "$name"
+        # shellcheck disable=SC2086
+        if test "$pairs" = 0; then
+            judged "$name" "$code" "$status" "$reason" $arguments </dev/null
+        else
+            judged "$name" "$code" "$status" "$reason" $arguments </dev/null &
+            pairs=$((pairs + 1))
+            test $((pairs % 2)) = 1 && wait
+        fi
+    done
+    wait
+}
+in_pairs() {
+    alone 1
+}
+
+# Those that hang take ten seconds each: all at once, and aside.
+HANGS='loops sleeps'
+for hangs in $HANGS; do
+    run $hangs $hangs --source seed &
+done
+
+# Every way to use the library.
+for way in single batch partitions rows; do
+    judged honest 0 ok '^$' --scan $way
+    label=honest--scan$way
+    test "$(value $label scan)" = $way || fail "$way: another way"
+    test "$(value $label recall_at_10)" = 0.6609 ||
+        fail "$way: the golden number"
+    test "$(value $label exact_queries)" = \
+        "$(value $label timings)/$(value $label timings)" ||
+        fail "$way: not exact"
+    test "$(value $label timings)" -ge 1000 || fail "$way: too few timings"
+done
+wait
+for hangs in $HANGS; do
+    ended $hangs 5 hang 'no answer after 1[0-9] s while answering'
+done
+
+in_pairs <<'END'
+zeros          |2|recall     |hits of 640
+thread         |4|integrity  |1 more thread!system call that the contract
+fork-bomb      |4|integrity  |started another process!system call that the
+rounds-down    |4|integrity  |floating-point environment
+keeps-codes    |5|crash      |killed by SIG
+aborts         |5|crash      |killed by SIGABRT .* while answering
+dawdles        |3|time_budget|over the time budget of 2 s|--time-budget 2
+END
+alone <<'END'
+lazy-third     |4|integrity  |preparation is left to the queries
+END
+grep -q '^candidate: what the library said last$' $work/aborts.err ||
+    fail "aborts: its last words are lost"
+
+# On an emulator, the above is enough, takes long enough, and the processor's
+# time is the emulator's affair.
+test -n "$EMULATOR" || in_pairs <<'END'
+skips-one      |2|recall     |more than 0.005 below
+late           |4|integrity  |changed after!more thread!system call that the
+process        |4|integrity  |started another process!system call that the
+wavers         |4|integrity  |two different answers
+fakes-block    |5|crash      |exited with status 0 while answering
+constant       |2|recall     |hits of 640
+nothing        |2|recall     |^0 hits of 640
+shifted        |2|recall     |hits of 640
+shifted        |2|recall     |hits of 640           |--scan batch
+shifted        |2|recall     |hits of 640           |--scan partitions
+shifted        |2|recall     |hits of 640           |--scan rows
+beyond         |2|recall     |^0 hits of 640
+duplicates     |2|recall     |hits of 640
+stale          |2|recall     |^0 hits of 640
+by-address     |4|integrity  |queries of the fixture find!two different answers
+by-content     |0|ok         |^$
+counts         |4|integrity  |queries of the fixture find!two different answers
+batches        |4|integrity  |queries of the fixture find!two different answers
+right-if-known |4|integrity  |queries of the fixture find|--source photos
+wavers         |4|integrity  |two different answers |--scan batch
+flushes        |4|integrity  |floating-point environment
+thread-at-load |4|integrity  |1 more thread!system call that the contract
+alarms         |4|integrity  |changed after the call!system call that the
+writes-query   |4|integrity  |the query was overwritten
+writes-outside |4|integrity  |around the results
+writes-outside |4|integrity  |around the results    |--scan batch
+writes-outside |4|integrity  |around the results    |--scan partitions
+writes-outside |4|integrity  |around the results    |--scan rows
+claims-more    |4|integrity  |more than k
+changes-file   |4|integrity  |changed during the run!system call that the
+changes-file-at-load|4|integrity|changed during the run!system call that the
+instant        |4|impossible |reading one byte of each of the 20000 codes|--source photos
+writes-codes   |5|crash      |killed by SIG.* while preparing
+crashes        |5|crash      |killed by SIGSEGV .* while answering
+traps          |5|crash      |killed by SIG.* while answering
+overflows      |5|crash      |killed by SIGSEGV .* while answering
+exits          |5|crash      |exited with status 0 while answering
+exits-at-load  |5|crash      |exited with status 0 while loading
+prints         |0|ok         |^$
+END
+# What they hope for takes a system call.
+test -n "$EMULATOR" || in_pairs <<'END'
+peeks          |4:5|integrity|system call .* process_vm_readv
+peeks-mem      |4:5|integrity|system call .* openat
+peeks-files    |4:5|integrity|system call .* openat
+peeks-environ  |4:5|integrity|system call .* openat
+peeks-at-load  |0:5|ok       |^$
+reads-file     |4:5|integrity|system call .* openat
+traces         |4:5|integrity|system call .* ptrace
+kills-judge    |4:1|integrity|system call .* kill
+renices        |4:5|integrity|system call .* setpriority
+moves          |4:5|integrity|system call .* sched_setaffinity
+connects       |4:5|integrity|system call .* socket
+executes       |4:5|integrity|system call .* execve
+loads-more     |4:5|integrity|system call .* openat
+writes-code    |4:5|integrity|system call .* mmap
+catches        |4:5|integrity|system call .* rt_sigaction
+stops          |4:5|integrity|system call .* tgkill
+hogs           |5:0|crash    |killed by SIGABRT .* while preparing
+END
+test -n "$EMULATOR" || alone <<'END'
+lazy-first     |4|integrity  |preparation is left to the queries
+lazy-third     |4|integrity  |preparation is left   |--scan batch
+brief-threads  |4|integrity  |threads that were gone!system call that the
+slow-clock     |4|integrity  |the clock lies        |--source photos
+foresees       |4|integrity  |before its time begins
+slow-clock     |4|integrity  |the clock lies        |--source photos --scan batch
+fast-if-known  |4|integrity  |times as fast         |--source photos
+fast-if-known  |4|integrity  |times as fast         |--source photos --scan batch
+END
+
+# Beside an honest one that is slower, which tempts: several times slower, which
+# shows beside another run, too.
+library spin-4000
+library spin-40000
+test -n "$EMULATOR" || in_pairs <<END
+by-width       |2|holdout    |hold-out was not passed|--against $work/spin-40000.so
+by-shape       |2|recall     |guard .*: .* not answered|--against $work/spin-4000.so
+skips-rows     |2|recall     |not answered as the ref|--against $work/spin-4000.so
+nans           |2|recall     |not answered as the ref|--against $work/spin-4000.so
+coarse         |2|recall     |not answered as the ref|--against $work/spin-4000.so
+END
+test -n "$EMULATOR" || alone <<END
+one-cell       |0|ok         |slower in the guard cells|--against $work/spin-4000.so
+END
+
+# Options and files.  The cheat is an honest one.
+try() {
+    name=$1 want=$2 word=$3 why=$4
+    shift 4
+    # shellcheck disable=SC2086
+    PQK_CHEAT=honest $EMULATOR ./run_experiment --json $work/"$name".json \
+        "$@" >$work/"$name".out 2>$work/"$name".err
+    echo $? >$work/"$name".code
+    ended "$name" "$want" "$word" "$why"
+}
+try no-library 1 error 'no-such.so: No such file' --library $work/no-such.so
+echo text >$work/text.so
+try no-shared-object 1 error 'cannot load' --library $work/text.so
+try other-library 1 error 'does not export pqk_' \
+    --library "$cheats/empty.so"
+try scan 64 usage "'none' is not single, batch" --scan none
+try unknown-kernel 64 usage 'no such kernel' \
+    --library "$cheats/cheats.so" --kernel none
+try unavailable-kernel 1 error 'strange: ' \
+    --library "$cheats/cheats.so" --kernel strange
+try unknown-option 64 usage 'unknown option' --no-such-option
+try argument 64 usage 'is no option' argument
+for bad in 0 -1 1x '' 1e3 99999999999999999999; do
+    try "k=$bad" 64 usage "^--k: '$bad' is not a whole number" --k "$bad"
+done
+try recall-floor 64 usage "'1.1' is not a number from 0" --recall-floor 1.1
+try time-budget 64 usage "'0' is not a number above 0" --time-budget 0
+try floor-missed 2 recall 'below the floor of 0.9' --recall-floor 0.9 \
+    --source seed --library "$cheats/cheats.so"
+try no-source 1 error . --source $work/no-such-folder \
+    --library "$cheats/cheats.so"
+
+# A signal: the block comes, nothing stays behind.
+PQK_CHEAT=sleeps
+export PQK_CHEAT
+# shellcheck disable=SC2086
+$EMULATOR ./run_experiment --source seed --library "$cheats/cheats.so" \
+    --json $work/interrupted.json \
+    >$work/interrupted.out 2>$work/interrupted.err &
+pid=$!
+sleep 1
+test -n "$EMULATOR" && sleep 4
+kill -TERM $pid
+wait $pid
+echo $? >$work/interrupted.code
+ended interrupted 1 interrupted 'signal 15'
+
+for process in /proc/[0-9]*; do
+    if test "$process" != /proc/$$ &&
+        grep -qs "PQK_JUDGED=$PQK_JUDGED" "$process/environ"; then
+        fail "left behind: $(tr '\0' ' ' <"$process/cmdline")"
+    fi
+done
+
+if test -s $fails; then
+    echo "FAIL: $(wc -l <$fails) checks"
+    exit 1
+fi
+rm -rf $work
