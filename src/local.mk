@@ -177,6 +177,8 @@ libformats_la_SOURCES = \
 	src/formats/error.h \
 	src/formats/faiss.c \
 	src/formats/faiss.h \
+	src/formats/layout.c \
+	src/formats/layout.h \
 	src/formats/npy.c \
 	src/formats/npy.h \
 	src/formats/output.c \
@@ -217,6 +219,8 @@ libharness_la_SOURCES = \
 	src/harness/candidate/module.h \
 	src/harness/candidate/sandbox.c \
 	src/harness/candidate/sandbox.h \
+	src/harness/candidate/slot.c \
+	src/harness/candidate/slot.h \
 	src/harness/fixture/cache.c \
 	src/harness/fixture/cache.h \
 	src/harness/fixture/fixture.c \
@@ -227,6 +231,7 @@ libharness_la_SOURCES = \
 	src/harness/fixture/reference.h \
 	src/harness/fixture/seeded.c \
 	src/harness/fixture/seeded.h \
+	src/harness/fixture/shape.h \
 	src/harness/fixture/store.c \
 	src/harness/fixture/store.h \
 	src/harness/fixture/synthetic.c \
@@ -236,17 +241,25 @@ libharness_la_SOURCES = \
 	src/harness/judge/cell.c \
 	src/harness/judge/cell.h \
 	src/harness/judge/checks.c \
+	src/harness/judge/checks.h \
 	src/harness/judge/guards.c \
 	src/harness/judge/guards.h \
 	src/harness/judge/holdout.c \
 	src/harness/judge/holdout.h \
 	src/harness/judge/judge.c \
 	src/harness/judge/judge.h \
+	src/harness/judge/measure.c \
+	src/harness/judge/measure.h \
+	src/harness/judge/prepare.c \
+	src/harness/judge/prepare.h \
 	src/harness/judge/processors.c \
 	src/harness/judge/processors.h \
+	src/harness/judge/queries.c \
+	src/harness/judge/queries.h \
 	src/harness/judge/report.c \
 	src/harness/judge/report.h \
 	src/harness/judge/rounds.c \
+	src/harness/judge/rounds.h \
 	src/harness/judge/seed.c \
 	src/harness/judge/seed.h \
 	src/harness/judge/statistics.c \

@@ -57,7 +57,7 @@ static int read_checksum(const char *path, char hex[PQK_SHA256_HEX],
 }
 
 int pqf_checksum_verify(const char *path, char hex[PQK_SHA256_HEX],
-                      struct pqf_error *err)
+                        struct pqf_error *err)
 {
     char expected[PQK_SHA256_HEX];
 

@@ -2,13 +2,13 @@
 /*
  * NumPy's .npy files, versions 1.0 to 3.0: a header in the syntax of a Python
  * dictionary, then the array.  Those are read that have one axis, as a column, or
- * two, in C order, of a type of rows.h.
+ * two, in C order, of a type of layout.h.
  */
 #ifndef PQF_NPY_H
 #define PQF_NPY_H
 
+#include "layout.h"
 #include "output.h"
-#include "rows.h"
 
 /* Fill in the rest of rows, whose source is open. */
 int pqf_npy_begin(struct pqf_rows *rows, struct pqf_error *err);

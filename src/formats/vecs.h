@@ -7,8 +7,8 @@
 #ifndef PQF_VECS_H
 #define PQF_VECS_H
 
+#include "layout.h"
 #include "output.h"
-#include "rows.h"
 
 /* Widest row.  Well below 65536, so that the widths up to 256 of a file written
  * in the wrong byte order are not mistaken for valid ones. */

@@ -12,10 +12,12 @@ for tool in awk grep; do
 done
 work=$abs_top_builddir/tests/lint.tmp
 rm -rf "$work"
-mkdir -p "$work/scripts" "$work/build" "$work/include" "$work/src/kernels/deeper" \
-    "$work/src/library" "$work/src/tool" "$work/tests/fuzz" "$work/tests/harness/candidate/cheats" \
-    "$work/bench" "$work/examples" || exit 1
-cp "$abs_top_srcdir/scripts/lint" "$work/scripts/lint" || exit 1
+(mkdir -p "$work" && cd "$work" &&
+    mkdir -p bench build examples include scripts src/base src/kernels/deeper \
+        src/library src/tool tests/fuzz tests/harness/candidate/cheats \
+        tests/kernels) || exit 1
+cp "$abs_top_srcdir/scripts/lint" "$abs_top_srcdir/scripts/rooms" \
+    "$work/scripts/" || exit 1
 cd "$work" || exit 1
 : >build/config.h
 failed=0
@@ -115,9 +117,7 @@ de "kernels/common.h"
 */ #include "kernels/common.h"            /* BAD */
 END
 # One's own file of that name comes first.
-file src/tool/kernels.c <<'END'
-#include "tool.h"
-END
+file src/tool/kernels.c </dev/null
 file src/tool/tool.h <<'END'
 #include "kernels.c"
 #include <kernels.c>                      /* BAD */
@@ -164,5 +164,32 @@ done <marked
     fail "found in a clean tree:"
     cat found
 }
+
+# The other rooms' arrows, which scripts/rooms knows.
+rooms() {
+    (cd build && sh ../scripts/lint --only style) >found 2>&1 &&
+        fail "$1: nothing found"
+    grep -q "$2" found || {
+        fail "$1: no such line: $2"
+        cat found
+    }
+}
+if command -v python3 >/dev/null 2>&1; then
+    file src/base/threads.c <<'END'
+#include "library/results.h"
+END
+    rooms upwards '^src/base/threads.c: includes src/library/results.h, but'
+    rm src/base/threads.c
+    file src/tool/input.h <<'END'
+#include "input.h"
+#include "tool.h"
+END
+    echo '#include "input.h"' >>src/tool/tool.c
+    file src/tool/tool.h <<'END'
+#include "input.h"
+END
+    rooms circle \
+        '^a circle of includes: src/tool/input -> src/tool/tool -> src/tool/input'
+fi
 test $failed = 0 || exit 1
 cd / && rm -rf "$work"

@@ -431,7 +431,8 @@ class Interrupted(TrialTest):
         self.p.say(text)
         before, head = len(self.p.rows()), self.p.head()
         code = subprocess.run(
-            [sys.executable, os.path.join(SOURCE, "tests", "trial_dies.py"),
+            [sys.executable, os.path.join(SOURCE, "tests", "trial",
+                                          "trial_dies.py"),
              str(step)], cwd=self.p.top, env=self.p.env(), check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT).returncode
         self.assertIn(code, (0, -signal.SIGKILL))
@@ -578,7 +579,8 @@ class Log(TrialTest):
 
     def _with_full_log(self, limit):
         done = subprocess.run(
-            [sys.executable, os.path.join(SOURCE, "tests", "trial_dies.py"),
+            [sys.executable, os.path.join(SOURCE, "tests", "trial",
+                                          "trial_dies.py"),
              "full", str(limit)], cwd=self.p.top, env=self.p.env(), check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             universal_newlines=True)

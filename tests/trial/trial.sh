@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# scripts/trial and the object gate; see tests/trial/trial.py, or what tests/trial/wall.sh has
+# scripts/trial and the object gate; see tests/trial/trial.py, or what
+# tests/trial/wall.sh has
 # run instead.
 set -u
 skip() {
@@ -26,5 +27,5 @@ PQK_TRIAL_WORK=$abs_top_builddir/tests/${PQK_TRIAL_TESTS=trial}.tmp
 export PQK_TRIAL_WORK
 rm -rf "$PQK_TRIAL_WORK"
 mkdir -p "$PQK_TRIAL_WORK"
-"$python" "$abs_top_srcdir/tests/$PQK_TRIAL_TESTS.py" "$@" || exit 1
+"$python" "$abs_top_srcdir/tests/trial/$PQK_TRIAL_TESTS.py" "$@" || exit 1
 rm -rf "$PQK_TRIAL_WORK"

@@ -87,19 +87,6 @@ struct pqh_way {
     void (*answer)(struct runner *r, struct call *call);
 };
 
-void pqh_relax(unsigned *spins, unsigned patience)
-{
-    if (++*spins > patience) {
-        sched_yield();
-        return;
-    }
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 static _Noreturn __attribute__((format(printf, 3, 4))) void
 give_up(struct pqh_slot *slot, enum pqh_failure failure, const char *format,
         ...)

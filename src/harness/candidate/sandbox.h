@@ -7,7 +7,7 @@
 #ifndef PQH_SANDBOX_H
 #define PQH_SANDBOX_H
 
-#include "candidate.h"
+#include "slot.h"
 
 /* What is missing; bits of pqh_slot's `missing`. */
 enum pqh_missing {

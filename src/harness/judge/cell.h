@@ -29,8 +29,12 @@
 /* More timings than the least, while the time lasts. */
 #define PQH_CELL_MORE 131072
 
-/* Queries of one round, at most, unless one request has more. */
-#define PQH_CELL_ROUND 64
+/* Queries of one round, at most, unless one request has more; of its warming up,
+ * at most; asked right after preparing; asked again at the ends of sittings. */
+#define PQH_CELL_ROUND          64
+#define PQH_CELL_WARM_UP        8
+#define PQH_CELL_FIRST_REQUESTS 4
+#define PQH_CELL_REPLAYS        16
 
 /* What is known of a cell before there is a fixture. */
 struct pqh_plan {
@@ -119,10 +123,6 @@ int pqh_cell_start(struct pqh_cell *cell, const struct pqh_plan *plan,
 /* Loads the libraries in those of this sitting, unless they are. */
 int pqh_cell_load(struct pqh_cell *cell, struct pqh_outcome *outcome);
 
-/* All sittings, and what there is to check. */
-int pqh_cell_run(struct pqh_cell *cell, const struct pqh_fixture *fixture,
-                 uint64_t seed, struct pqh_outcome *outcome);
-
 /* Logarithms: of the speed-up over the mean baseline, and of the null arm. */
 struct pqh_interval pqh_cell_speed(const struct pqh_cell *cell);
 struct pqh_interval pqh_cell_null(const struct pqh_cell *cell);
@@ -136,11 +136,11 @@ void pqh_cell_kill(struct pqh_cell *cell);
 /* Shows what the children wrote to standard error. */
 void pqh_cell_show_logs(const struct pqh_cell *cell);
 
-/* --- cell.c for rounds.c and checks.c ------------------------------------ */
+/* ------------------------------------------------------------------------ */
+/* For those that measure and check it                                      */
 
-/* A query like one of the fixture's that no process has ever seen. */
-void pqh_cell_make_query(struct pqh_cell *cell, size_t from, float *query);
-void pqh_cell_make_any_query(struct pqh_cell *cell, float *query);
+/* Makes room for everything that a run needs; nothing is allocated later. */
+int pqh_cell_allocate(struct pqh_cell *cell, struct pqh_outcome *outcome);
 
 /* As many queries, or a few more, that whole requests come out. */
 size_t pqh_cell_whole_requests(const struct pqh_cell *cell, size_t queries);
@@ -148,31 +148,12 @@ size_t pqh_cell_whole_requests(const struct pqh_cell *cell, size_t queries);
 /* Tasks of the first time, when all queries of the fixture are asked. */
 size_t pqh_cell_count_first_tasks(const struct pqh_cell *cell);
 
-/* Ends the sitting and begins the next one, prepared. */
-int pqh_cell_next_sitting(struct pqh_cell *cell, struct pqh_outcome *outcome);
-
-/* Medians of sorted or unsorted numbers. */
+/* Of sorted or unsorted numbers. */
 double pqh_cell_median(struct pqh_series *series);
 
-/* --- rounds.c ------------------------------------------------------------- */
-
-/* The right answers to `count` queries, several at a time. */
-void pqh_cell_expect(struct pqh_cell *cell, const float *queries, size_t count);
-
-int pqh_cell_measure(struct pqh_cell *cell, struct pqh_outcome *outcome);
-
-/* --- checks.c ------------------------------------------------------------- */
-
-/* At the end of a sitting; at the end of all. */
-int pqh_cell_check_sitting(struct pqh_cell *cell, struct pqh_outcome *outcome);
-int pqh_cell_check(struct pqh_cell *cell, struct pqh_outcome *outcome);
-
-/* Nanoseconds by which the candidate takes longer than the baselines before its
- * time begins. */
-double pqh_cell_hidden(struct pqh_cell *cell);
-
-/* Recall against the floor and against the reference. */
-int pqh_cell_check_recall(struct pqh_cell *cell, double floor,
-                          struct pqh_outcome *outcome);
+static inline void pqh_cell_push(struct pqh_series *series, double value)
+{
+    series->values[series->count++] = value;
+}
 
 #endif

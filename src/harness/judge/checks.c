@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* What a cell finds out about the conduct of its candidate. */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
 
+#include "checks.h"
 #include "base/splitmix.h"
-#include "cell.h"
+#include "queries.h"
 
 #include <math.h>
 #include <string.h>

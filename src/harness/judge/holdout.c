@@ -6,6 +6,7 @@
 #include "holdout.h"
 #include "base/splitmix.h"
 #include "guards.h"
+#include "measure.h"
 #include "harness/fixture/reference.h"
 
 #include <math.h>

@@ -5,7 +5,9 @@
 
 #include "judge.h"
 #include "base/splitmix.h"
+#include "checks.h"
 #include "harness/candidate/sandbox.h"
+#include "measure.h"
 #include "seed.h"
 
 #include <math.h>
