@@ -294,7 +294,7 @@ PQK_EXAMPLES = \
 	examples/search$(EXEEXT)
 EXTRA_PROGRAMS += $(PQK_EXAMPLES)
 CLEANFILES += $(PQK_EXAMPLES)
-tests/examples.log: $(PQK_EXAMPLES)
+tests/library/examples.log: $(PQK_EXAMPLES)
 PQK_EXAMPLES_LINKING = $(AM_LDFLAGS) -no-install \
 	-Wl,-rpath,'$$ORIGIN/../.libs'
 examples_ivf_SOURCES = examples/ivf.c

@@ -81,12 +81,13 @@ class Build:
                     if not is_kernel(short.partition("/")[2]) and \
                             not name.endswith(".pyc"):
                         found[short] = files.sha256(path)
-        kernels = set(self.objects())
         for pattern in ("Makefile", "config.h", "libtool",
                         "src/**/.libs/*.o"):
             for path in glob.glob(os.path.join(self.places.build, pattern),
                                   recursive=True):
-                if path not in kernels:
+                short = os.path.relpath(path, self.places.build)
+                if not os.path.basename(path).startswith("libpqk_") and \
+                        not short.startswith(os.path.join("src", "kernels")):
                     found[os.path.relpath(path, self.places.home)] = \
                         files.sha256(path)
         return found
