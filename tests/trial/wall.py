@@ -227,7 +227,7 @@ class Wall(Kernels):
 
     def test_calls_into_the_library(self):
         self.refused(self.appended(
-            '#include "library/memory.h"\n'
+            '#include "base/memory.h"\n'
             "extern void *pqk_scalar_memory(size_t bytes);\n"
             "void *pqk_scalar_memory(size_t bytes)\n{\n"
             "    return pqk_aligned_alloc(bytes);\n}\n"),
@@ -248,12 +248,12 @@ class Wall(Kernels):
                      "failures where success is due", 2, "tests",
                      "tests/library/check_contract: ")
         self.refused(self.appended(
-            '#include "library/memory.h"\n'
+            '#include "base/memory.h"\n'
             "extern int pqk_scalar_fits(size_t a, size_t b);\n"
             "int pqk_scalar_fits(size_t a, size_t b)\n{\n"
             "    return pqk_product_fits(a, b);\n}\n"),
                      "a header of the library", 1, "lint",
-                     "includes library/memory.h: kernels include the door")
+                     "includes base/memory.h: kernels include the door")
 
     def test_edits_of_the_door(self):
         doors = [name for name in os.listdir(os.path.join(SOURCE, "src"))
