@@ -3,9 +3,9 @@
  * The micro-benchmarks: building a table, probing row-major codes, probing
  * prepared codes, a whole query, and encoding, for every variant that runs here.
  *
- * Inputs are fixed.  Variants take turns in random order within a round, on the
- * same query; a ratio is the median over the rounds of the ratio within one, so
- * that what slows a whole round down cancels.  For a decision use
+ * Inputs are fixed.  In a round all variants answer the same query, in random
+ * order; a ratio is the median over the rounds of the ratio within one, so that
+ * what slows a whole round down cancels.  For a decision use
  * run_experiment, which checks answers and trusts nobody; this is to look at.
  */
 #ifdef HAVE_CONFIG_H
@@ -64,7 +64,7 @@ struct variant {
 
 struct bench {
     float *centroids, *queries, *vectors;
-    float *turned; /* the centroids, as encoding wants them */
+    float *transposed; /* the centroids, as encoding wants them */
     uint8_t *codes, *encoded;
     pqk_codebook codebook;
     pqk_distance_table table;
@@ -114,14 +114,14 @@ static void make_vectors(float *vectors, size_t count, const float *centres,
     }
 }
 
-static void turn_centroids(struct bench *b)
+static void transpose_centroids(struct bench *b)
 {
-    b->turned =
+    b->transposed =
         had(aligned_alloc(64, (size_t)M * CENTROIDS * SUB_DIM * sizeof(float)));
     for (size_t i = 0; i < (size_t)M * CENTROIDS; i++) {
         size_t m = i / CENTROIDS, c = i % CENTROIDS;
         for (size_t d = 0; d < SUB_DIM; d++) {
-            b->turned[(m * SUB_DIM + d) * CENTROIDS + c] =
+            b->transposed[(m * SUB_DIM + d) * CENTROIDS + c] =
                 b->centroids[i * SUB_DIM + d];
         }
     }
@@ -151,7 +151,7 @@ static void make_inputs(struct bench *b)
        "training");
     ok(pqk_encode(&b->codebook, b->vectors, CODES, &two_threads, b->codes),
        "encoding");
-    turn_centroids(b);
+    transpose_centroids(b);
     free(centres);
 }
 
@@ -218,7 +218,7 @@ static void encode(struct bench *b, const struct variant *v, size_t round)
     const float *vectors = b->vectors + round * ENCODED % CODES * DIM;
 
     for (size_t m = 0; m < M; m++) {
-        v->kernel->nearest_centroids(b->turned + m * SUB_DIM * CENTROIDS,
+        v->kernel->nearest_centroids(b->transposed + m * SUB_DIM * CENTROIDS,
                                      SUB_DIM, vectors + m * SUB_DIM, ENCODED,
                                      DIM, b->encoded + m, M);
     }
@@ -344,6 +344,6 @@ int main(void)
     free(b.vectors);
     free(b.queries);
     free(b.centroids);
-    free(b.turned);
+    free(b.transposed);
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

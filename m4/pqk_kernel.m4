@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
 # PQK_SIMD
-# --disable-simd turns the default of every variant to no.
+# --disable-simd makes `no' the default of every variant.
 AC_DEFUN([PQK_SIMD], [
 AC_ARG_ENABLE([simd],
     [AS_HELP_STRING([--disable-simd],

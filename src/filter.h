@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Which rows of a partition may be results, and how a filter is asked. */
+/* Which rows of a partition may be results: by bits, by a predicate, or both. */
 #ifndef PQK_FILTER_H
 #define PQK_FILTER_H
 

@@ -94,8 +94,8 @@ static void scalar_probe(const float *entries, size_t num_sub_vectors,
 
 /* ------------------------------------------------------------------------ */
 /* Scalar kernel, prepared path: the codes stay row-major, the codebook is   */
-/* turned to [m][d][256], so that tables are built over many centroids at a  */
-/* time with the same additions in the same order.                          */
+/* transposed to [m][d][256], so that a table is built over many centroids  */
+/* at a time with the same additions in the same order.                     */
 
 struct scalar_codebook {
     uint32_t num_sub_vectors;

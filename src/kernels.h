@@ -7,9 +7,9 @@
  * in memory that the caller gives, every block of it 64-byte aligned.  Only the
  * two prepare functions may allocate, and they free what they allocate.
  *
- * This file and what it includes are the judge's side of the contract and do not
- * change during research; src/kernels.c and src/kernels/ do.  Nothing outside of
- * those includes a header from there.
+ * This file and the headers that it includes belong to the judge and do not change
+ * in a trial; src/kernels.c and src/kernels/ do.  Nothing outside those includes a
+ * header from there.
  */
 #ifndef PQK_KERNELS_H
 #define PQK_KERNELS_H
@@ -92,9 +92,10 @@ struct pqk_kernel {
 
     /*
      * One pass over a partition for all queries.  Row i has id first_id + i.
-     * heaps[q] may already hold results of other partitions, which compete, and
-     * its bound may be lower than they make it: no key above it is wanted, even
-     * while fewer than k are held.  filter is NULL if all rows may be results.
+     * heaps[q] may already hold results of other partitions, which compete.  Its
+     * bound may be set lower than those results make it: then no key above it is
+     * wanted, even while fewer than k are held.  filter is NULL if all rows may be
+     * results.
      * Adds to stats; sets stats->bound_groups.
      */
     void (*probe)(const void *prepared_codebook, const void *prepared_codes,

@@ -3,8 +3,8 @@
  * What an instruction set provides to the scan, each operation by itself and in
  * terms of plain memory, so that tests/kernels/check_operations.c can hold it
  * against plain C.  For that test alone: no such table is part of the library.
- * src/kernels/operation_table.h fills one in for each variant but scalar, whose
- * loops are plain C; a NULL says that the variant has nothing that does this.
+ * src/kernels/operation_table.h fills one in for each variant except scalar, whose
+ * loops are plain C.  A NULL says that the variant does not have the operation.
  *
  * A block is 64 bytes.  All pointers to bytes are 64-byte aligned, but for those
  * to tables of 16, which are 16-byte aligned, and the rows of transpose_rows;
@@ -23,14 +23,14 @@
 #include "variants.h"
 
 /* The most columns of a pass. */
-#define PQK_PASS_COLUMNS 8
+#define PQK_MAX_PASS_COLUMNS 8
 
 /* Columns of labels, and for each the table that they are looked up in. */
 struct pqk_operations_pass {
     unsigned table_size;
     unsigned num_columns; /* what pass_columns gives */
-    const uint8_t *tables[PQK_PASS_COLUMNS];
-    const uint8_t *columns[PQK_PASS_COLUMNS];
+    const uint8_t *tables[PQK_MAX_PASS_COLUMNS];
+    const uint8_t *columns[PQK_MAX_PASS_COLUMNS];
 };
 
 struct pqk_operations {
@@ -53,7 +53,7 @@ struct pqk_operations {
                     const uint8_t *table, uint8_t *entries);
 
     /* How many columns a pass takes when so many are left, 1 or more: from 1 up
-     * to the lesser of those and PQK_PASS_COLUMNS. */
+     * to the lesser of those and PQK_MAX_PASS_COLUMNS. */
     unsigned (*pass_columns)(unsigned table_size, size_t left);
     /* Add up what the columns look up in the blocks from an offset on, 1 or more,
      * and add the sums to those that are there unless the pass is the first.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * How results are ordered: what kernels, library and tests agree on.  Immutable,
- * like everything below the door: who judges the kernels does not order results
- * with code that they may change.
+ * How results are ordered: what kernels, library and tests agree on.  Like the
+ * door it cannot be changed by a trial: kernels are not judged with code of their
+ * own.
  */
 #ifndef PQK_ORDER_H
 #define PQK_ORDER_H
@@ -15,7 +15,7 @@
  * (distance, id) as one integer that orders as results do.  IEEE numbers of
  * one sign order like their bits; flipping makes the negative ones ascend and
  * puts them below.  NaN, whatever its bits, becomes the largest distance.
- * Adding +0 turns -0 into +0, which compares equal to it.
+ * Adding +0 makes -0 +0, which compares equal to it.
  */
 static inline uint64_t pqk_result_key(float distance, uint32_t id)
 {

@@ -47,8 +47,8 @@ static inline void scratch_remove(void)
 static inline const char *scratch(const char *name)
 {
     static char paths[64][PATH_MAX];
-    static unsigned turn;
-    char *path = paths[turn++ % 64];
+    static unsigned next;
+    char *path = paths[next++ % 64];
 
     if (snprintf(path, PATH_MAX, "%s/%s", scratch_folder, name) >= PATH_MAX)
         abort();

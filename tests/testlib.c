@@ -417,10 +417,10 @@ static const char *const table_names[TEST_TABLE_KINDS] = {
     [TEST_TABLE_DENORMAL] = "denormal",
     [TEST_TABLE_OVERFLOW] = "overflow",
     [TEST_TABLE_INF_SOME] = "inf-some",
-    [TEST_TABLE_INF_MOST] = "inf-most",
+    [TEST_TABLE_MOSTLY_INF] = "inf-most",
     [TEST_TABLE_INF_ALL] = "inf-all",
     [TEST_TABLE_NAN_SOME] = "nan-some",
-    [TEST_TABLE_NAN_MOST] = "nan-most",
+    [TEST_TABLE_MOSTLY_NAN] = "nan-most",
     [TEST_TABLE_NAN_ALL] = "nan-all",
     [TEST_TABLE_CONSTANT_ROWS] = "constant-rows",
     [TEST_TABLE_HIGH] = "high",
@@ -485,13 +485,13 @@ static float special_entry(enum test_table_kind kind,
     switch (kind) {
     case TEST_TABLE_INF_SOME:
         return sometimes(random, 60, INFINITY);
-    case TEST_TABLE_INF_MOST:
+    case TEST_TABLE_MOSTLY_INF:
         return test_below(random, 10) ? INFINITY : test_uniform(random);
     case TEST_TABLE_INF_ALL:
         return INFINITY;
     case TEST_TABLE_NAN_SOME:
         return sometimes(random, 60, either_sign(random, NAN));
-    case TEST_TABLE_NAN_MOST:
+    case TEST_TABLE_MOSTLY_NAN:
         return test_below(random, 10) ? NAN : test_uniform(random);
     case TEST_TABLE_NAN_ALL:
         return from_bits(0x7fc00000u | (uint32_t)test_below(random, 4096));

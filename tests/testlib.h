@@ -130,10 +130,10 @@ enum test_table_kind {
     TEST_TABLE_DENORMAL,
     TEST_TABLE_OVERFLOW, /* sums that overflow, or nearly */
     TEST_TABLE_INF_SOME,
-    TEST_TABLE_INF_MOST,
+    TEST_TABLE_MOSTLY_INF,
     TEST_TABLE_INF_ALL,
     TEST_TABLE_NAN_SOME,
-    TEST_TABLE_NAN_MOST,
+    TEST_TABLE_MOSTLY_NAN,
     TEST_TABLE_NAN_ALL,
     TEST_TABLE_CONSTANT_ROWS,  /* some sub-vectors separate nothing */
     TEST_TABLE_HIGH,           /* near the largest: quantized sums run over */

@@ -41,10 +41,10 @@ ALLOCATES = re.compile(
 
 # What static data there may be, in bytes per object.  Today: .data and .bss
 # nothing, .data.rel.ro 104, .rodata about 700, .text up to 66,000.
-MOST_WRITABLE = 0
-MOST_RELOCATED = 4096
-MOST_CONSTANT = 64 * 1024
-MOST_CODE = 512 * 1024
+MAX_WRITABLE = 0
+MAX_RELOCATED = 4096
+MAX_CONSTANT = 64 * 1024
+MAX_CODE = 512 * 1024
 
 RUNS_EARLY = re.compile(
     r"\.(preinit_array|init_array|fini_array|ctors|dtors|init|fini)(\..*)?$")
@@ -109,10 +109,10 @@ def _sections(obj):
         elif not UNWIND.match(name):
             yield f"section {name}: of no kind that kernels need"
     for kind, what, most in (
-            ("writable", "static data that can be written", MOST_WRITABLE),
-            ("relocated", "constants with addresses", MOST_RELOCATED),
-            ("constant", "constants", MOST_CONSTANT),
-            ("code", "code", MOST_CODE)):
+            ("writable", "static data that can be written", MAX_WRITABLE),
+            ("relocated", "constants with addresses", MAX_RELOCATED),
+            ("constant", "constants", MAX_CONSTANT),
+            ("code", "code", MAX_CODE)):
         if totals[kind] > most:
             yield f"{totals[kind]} bytes of {what}; allowed are {most}"
 

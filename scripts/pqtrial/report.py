@@ -8,7 +8,7 @@ from . import files, summary
 from .ends import Refused
 
 PLOT_PYTHON = "/usr/bin/python3"
-MOST_SHOWN = 1.25  # times the baseline's time
+MAX_SHOWN = 1.25  # times the baseline's time
 COLOURS = {"kept": "#1a7f37", "not kept": "#57606a", "unresolved": "#bf8700"}
 
 
@@ -118,7 +118,7 @@ def _label_kept(axes, points):
 
 def _scale(upper, lower, points, limit):
     """The trials fill the upper part; the limit, far below, has the lower."""
-    most = MOST_SHOWN * points[0].ns
+    most = MAX_SHOWN * points[0].ns
     seen = [v for p in points for v in (p.ns, p.low, p.high) if 0 < v <= most]
     far = [p.trial for p in points if p.ns > most]
     if far:

@@ -12,7 +12,7 @@ from . import files
 from .ends import Ended, Refused
 
 KERNELS = ("src/kernels.c", "src/kernels")
-MOST_BYTES = 4 << 20
+MAX_BYTES = 4 << 20
 # What `report` writes by default; nothing is built from it.
 REPORT = ("doc/trials.svg", "doc/trials.png", "doc/trials.md")
 
@@ -147,9 +147,9 @@ class Tree:
                 total += info.st_size if stat.S_ISREG(info.st_mode) else 0
         except FileNotFoundError as why:
             raise Ended("build", f"{why.filename}: missing") from why
-        if total > MOST_BYTES:
+        if total > MAX_BYTES:
             raise Ended("integrity", f"the kernels are {total} bytes of source; "
-                                     f"allowed are {MOST_BYTES}")
+                                     f"allowed are {MAX_BYTES}")
 
     def snapshot(self):
         """HEAD with the kernels as they lie there now, as a tree of git."""

@@ -116,8 +116,8 @@ static char *name_of_file(const char *path)
     return is_link ? realpath(path, NULL) : strdup(path);
 }
 
-/* Opened by its name, a file would be replaced that others write to, or lose what
- * they have written. */
+/* Opening it by its name would replace a file that others write to, or cut off
+ * what they have written. */
 static FILE *open_stdout(void)
 {
     int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);

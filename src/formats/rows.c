@@ -66,7 +66,7 @@ void pqf_rows_close(struct pqf_rows *rows)
 /* ------------------------------------------------------------------------ */
 /* From bytes to values                                                     */
 
-/* Turns one row's bytes into values of the caller's type. */
+/* Converts one row's bytes to values of the caller's type. */
 typedef int row_parser(const struct pqf_rows *rows, uint64_t row,
                        const unsigned char *bytes, void *values,
                        struct pqf_error *err);

@@ -83,10 +83,10 @@ static inline uint64_t isa_alive(const uint8_t *sums, uint8_t threshold)
 }
 
 /*
- * 16 entries in the first register; or 64: the first 16, and in each register
- * behind it 16 more, each as what it differs in from the one 16 before it; or
- * just where 256 of them are.  In registers they are there twice: shuffles look
- * no further than their 128-bit lane.
+ * 16 entries: in the first register.  64: the first 16 in the first register, and
+ * in each further one the next 16, as the exclusive or with the 16 before.  256:
+ * only their address.  Registers hold everything twice, because a shuffle looks no
+ * further than its 128-bit lane.
  */
 struct isa_table {
     __m256i part[4];
@@ -235,7 +235,7 @@ static float isa_row_minimum(const float *row)
 
 /*
  * min_ps comes before the conversion, which has no answer for numbers beyond
- * its range, and turns a NaN into 255 because 255 is its second operand.
+ * its range, and makes a NaN 255, because 255 is its second operand.
  */
 static inline __m256i ymm_scale(const float *row, __m256 bias, __m256 scale)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * A query's table in bytes.
- * In: its float32 table and a distance beyond which nothing is wanted.  Out: bytes
- * of which a sum of 253 stands for that distance, the minima of groups that the
- * plans look up and what those lack, and the columns in the order in which they
- * separate.  Promised: rounding.h's proof holds for every sum of them.  Never: a
- * byte too large.
+ * In: its float32 table and a distance beyond which nothing is wanted.  Out: bytes,
+ * scaled such that a sum of 253 stands for that distance; the minima of groups that
+ * the plans look up, and what those lack; and the order of the columns, those that
+ * rule out most first.  Promised: rounding.h's proof holds for every sum of them.
+ * Never: a byte too large.
  */
 #ifndef PQK_KERNELS_BYTES_H
 #define PQK_KERNELS_BYTES_H
@@ -18,8 +18,8 @@ static int has_bound(const pqk_top_k_heap *heap)
     return pqk_heap_bound(heap) < MAX_FILTERED;
 }
 
-/* The minima of entries whose numbers share the 7 low bits.  At -O2 compilers make
- * vectors of this and its like only if nothing can overlap. */
+/* The minima of entries whose numbers share the 7 low bits.  At -O2 compilers
+ * vectorize this loop and the next ones only if nothing can overlap. */
 static void find_minima_128(const uint8_t *restrict bytes,
                             uint8_t *restrict minima_128)
 {
@@ -52,8 +52,8 @@ static void find_minima_16(const uint8_t *restrict minima_64,
     }
 }
 
-/* What the minima of so many groups lack of the entries: 16 at a time, which
- * compilers do not find out by themselves. */
+/* What the minima of so many groups lack of the entries.  16 at a time, because
+ * compilers do not vectorize the plain loop. */
 ISA_INLINE void find_rests(const uint8_t *bytes, const uint8_t *minima,
                            size_t num_groups, uint8_t *rests)
 {
@@ -115,11 +115,11 @@ static void order_columns(const struct scan *scan)
             isa_weigh(arrays->bytes + i * 256, weights + i * 256);
         size_t at = i;
 
-        for (; at > 0 && arrays->weight[at - 1] < weight; at--) {
-            arrays->weight[at] = arrays->weight[at - 1];
+        for (; at > 0 && arrays->column_weights[at - 1] < weight; at--) {
+            arrays->column_weights[at] = arrays->column_weights[at - 1];
             arrays->order[at] = arrays->order[at - 1];
         }
-        arrays->weight[at] = weight;
+        arrays->column_weights[at] = weight;
         arrays->order[at] = (uint16_t)i;
     }
 }

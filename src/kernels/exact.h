@@ -40,7 +40,7 @@ static uint32_t row_at(const struct scan *scan, size_t position)
     return pqk_layout_row(&scan->layout, scan->codes, position);
 }
 
-/* Asked of a code before it is summed. */
+/* Whether the filter's bits allow a code; asked before it is summed. */
 static inline int has_row(const struct scan *scan, size_t position)
 {
     return !scan->filter || !scan->filter->rows ||
@@ -82,8 +82,8 @@ static uint64_t rows_of_block(const struct scan *scan, size_t block)
     }
 }
 
-/* A distance within the heap's bound. */
-static void offer(struct scan *scan, size_t position, float distance)
+/* Gives the heap a distance within its bound, unless the filter says no. */
+static void offer_result(struct scan *scan, size_t position, float distance)
 {
     const uint32_t row = row_at(scan, position);
 
@@ -105,7 +105,7 @@ static void verify(struct scan *scan, size_t position)
     scan->query->survivors++;
     if (distance > pqk_heap_bound(scan->heap))
         return;
-    offer(scan, position, distance);
+    offer_result(scan, position, distance);
     if (scan->heap->bound != bound)
         scan->query->rounding.threshold =
             byte_threshold(&scan->query->rounding, scan->num_sub_vectors,
@@ -122,7 +122,7 @@ static size_t sum_codes(struct scan *scan, size_t first, size_t end)
 
         if (distance > bound)
             continue;
-        offer(scan, i, distance);
+        offer_result(scan, i, distance);
         bound = pqk_heap_bound(scan->heap);
     }
     return end - first;
@@ -140,12 +140,12 @@ static size_t sum_rows_of_block(struct scan *scan, size_t block)
         const float distance = exact_sum(scan, position);
 
         if (!(distance > pqk_heap_bound(scan->heap)))
-            offer(scan, position, distance);
+            offer_result(scan, position, distance);
     }
     return count;
 }
 
-/* All codes of some blocks without a bound, those that may be results. */
+/* Sums all codes of some blocks that a filter allows, with no lower bound. */
 static void scan_exactly(struct scan *scan, size_t first_block,
                          size_t num_blocks)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * The first bound of a query.
- * In: a query that has seen nothing.  Out: a bound that is rarely more than a few
- * percent behind the last one, from the cells nearest to it, or from the first
- * blocks where codes are in no order; and which blocks need not be looked at again.
+ * In: a query without a bound.  Out: a bound that is rarely more than a few per
+ * cent above the last one, from the cells nearest to the query, or, where codes
+ * are in no order, from the first blocks; and marks on the blocks that are done.
  * Never: a code offered twice.
  */
 #ifndef PQK_KERNELS_FIRST_H
@@ -17,7 +17,7 @@
  */
 static size_t nearest_cells(struct scan *scan, size_t wanted)
 {
-    const uint8_t *sums = scan->work->all_sums;
+    const uint8_t *sums = scan->scratch->all_sums;
     const size_t num_cells = scan->layout.num_cells;
     uint32_t count[256] = {0};
     size_t limit = 0, below = 0, taken = 0;
@@ -28,12 +28,12 @@ static size_t nearest_cells(struct scan *scan, size_t wanted)
         below += count[limit++];
     for (size_t c = 0; c < num_cells && taken < below; c++)
         if (sums[c] < limit)
-            scan->work->cells[taken++] = (uint32_t)c;
+            scan->scratch->cells[taken++] = (uint32_t)c;
     for (size_t c = 0; c < num_cells && taken < wanted; c++)
         if (sums[c] == limit)
-            scan->work->cells[taken++] = (uint32_t)c;
+            scan->scratch->cells[taken++] = (uint32_t)c;
     for (size_t i = 1; i < taken; i++) {
-        uint32_t *cells = scan->work->cells;
+        uint32_t *cells = scan->scratch->cells;
         uint32_t cell = cells[i];
 
         if (sums[cell] < sums[cells[0]]) {
@@ -76,7 +76,7 @@ static void sum_representatives(struct scan *scan)
                                    layout->representative_stride, &pass);
 
         pass_sum(&pass, 0, layout->representative_stride / PQK_BLOCK, m == 0,
-                 scan->work->all_sums);
+                 scan->scratch->all_sums);
         m += n;
     }
     scan->stats->bytes_read += layout->num_cells * scan->num_sub_vectors;
@@ -106,12 +106,13 @@ static void scan_cell(struct scan *scan, size_t num_passes, size_t cell)
         for (; live != 0; live &= live - 1) {
             const size_t i = (size_t)__builtin_ctzll(live);
 
-            verify_block(scan, first + b + i, scan->work->sums + i * PQK_BLOCK);
+            verify_block(scan, first + b + i,
+                         scan->scratch->sums + i * PQK_BLOCK);
         }
     }
 }
 
-/* As many more as a filter leaves fewer rows of them. */
+/* The fewer rows a filter leaves of each, the more are needed. */
 static size_t more_for_filter(const struct scan *scan, size_t wanted)
 {
     return scan->num_allowed == scan->layout.num_vectors
@@ -120,7 +121,8 @@ static size_t more_for_filter(const struct scan *scan, size_t wanted)
                           (double)scan->num_allowed);
 }
 
-/* 16 cells hold most of the 10 nearest; with 8 k codes there are some spare. */
+/* 16 cells hold most of the 10 nearest.  For a larger k: as many as have 8 k codes,
+ * which leaves a margin. */
 static size_t cells_to_probe(const struct scan *scan)
 {
     const size_t cell_codes = scan->layout.cell_blocks * PQK_BLOCK;
@@ -131,8 +133,8 @@ static size_t cells_to_probe(const struct scan *scan)
     return wanted < scan->layout.num_cells ? wanted : scan->layout.num_cells;
 }
 
-/* Scans the cells nearest to the query: the k-th result among them is rarely
- * more than a few percent behind that of all. */
+/* Scans the cells nearest to the query.  Their k-th distance is rarely more than a
+ * few per cent above that of all codes. */
 static void probe_nearest_cells(struct scan *scan)
 {
     static const struct plan_stage whole = {SINGLE_TERM, 0, 16};
@@ -142,7 +144,7 @@ static void probe_nearest_cells(struct scan *scan)
     sum_representatives(scan);
     num_cells = nearest_cells(scan, cells_to_probe(scan));
     for (; i < num_cells && !has_bound(scan->heap); i++) {
-        size_t cell = scan->work->cells[i];
+        size_t cell = scan->scratch->cells[i];
 
         scan_exactly(scan, cell * scan->layout.cell_blocks,
                      blocks_of_cell(scan, cell));
@@ -154,13 +156,13 @@ static void probe_nearest_cells(struct scan *scan)
     set_scale(scan, pqk_heap_bound(scan->heap));
     num_passes = add_passes(scan, &whole, 0);
     for (; i < num_cells; i++) {
-        scan_cell(scan, num_passes, scan->work->cells[i]);
-        mark_cell_done(scan->query, scan->work->cells[i]);
+        scan_cell(scan, num_passes, scan->scratch->cells[i]);
+        mark_cell_done(scan->query, scan->scratch->cells[i]);
     }
     pqk_heap_tighten(scan->heap);
 }
 
-/* Where the codes are in no order, the first ones are as good as any. */
+/* Where codes are in no order, the first blocks do as well as any. */
 static void probe_first_blocks(struct scan *scan)
 {
     size_t blocks = more_for_filter(scan, scan->heap->k / (PQK_BLOCK / 4) + 16);

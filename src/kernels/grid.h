@@ -2,8 +2,9 @@
 /*
  * Rows and centroids rounded to a grid of 16-bit integers, whose pairs are
  * multiplied at once.  Squared distances on the grid take less than half the time
- * of float32, and rule out all centroids but those within a margin of the least;
- * most often that is one.  Others are compared in float32, as the reference does.
+ * of float32, and rule out all centroids except those within a margin of the least.
+ * Usually one is left; if there are more, they are compared in float32, as the
+ * reference does it.
  *
  * The margin.  The unit is the grid's step.  A value less its dimension's centre
  * is an integer plus an error of at most 1/2 + 2^-8: it is rounded twice in
@@ -27,8 +28,8 @@
 /* A grid of more dimensions would take too much of a stack. */
 #define GRID_DIMS 128
 
-/* Rows that go through the same step together, so that one need not wait for
- * the other. */
+/* Rows that go through each step together, so that the steps of one overlap with
+ * those of another. */
 #define GRID_ROWS 16
 
 /* Vectors of centroids whose distances are kept in registers for two rows. */

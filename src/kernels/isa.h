@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Loops over a few registers disappear, and with them arrays of registers. */
+/* Unrolls a loop over a few registers, so that an array of them needs no memory. */
 #if defined __clang__
 #define ISA_UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -33,9 +33,8 @@
 /* For bodies that are specialised by constant arguments. */
 #define ISA_INLINE static inline __attribute__((always_inline))
 
-/* What is read in sequence is asked for this far ahead: the next 64 blocks of a
- * column.  Hardware prefetchers alone follow too few columns at once.  Asking for
- * what lies beyond the end does no harm. */
+/* How far ahead columns are prefetched: 64 blocks.  Hardware prefetchers alone
+ * follow too few columns at once.  Prefetching beyond the end does no harm. */
 #define ISA_PREFETCH_BYTES 4096
 
 static inline void isa_prefetch(const uint8_t *from)
@@ -83,8 +82,8 @@ static isa_floats isa_all_floats(float number);
 static isa_floats isa_load_floats(const float *from);
 static void isa_store_floats(float *to, isa_floats floats);
 
-/* Lane by lane the candidate if it is less than the other, which is no NaN; else
- * that: a minimum passes over NaNs. */
+/* Lane by lane: the candidate if it is less than `least`, else `least`.  `least` is
+ * no NaN, and a candidate that is one is passed over. */
 static isa_floats isa_lesser_floats(isa_floats candidate, isa_floats least);
 static float isa_least_float(isa_floats floats);
 
@@ -134,9 +133,9 @@ static int32_t isa_least_int(isa_ints ints);
 /* Bit j if integer j is <= that of the threshold. */
 static unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold);
 
-/* Puts 8 values less their centres, times the scale, to out, aligned to 16 bytes,
- * the nearest integers; returns the sum of their squares, or -1 if a magnitude is
- * not within its reach.  The squares of the reaches add up to at most 2^28. */
+/* out[i], 16-byte aligned: (values[i] - centres[i]) * scale, rounded to the nearest
+ * integer, for 8 of them.  Returns the sum of the squares, or -1 if a magnitude is
+ * beyond its reach.  The squares of the reaches add up to at most 2^28. */
 static int32_t isa_round(const float *values, const float *centres,
                          const float *reach, float scale, int16_t *out);
 

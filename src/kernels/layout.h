@@ -11,8 +11,8 @@
  * each of them only if they are near each other.  No result shows any of it: ids
  * are mapped back, and table entries are the same numbers under other labels.
  *
- * Nothing in here is instruction-set specific or needs to be exact: any
- * permutation and any labels give the same results.
+ * Nothing here depends on the instruction set or has to be exact: any permutation
+ * and any labels give the same results.
  */
 #ifndef PQK_KERNELS_LAYOUT_H
 #define PQK_KERNELS_LAYOUT_H

@@ -12,7 +12,8 @@
 #include "kernels/table_row.h"
 #include "operations.h"
 
-_Static_assert(MAX_PASS_COLUMNS <= PQK_PASS_COLUMNS, "what the test expects");
+_Static_assert(MAX_PASS_COLUMNS <= PQK_MAX_PASS_COLUMNS,
+               "what the test expects");
 
 static enum isa_kind kind_of(unsigned table_size)
 {

@@ -3,9 +3,8 @@
  * A pass: some columns of labels, looked up in a table each and added to the sums
  * of blocks.  In: columns, tables, where the blocks are.  Out: sums of bytes, and
  * which blocks have a code alive.  Every loop is compiled for each kind of table,
- * number of columns and so on as constants.  Saturating adds of numbers that are
- * not negative give min(255, sum) in any order, so columns may be added up as it
- * suits.
+ * number of columns and so on as constants.  Saturating additions of numbers >= 0
+ * give min(255, sum) in any order, so columns may be added in any order.
  *
  *   unsigned pass_columns(table, left)
  *       How many columns a pass can have, of so many that are left.
@@ -78,8 +77,8 @@ ISA_INLINE isa_bytes sum_ahead(const struct begun_pass *pass,
 
 /*
  * The three loops.  `first`, a constant, says that sums begin at 0.  Every block
- * has its own place for sums and its own bit for being alive: what a block gets
- * hangs on nothing that another one did.
+ * has its own place for sums and its own bit, so that no block has to wait for
+ * another one's result.
  */
 ISA_INLINE void sum_loop(const struct scan_pass *pass, enum isa_kind kind,
                          unsigned n, size_t offset, size_t num_blocks,
@@ -170,7 +169,7 @@ static inline unsigned pass_columns(enum isa_kind kind, size_t left)
     const unsigned most = isa_columns_at_once(kind);
     const unsigned n = left < most ? (unsigned)left : most;
 
-    if (n <= 4) /* beyond that there are loops for 6 and 8 only */
+    if (n <= 4) /* above 4 there are loops for 6 and 8 only */
         return n;
     return n < 6 ? 4 : n < 8 ? 6 : 8;
 }

@@ -7,10 +7,10 @@
  * in which a code is alive still, and what is left at the end is summed in float32.
  * Columns stand in the order of this query, those that separate most first.
  *
- * A list has plans from the one for data on which few columns prune well to the one
- * for data on which they hardly do.  Which of them is used is decided while
- * scanning, by the share of blocks that are alive after the first stage: above
- * `most` the next one is taken, below `least` the one before.
+ * A list begins with the plan for data on which few columns rule out much, and
+ * ends with the one for data on which they hardly do.  Which one is used is decided
+ * while scanning, by the share of blocks that are alive after the first stage:
+ * above `max_alive` the next one is taken, below `min_alive` the one before.
  */
 #ifndef PQK_KERNELS_PLAN_H
 #define PQK_KERNELS_PLAN_H
@@ -41,15 +41,15 @@ struct plan_stage {
 #define MAX_STAGES 7
 
 struct plan {
-    float least;
-    float most; /* above 1 in the last plan */
+    float min_alive;
+    float max_alive; /* above 1 in the last plan */
     size_t num_stages;
     struct plan_stage stages[MAX_STAGES];
 };
 
 struct plan_list {
     const struct plan *plans;
-    int has_minima_128; /* else nobody needs to find them */
+    int has_minima_128; /* some stage looks them up */
 };
 
 /* clang-format off */
@@ -87,8 +87,8 @@ static const struct plan plans_of_pairs[] = {
 /*
  * For instruction sets whose look-ups of 256 entries cost sixteen times as much as
  * of 16, and those of 64 four times: minima over groups go first, and what they
- * lack is added at the end.  The plans differ in how early a term is given up that
- * does not prune.
+ * lack is added at the end.  The plans differ in how soon they go from one term to
+ * the next.
  */
 static const struct plan plans_of_groups[] = {
     {0.00f, 0.50f, 6, {{MINIMA_16, 0, 8}, {MINIMA_16, 8, 12}, {MINIMA_16, 12, 16},
@@ -106,9 +106,10 @@ static const struct plan plans_of_groups[] = {
 #define PLANS_OF_ENTRIES ((struct plan_list){plans_of_entries, 0})
 #define PLANS_OF_PAIRS   ((struct plan_list){plans_of_pairs, 1})
 #define PLANS_OF_GROUPS  ((struct plan_list){plans_of_groups, 0})
-/* Where 4 columns of 64 groups cost what 8 columns of 16 cost, and read half the
- * bytes: they leave more blocks alive, on clustered SIFT two thirds instead of
- * half, but then prune so much faster that a scan reads a third less in all. */
+/* For instruction sets on which 4 columns of 64 groups cost as much as 8 columns of
+ * 16.  They read half the bytes and leave more blocks alive (on clustered SIFT two
+ * thirds instead of half), but later columns then rule out so many more that a scan
+ * reads a third less in all. */
 #define PLANS_OF_64_GROUPS ((struct plan_list){plans_of_groups + 1, 0})
 
 #endif

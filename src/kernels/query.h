@@ -22,15 +22,15 @@
 #define MAX_CELLS        32768
 #define MAX_PROBED_CELLS 1024
 
-/* Scratch that queries share, since they take turns. */
+/* Scratch that queries share, since one works at a time. */
 struct scan_work {
     uint8_t sums[CHUNK * PQK_BLOCK];
     uint8_t all_sums[WHOLE_CODES + PQK_BLOCK]; /* also of representatives */
     uint32_t cells[MAX_PROBED_CELLS];
 };
 
-/* No plan looks at a column more than twice, each stage rounds up once, and a pass
- * has a column or more. */
+/* Enough: no plan looks at a column more than twice, each stage may round up to one
+ * column more, and a pass has at least one column. */
 #define MAX_PASSES(num_sub_vectors) (2 * (num_sub_vectors) + MAX_STAGES)
 
 /* The arrays behind a scan_query, rows of 64 bytes or more 64-byte aligned. */
@@ -44,8 +44,9 @@ struct scan_arrays {
     uint8_t *minima_16;       /* [M][16] */
     struct scan_pass *passes; /* of the plan, or of whole cells */
     float *row_minima;        /* [M] */
-    uint32_t *weight; /* [M], how much columns separate, in their order */
-    uint16_t *order;  /* [M], columns, those that separate most first */
+    uint32_t
+        *column_weights; /* [M], how much each column of that order rules out */
+    uint16_t *order;     /* [M], columns, those that rule out most first */
 };
 
 /* One query: this, then its arrays. */
@@ -53,16 +54,16 @@ struct scan_query {
     struct scan_arrays arrays; /* for as long as a probe takes */
     struct rounding rounding;
     uint32_t plan;
-    uint32_t moves;
-    uint32_t exact_chunks; /* do not filter for so many chunks */
-    uint32_t done_blocks;  /* so many leading blocks need no scan */
-    int aimed;             /* byte tables are made for the heap's bound */
+    uint32_t plan_changes;
+    uint32_t unfiltered_chunks; /* chunks still to be summed without a filter */
+    uint32_t done_blocks;       /* leading blocks that are scanned already */
+    int aimed;                  /* byte tables are made for the heap's bound */
     int finished;
-    size_t first_passes; /* the plan's first stage has so many passes */
+    size_t first_passes; /* of the plan's first stage */
     size_t num_passes;   /* of all stages */
     /* The run of chunks that is under way. */
-    int filters;
-    uint64_t alive; /* blocks after the first stage */
+    int is_filtering;
+    uint64_t live_blocks; /* after the first stage */
     uint64_t survivors;
     uint8_t done_cells[MAX_CELLS / 8];
 };
@@ -72,8 +73,8 @@ static size_t aligned_size(size_t bytes)
     return (bytes + 63) & ~(size_t)63;
 }
 
-/* Lays the arrays out behind a scan_query at an address, and returns how many
- * bytes it takes with them.  The address may be 0 for those who only ask. */
+/* Lays the arrays out behind a scan_query at an address; returns the bytes of it
+ * and them.  To ask for the size alone, the address may be 0. */
 static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
                             struct scan_arrays *arrays)
 {
@@ -98,7 +99,7 @@ static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
     at += MAX_PASSES(num_sub_vectors) * sizeof(struct scan_pass);
     arrays->row_minima = (void *)at;
     at += num_sub_vectors * sizeof(float);
-    arrays->weight = (void *)at;
+    arrays->column_weights = (void *)at;
     at += num_sub_vectors * sizeof(uint32_t);
     arrays->order = (void *)at;
     at += num_sub_vectors * sizeof(uint16_t);
@@ -111,12 +112,12 @@ struct scan {
     struct pqk_layout layout;
     const uint8_t *codes; /* prepared */
     uint32_t first_id;
-    struct scan_work *work;
+    struct scan_work *scratch;
     struct plan_list plan_list;
     uintptr_t
         queries; /* the first one, and how far it is from one to the next */
     size_t query_bytes;
-    struct scan_query *query;        /* the one whose turn it is */
+    struct scan_query *query;        /* the one that is worked on */
     const struct pqk_filter *filter; /* or NULL */
     size_t num_allowed;              /* rows that its bits allow */
     pqk_top_k_heap *heaps;

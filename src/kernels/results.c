@@ -10,8 +10,8 @@
 
 #include "kernels/results.h"
 
-/* Selections are k + SLACK pushes apart, which makes them cheap for small k;
- * every one of those pushes still sees the old bound, which wants it small. */
+/* There are k + SLACK pushes between two selections.  A large SLACK makes
+ * selections rare for a small k; a small one makes the bound fall sooner. */
 #define SLACK 24
 
 size_t pqk_top_k_heap_storage(size_t k)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* What scans do with results beyond the public heap. */
+/* What scans need of the heap besides the public functions. */
 #ifndef PQK_KERNELS_RESULTS_H
 #define PQK_KERNELS_RESULTS_H
 

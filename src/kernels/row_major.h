@@ -2,9 +2,9 @@
 /*
  * The contract's path: a table in the caller's order and codes as rows, with
  * nothing prepared.  In: a plain table, rows of codes.  Out: results in the heap.
- * Rows become columns in registers, a batch at a time, and are filtered: by all 256
- * entries where permutations look them up, else by minima over 64 groups, which
- * prune even here, where the four centroids of a group are any four.
+ * Rows are transposed to columns in registers, some at a time, and filtered: by
+ * all 256 entries where permutations look these up, else by minima over 64 groups.
+ * Those rule codes out even here, where a group is four arbitrary centroids.
  */
 #ifndef PQK_KERNELS_ROW_MAJOR_H
 #define PQK_KERNELS_ROW_MAJOR_H
@@ -38,8 +38,8 @@ struct row_scan {
     float minima[PQK_MAX_SUB_VECTORS];
 };
 
-/* The proof of rounding.h is used for entries >= 0 here.  A table of the caller's
- * may hold anything; returns 0 for those that only the plain loop can take. */
+/* Here rounding.h's proof is used for entries >= 0 only.  A caller's table may hold
+ * anything; returns 0 for one that must go through the plain loop. */
 static int find_row_minima(struct row_scan *scan)
 {
     clear_minima(&scan->rounding);

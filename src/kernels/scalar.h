@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* The scalar kernel's parts, for what the other variants have nothing better for:
- * a plain table, and a scan of row-major codes. */
+/* Parts of the scalar kernel that other variants fall back on: a plain table, and a
+ * scan of row-major codes. */
 #ifndef PQK_KERNELS_SCALAR_H
 #define PQK_KERNELS_SCALAR_H
 

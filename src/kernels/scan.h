@@ -52,7 +52,8 @@ static void refresh_tables(struct scan *scan)
         set_scale(scan, bound);
 }
 
-/* With a bound, byte tables and an order for it; returns 0 without one. */
+/* Makes byte tables, an order of columns and passes for the bound; returns 0 if
+ * there is none. */
 static int aim(struct scan *scan)
 {
     const float bound = pqk_heap_bound(scan->heap);
@@ -66,7 +67,7 @@ static int aim(struct scan *scan)
     return 1;
 }
 
-/* Chunks without a filter; afterwards there may be a bound to filter by. */
+/* Sums the codes of some chunks without filtering; then there may be a bound. */
 static void skip_filter(struct scan *scan, size_t first, size_t end)
 {
     struct scan_query *query = scan->query;
@@ -74,7 +75,7 @@ static void skip_filter(struct scan *scan, size_t first, size_t end)
     run_exactly(scan, first, end);
     pqk_heap_tighten(scan->heap);
     if (query->aimed)
-        query->exact_chunks -= (uint32_t)(end - first);
+        query->unfiltered_chunks -= (uint32_t)(end - first);
     else
         query->aimed = aim(scan);
 }
@@ -84,20 +85,21 @@ static void begin_run(struct scan *scan, size_t first, size_t end)
 {
     struct scan_query *query = scan->query;
 
-    query->filters = 0;
+    query->is_filtering = 0;
     if (query->finished)
         return;
-    if (!query->aimed || query->exact_chunks >= end - first) {
+    if (!query->aimed || query->unfiltered_chunks >= end - first) {
         skip_filter(scan, first, end);
         return;
     }
-    query->filters = 1;
-    query->exact_chunks = 0;
-    query->alive = 0;
+    query->is_filtering = 1;
+    query->unfiltered_chunks = 0;
+    query->live_blocks = 0;
     query->survivors = 0;
 }
 
-/* Filters cost more than they save when they let a quarter through. */
+/* If more than one code in so many gets through, filtering costs more than it
+ * saves. */
 #define HOPELESS_SHARE 4
 
 /* Chooses the next run's plan by what was alive in this one. */
@@ -106,29 +108,29 @@ static void end_run(struct scan *scan, size_t first, size_t end)
     struct scan_query *query = scan->query;
     const struct plan *plan = &scan->plan_list.plans[query->plan];
     const uint64_t blocks = (end - first) * CHUNK;
-    const double share = (double)query->alive / (double)blocks;
+    const double share = (double)query->live_blocks / (double)blocks;
 
-    if (!query->filters)
+    if (!query->is_filtering)
         return;
-    if (share > (double)plan->most) {
+    if (share > (double)plan->max_alive) {
         set_plan(scan, query->plan + 1);
-        query->moves++;
-    } else if (share < (double)plan->least && query->plan > 0 &&
-               query->moves < 6) {
+        query->plan_changes++;
+    } else if (share < (double)plan->min_alive && query->plan > 0 &&
+               query->plan_changes < 6) {
         set_plan(scan, query->plan - 1);
-        query->moves++;
+        query->plan_changes++;
     }
     if (query->survivors * HOPELESS_SHARE > blocks * PQK_BLOCK)
-        query->exact_chunks = 64;
+        query->unfiltered_chunks = 64;
     refresh_tables(scan);
     query->finished = query->rounding.threshold < 0;
 }
 
-/* Where a filter leaves a smaller share than one of so many, finding its rows and
- * summing them takes less time than byte sums of all. */
+/* If a filter allows fewer than one row in so many, finding those rows and summing
+ * them is faster than byte sums of all. */
 #define SPARSE_SHARE 256
 
-/* Too few rows for a filter to pay, and tables without a minimum. */
+/* Whether byte sums would not pay, or a row of the table has no finite minimum. */
 static int wants_no_filter(const struct scan *scan)
 {
     return scan->num_allowed <= 2 * PQK_BLOCK ||
@@ -137,7 +139,7 @@ static int wants_no_filter(const struct scan *scan)
            !has_minima(&scan->query->rounding);
 }
 
-/* Everything but the staged scan. */
+/* All that comes before the stages: exact sums, a whole scan, or a first bound. */
 static void begin_query(struct scan *scan)
 {
     struct scan_query *query = scan->query;
@@ -145,8 +147,8 @@ static void begin_query(struct scan *scan)
 
     lay_out_query((uintptr_t)query, scan->num_sub_vectors, &query->arrays);
     query->plan = 0;
-    query->moves = 0;
-    query->exact_chunks = 0;
+    query->plan_changes = 0;
+    query->unfiltered_chunks = 0;
     query->done_blocks = 0;
     query->aimed = 0;
     query->finished = 1;
@@ -175,7 +177,7 @@ static uint32_t bound_groups(const struct scan *scan)
 {
     const struct scan_query *query = scan->query;
 
-    if (!query->aimed || query->exact_chunks > 0)
+    if (!query->aimed || query->unfiltered_chunks > 0)
         return 0;
     switch (scan->plan_list.plans[query->plan].stages[0].term) {
     case MINIMA_16:
@@ -189,12 +191,12 @@ static uint32_t bound_groups(const struct scan *scan)
     }
 }
 
-/* Runs begin short, since thresholds fall and plans settle early, and grow up to
- * this. */
+/* Runs are short at first, while thresholds fall and plans change, and then grow up
+ * to this. */
 #define MAX_RUN_CHUNKS 16
 
-/* A run of one chunk after the other.  Queries take turns on a chunk: the first
- * one fetches it for all, and it stays in the second-level cache. */
+/* Runs chunk after chunk, and each chunk for all queries: the first query fetches
+ * it from memory, the others find it in the second-level cache. */
 static void run(struct scan *scan, size_t first, size_t end, size_t num_queries)
 {
     for (size_t q = 0; q < num_queries; q++) {
@@ -204,7 +206,7 @@ static void run(struct scan *scan, size_t first, size_t end, size_t num_queries)
     for (size_t chunk = first; chunk < end; chunk++)
         for (size_t q = 0; q < num_queries; q++) {
             take_query(scan, q);
-            if (scan->query->filters)
+            if (scan->query->is_filtering)
                 run_chunk(scan, chunk);
         }
     for (size_t q = 0; q < num_queries; q++) {
@@ -253,7 +255,7 @@ static void scan_probe(const void *prepared_codebook, const void *codes,
         .layout = pqk_layout_of(codebook->num_sub_vectors, num_vectors),
         .codes = codes,
         .first_id = first_id,
-        .work = tables,
+        .scratch = tables,
         .queries = queries_in(tables),
         .query_bytes = query_bytes(codebook->num_sub_vectors),
         .heaps = heaps,

@@ -276,7 +276,7 @@ static float isa_row_minimum(const float *row)
 
 /*
  * min_ps comes before the conversion, which has no answer for numbers beyond
- * its range, and turns a NaN into 255 because 255 is its second operand.
+ * its range, and makes a NaN 255, because 255 is its second operand.
  */
 static inline __m128i xmm_scale(const float *row, __m128 bias, __m128 scale)
 {

@@ -2,9 +2,8 @@
 /*
  * The stages of a plan.
  * In: a chunk of blocks, a bit each, and the byte tables.  Out: the codes that are
- * left, verified.  Promised: the sum of a code grows from stage to stage and never
- * beyond its lower bound.  Never: a byte read of a column that a stage before made
- * unnecessary.
+ * left, verified.  Promised: a code's byte sum grows from stage to stage, and is at
+ * most its scaled distance.  Never: a byte read of a block that is ruled out.
  */
 #ifndef PQK_KERNELS_STAGES_H
 #define PQK_KERNELS_STAGES_H
@@ -63,7 +62,7 @@ static size_t stage_column(const struct scan *scan, size_t sixteenths)
     return (sixteenths * scan->num_sub_vectors + 15) / 16;
 }
 
-/* The passes of a stage, behind `count` others; returns how many there are then. */
+/* Appends the passes of a stage to `count` others; returns the new count. */
 static size_t add_passes(const struct scan *scan,
                          const struct plan_stage *stage, size_t count)
 {
@@ -83,7 +82,7 @@ static uint64_t filter_blocks(struct scan *scan, size_t num_passes,
 {
     const struct scan_pass *passes = scan->query->arrays.passes;
     const size_t offset = first_block * PQK_BLOCK;
-    uint8_t *sums = scan->work->sums;
+    uint8_t *sums = scan->scratch->sums;
     uint64_t alive = 0;
 
     for (size_t p = 0; p < num_passes; p++) {
@@ -111,7 +110,7 @@ static uint64_t filter_live(struct scan *scan, size_t first_block,
         scan->stats->bytes_read +=
             pass->num_columns * PQK_BLOCK * (size_t)__builtin_popcountll(live);
         live = pass_filter_live(pass, first_block * PQK_BLOCK, live,
-                                scan->work->sums,
+                                scan->scratch->sums,
                                 (uint8_t)query->rounding.threshold);
     }
     return live;
@@ -147,13 +146,13 @@ static void run_chunk(struct scan *scan, size_t chunk)
         return;
     live = filter_blocks(scan, scan->query->first_passes, first,
                          blocks_of_chunk(scan, chunk));
-    scan->query->alive += (uint64_t)__builtin_popcountll(live);
+    scan->query->live_blocks += (uint64_t)__builtin_popcountll(live);
     live = filter_live(scan, first, live);
     for (; live != 0; live &= live - 1) {
         const size_t b = (size_t)__builtin_ctzll(live);
 
         if (!block_is_done(scan, first + b))
-            verify_block(scan, first + b, scan->work->sums + b * PQK_BLOCK);
+            verify_block(scan, first + b, scan->scratch->sums + b * PQK_BLOCK);
     }
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * A query's table in float32.
- * In: a prepared codebook, a metric, queries.  Out: 256 entries per sub-vector, by
- * label, their minima and the sums of those.  Promised: the reference's bits; +inf
- * for labels that are not used.  Never: a fused or reordered addition.
+ * In: a prepared codebook, a metric, queries.  Out: for each query, 256 entries per
+ * sub-vector, by label; each sub-vector's minimum; the sum of the minima.
+ * Promised: the reference's bits; +inf for labels that are not used.  Never: a
+ * fused or reordered addition.
  */
 #ifndef PQK_KERNELS_TABLE_H
 #define PQK_KERNELS_TABLE_H
@@ -13,8 +14,8 @@
 #include "kernels/query.h"
 #include "kernels/table_row.h"
 
-/* Minus the float32 sums, in ascending order, of the products with 256 centroids.
- * Compilers make vectors of these loops. */
+/* A row of inner products, negated: float32 sums in ascending order.  Compilers
+ * vectorize these loops. */
 static void sum_products(const float *restrict centroids,
                          const float *restrict query, size_t d,
                          float *restrict row)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * Small partitions without a bound, in one stage.
- * In: all blocks.  Out: all results, or 0 and nothing done where bytes cannot tell.
- * All bytes of all codes are summed, the k-th smallest sum gives a threshold, and
- * what is within it is verified.
+ * In: all blocks.  Out: all results; or 0, with nothing done, if the scale was too
+ * fine.  All bytes of all codes are summed, the k-th smallest sum gives a
+ * threshold, and codes within it are verified.
  */
 #ifndef PQK_KERNELS_WHOLE_H
 #define PQK_KERNELS_WHOLE_H
@@ -54,7 +54,7 @@ static float nearest_of_first(const struct scan *scan)
 
 static void sum_all(struct scan *scan)
 {
-    uint8_t *sums = scan->work->all_sums;
+    uint8_t *sums = scan->scratch->all_sums;
     const struct pqk_layout *layout = &scan->layout;
     const size_t tail = layout->num_vectors % PQK_BLOCK;
 
@@ -77,11 +77,11 @@ static void sum_all(struct scan *scan)
  * Sums all columns of all codes, counts out the k-th smallest byte sum v, and
  * verifies what can be as near as that.  A byte sum v < 255 says that
  * s (S - B) (1 - e)^2 < v + M, each of the M entries having lost less than 1.
- * So k codes have S <= B + (v + M) / s but for roundings, their distances are at
- * most S + g (S + 2 N), and nothing beyond that is a result.  N is there once more
- * for what the factor above 1 takes from an S below 0.  Returns 0, with nothing
- * done, if v leaves no room below 255; the guess that set the scale was then too
- * low.
+ * So k codes have S <= B + (v + M) / s, apart from roundings.  Their distances are
+ * at most S + g (S + 2 N), so nothing beyond that is a result.  N is added once
+ * more because a factor above 1 makes an S below 0 smaller.  Returns 0, with
+ * nothing done, if v leaves no room below 255: then the guess that set the scale
+ * was too low.
  */
 static int scan_whole(struct scan *scan, float guess)
 {
@@ -93,7 +93,7 @@ static int scan_whole(struct scan *scan, float guess)
 
     set_scale(scan, guess);
     sum_all(scan);
-    kth = kth_sum(scan->work->all_sums, num_blocks, scan->heap->k);
+    kth = kth_sum(scan->scratch->all_sums, num_blocks, scan->heap->k);
     furthest = query->rounding.sum_of_minima +
                ((double)kth + num_sub_vectors) /
                    ((double)query->rounding.scale * (1.0 - 0x1p-21));
@@ -110,7 +110,7 @@ static int scan_whole(struct scan *scan, float guess)
     query->rounding.threshold = byte_threshold(
         &query->rounding, scan->num_sub_vectors, (float)furthest);
     for (size_t b = 0; b < num_blocks; b++)
-        verify_block(scan, b, scan->work->all_sums + b * PQK_BLOCK);
+        verify_block(scan, b, scan->scratch->all_sums + b * PQK_BLOCK);
     return 1;
 }
 

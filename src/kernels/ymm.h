@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * What the variants for AVX2 and AVX-512 share: eight numbers are all there are.
+ * What the variants for AVX2 and AVX-512 share: operations on eight numbers, which
+ * wider registers would not speed up.
  */
 #ifndef PQK_KERNELS_YMM_H
 #define PQK_KERNELS_YMM_H

@@ -106,7 +106,7 @@ static inline float isa_row_minimum(const float *row)
 
 /*
  * min_ps comes before the conversion, which has no answer for numbers beyond
- * its range, and turns a NaN into 255 because 255 is its second operand.
+ * its range, and makes a NaN 255, because 255 is its second operand.
  */
 static inline void isa_quantize(const float *row, float bias, float scale,
                                 uint8_t *out)

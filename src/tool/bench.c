@@ -194,8 +194,8 @@ static double measure(const struct bench *b, const struct way *way,
            (double)size;
 }
 
-/* Each way in turn, with the same queries in a round, so that what slows the
- * machine down for a while slows all of them. */
+/* In a round all ways, one after another, answer the same queries, so that what
+ * slows the machine down for a while slows all of them. */
 static void measure_all(struct bench *b)
 {
     size_t searches = 1, size = (size_t)batch;
@@ -307,7 +307,7 @@ const struct tool_command tool_bench = {
     .operands = "COLLECTION [QUERIES]",
     .summary = "Measure queries per second, side by side.",
     .options = options,
-    .least_operands = 1,
-    .most_operands = 2,
+    .min_operands = 1,
+    .max_operands = 2,
     .run = run,
 };

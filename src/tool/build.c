@@ -203,7 +203,7 @@ const struct tool_command tool_build = {
     .summary = "Encode vectors into a collection, or add to one.",
     .options = options,
     .more = tool_training_options,
-    .least_operands = 2,
-    .most_operands = 2,
+    .min_operands = 2,
+    .max_operands = 2,
     .run = run,
 };

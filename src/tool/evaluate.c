@@ -149,7 +149,7 @@ const struct tool_command tool_evaluate = {
     .operands = "COLLECTION QUERIES GROUNDTRUTH",
     .summary = "Measure recall and time per query.",
     .options = options,
-    .least_operands = 3,
-    .most_operands = 3,
+    .min_operands = 3,
+    .max_operands = 3,
     .run = run,
 };

@@ -157,7 +157,7 @@ static void open_faiss(struct faiss_out *faiss,
 /* A part of a collection, in ascending order of ids. */
 struct piece {
     const pqk_collection *collection;
-    size_t most, count;
+    size_t max_rows, count;
     uint64_t *ids;
     uint8_t *codes;
     float *vectors;
@@ -167,7 +167,7 @@ static int next_piece(struct piece *p)
 {
     const uint64_t after = p->count > 0 ? p->ids[p->count - 1] : PQK_NO_ID;
 
-    p->count = pqk_collection_ids(p->collection, after, p->most, p->ids);
+    p->count = pqk_collection_ids(p->collection, after, p->max_rows, p->ids);
     return p->count > 0;
 }
 
@@ -212,10 +212,10 @@ static void export_collection(const pqk_collection *collection,
     struct piece p = {collection, tool_piece(dim), 0, NULL, NULL, NULL};
     uint64_t done = 0;
 
-    p.ids = tool_alloc(p.most, sizeof *p.ids);
-    p.codes = tool_alloc(p.most, width);
-    p.vectors =
-        tool_alloc(vectors_path != NULL ? p.most : 0, dim * sizeof *p.vectors);
+    p.ids = tool_alloc(p.max_rows, sizeof *p.ids);
+    p.codes = tool_alloc(p.max_rows, width);
+    p.vectors = tool_alloc(vectors_path != NULL ? p.max_rows : 0,
+                           dim * sizeof *p.vectors);
     open_rows(&files->codes, "codes", codes_path, PQF_BVECS, PQF_UINT8, size,
               width);
     open_rows(&files->ids, "ids", ids_path, PQF_IVECS, PQF_INT64, size, 1);
@@ -282,7 +282,7 @@ const struct tool_command tool_export = {
     .summary =
         "Write a collection's parts, or a quantizer's centroids, for others.",
     .options = options,
-    .least_operands = 1,
-    .most_operands = 1,
+    .min_operands = 1,
+    .max_operands = 1,
     .run = run,
 };

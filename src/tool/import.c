@@ -105,7 +105,7 @@ const struct tool_command tool_import = {
     .operands = "FAISS-INDEX COLLECTION",
     .summary = "Make a collection of an IndexPQ of Faiss.",
     .options = options,
-    .least_operands = 2,
-    .most_operands = 2,
+    .min_operands = 2,
+    .max_operands = 2,
     .run = run,
 };

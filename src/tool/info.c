@@ -153,7 +153,7 @@ const struct tool_command tool_info = {
     .operands = "FILE",
     .summary = "Say what a file is.",
     .options = options,
-    .least_operands = 1,
-    .most_operands = 1,
+    .min_operands = 1,
+    .max_operands = 1,
     .run = run,
 };

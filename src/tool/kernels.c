@@ -50,7 +50,7 @@ const struct tool_command tool_kernels = {
     .operands = "",
     .summary = "List the variants of the kernels, and which is chosen.",
     .options = options,
-    .least_operands = 0,
-    .most_operands = 0,
+    .min_operands = 0,
+    .max_operands = 0,
     .run = run,
 };

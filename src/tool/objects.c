@@ -107,8 +107,8 @@ pqk_collection *tool_open_collection(const char *path, const pqk_kernel *kernel)
 }
 
 /* ------------------------------------------------------------------------ */
-/* Turns: whoever changes a collection locks its file before reading it, until the
- * process ends.  Searches need no lock, since files are replaced as a whole. */
+/* Locks: a command that changes a collection locks its file before reading it,
+ * until the process ends.  Searches need no lock: files are replaced as a whole. */
 
 /* As writers, if possible: some network file systems ask for that. */
 static int open_regular(const char *path)
@@ -137,9 +137,9 @@ static int lock(int fd)
     return result == 0;
 }
 
-/* A file that is not there, or cannot be opened, is for others to complain of.
- * What was replaced during the wait is locked in vain. */
-static void take_turn(const char *path)
+/* Locks the file that the name leads to once the lock is held.  A file that is not
+ * there, or cannot be opened, is reported by whoever opens it next. */
+static void take_lock(const char *path)
 {
     static int taken;
     struct stat named, opened;
@@ -156,7 +156,7 @@ static void take_turn(const char *path)
 
 pqk_collection *tool_change_collection(const char *path)
 {
-    take_turn(path);
+    take_lock(path);
     return tool_open_collection(path, NULL);
 }
 
@@ -180,7 +180,7 @@ void tool_save_quantizer(const pqk_quantizer *quantizer, const char *path)
 
 void tool_save_collection(const pqk_collection *collection, const char *path)
 {
-    take_turn(path);
+    take_lock(path);
     tool_hold_signals(1);
     end_saving(pqk_collection_save(collection, path), path);
 }

@@ -111,10 +111,10 @@ static void parse_count(const struct tool_option *option, const char *text)
     errno = 0;
     value = strtoull(text, NULL, 10);
     if (text[0] == '\0' || text[strspn(text, "0123456789")] != '\0' ||
-        errno != 0 || value < option->least || value > option->most)
+        errno != 0 || value < option->min || value > option->max)
         tool_usage("--%s: '%s' is not a whole number from %" PRIu64
                    " to %" PRIu64,
-                   option->name, text, option->least, option->most);
+                   option->name, text, option->min, option->max);
     *(uint64_t *)option->target = value;
 }
 
@@ -196,9 +196,9 @@ int tool_take_options(const struct tool_command *command, int argc, char **argv)
         take(&known[i].option, optarg);
         known[i].given = 1;
     }
-    if (argc - optind < command->least_operands)
+    if (argc - optind < command->min_operands)
         tool_usage("operands are missing: %s", command->operands);
-    if (argc - optind > command->most_operands)
-        tool_usage("'%s' is too much", argv[optind + command->most_operands]);
+    if (argc - optind > command->max_operands)
+        tool_usage("'%s' is too much", argv[optind + command->max_operands]);
     return optind;
 }

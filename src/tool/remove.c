@@ -75,7 +75,7 @@ const struct tool_command tool_remove = {
     .operands = "COLLECTION [ID]...",
     .summary = "Remove vectors from a collection.",
     .options = options,
-    .least_operands = 1,
-    .most_operands = 65536,
+    .min_operands = 1,
+    .max_operands = 65536,
     .run = run,
 };

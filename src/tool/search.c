@@ -310,8 +310,8 @@ struct job {
     struct originals originals;
 };
 
-/* No more is found than there is, so no room is taken for more: files have rows of
- * k, whatever is found. */
+/* No more than all rows can be found, so there is room for no more; rows of a file
+ * of results have k values in any case. */
 static void limit_results(size_t size)
 {
     const uint64_t most = size > 0 ? size : 1;
@@ -456,7 +456,7 @@ const struct tool_command tool_search = {
     .operands = "COLLECTION QUERIES",
     .summary = "Find the nearest to each query.",
     .options = options,
-    .least_operands = 2,
-    .most_operands = 2,
+    .min_operands = 2,
+    .max_operands = 2,
     .run = run,
 };

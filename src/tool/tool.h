@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * What the sub-commands of pqkern share.  A sub-command runs once and ends the
- * process when something is wrong, so that its code is the way that goes well.
+ * What the sub-commands of pqkern share.  A sub-command runs once, and the process
+ * ends where something is wrong, so its code shows the case that succeeds.
  */
 #ifndef PQK_TOOL_H
 #define PQK_TOOL_H
@@ -19,7 +19,7 @@
 
 enum tool_kind {
     TOOL_FLAG,   /* int: 1 if given */
-    TOOL_COUNT,  /* uint64_t, within least and most */
+    TOOL_COUNT,  /* uint64_t, from min to max */
     TOOL_NUMBER, /* float, any but a NaN; text may hold "inf" */
     TOOL_TEXT    /* const char *, not empty */
 };
@@ -33,7 +33,7 @@ struct tool_option {
     const char *help;
     enum tool_kind kind;
     void *target;
-    uint64_t least, most;
+    uint64_t min, max;
 };
 
 struct tool_command {
@@ -42,7 +42,7 @@ struct tool_command {
     const char *summary; /* what it does, for both texts of --help */
     const struct tool_option *options; /* the last has no name */
     const struct tool_option *more;    /* options shared by some, or NULL */
-    int least_operands, most_operands;
+    int min_operands, max_operands;
     void (*run)(int num_operands, char **operands);
 };
 

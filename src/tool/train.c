@@ -117,7 +117,7 @@ const struct tool_command tool_train = {
     .summary = "Train a quantizer, or make one of given centroids.",
     .options = options,
     .more = tool_training_options,
-    .least_operands = 1,
-    .most_operands = 2,
+    .min_operands = 1,
+    .max_operands = 2,
     .run = run,
 };

@@ -15,7 +15,7 @@
 
 #include "../testlib.h"
 
-#define FUZZ_MOST_BYTES 8192
+#define FUZZ_MAX_BYTES 8192
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -100,7 +100,7 @@ static inline size_t fuzz_below(struct fuzz_input *input, size_t bound)
 struct fuzz_plan {
     const char *name;
     size_t num_inputs;
-    /* Makes an input of at most FUZZ_MOST_BYTES; returns its size. */
+    /* Makes an input of at most FUZZ_MAX_BYTES; returns its size. */
     size_t (*generate)(struct test_random *random, uint8_t *data);
 };
 
@@ -160,7 +160,7 @@ static inline void fuzz_replay_corpus(const struct fuzz_plan *plan)
 static inline void fuzz_generate(const struct fuzz_plan *plan, size_t count,
                                  const char *folder)
 {
-    uint8_t *data = test_alloc(FUZZ_MOST_BYTES);
+    uint8_t *data = test_alloc(FUZZ_MAX_BYTES);
     struct test_random random = {20260101};
     char name[32];
 

@@ -11,11 +11,11 @@
 #include "library/collection.h"
 #include "model.h"
 
-#define MOST_SUB_VECTORS  ((size_t)20)
-#define MOST_DIM          (4 * MOST_SUB_VECTORS)
-#define MOST_ROWS         ((size_t)3000)
-#define MOST_ROWS_AT_ONCE ((size_t)300)
-#define MOST_QUERIES      ((size_t)20)
+#define MAX_SUB_VECTORS  ((size_t)20)
+#define MAX_DIM          (4 * MAX_SUB_VECTORS)
+#define MAX_ROWS         ((size_t)3000)
+#define MAX_ROWS_AT_ONCE ((size_t)300)
+#define MAX_QUERIES      ((size_t)20)
 
 struct state {
     struct fuzz_input *input;
@@ -26,8 +26,8 @@ struct state {
     pqk_collection *collection;
     struct model model;
     uint64_t next_id;
-    uint64_t ids[MOST_ROWS_AT_ONCE];
-    uint8_t codes[MOST_ROWS_AT_ONCE * MOST_SUB_VECTORS];
+    uint64_t ids[MAX_ROWS_AT_ONCE];
+    uint8_t codes[MAX_ROWS_AT_ONCE * MAX_SUB_VECTORS];
 };
 
 static const pqk_kernel *any_variant(struct fuzz_input *input)
@@ -59,7 +59,7 @@ static size_t any_count(struct state *s)
 {
     return 1 + (fuzz_byte(s->input) % 4
                     ? fuzz_byte(s->input) % 8u
-                    : fuzz_below(s->input, MOST_ROWS_AT_ONCE - 1));
+                    : fuzz_below(s->input, MAX_ROWS_AT_ONCE - 1));
 }
 
 static void fill_codes(struct state *s, size_t count)
@@ -140,7 +140,7 @@ static void add_vectors(struct state *s)
     const size_t count = 1 + fuzz_byte(s->input) % 8u;
     const pqk_status expected =
         count <= PQK_NO_ID - s->next_id ? PQK_OK : PQK_INVALID_ARGUMENT;
-    float vectors[8 * MOST_DIM];
+    float vectors[8 * MAX_DIM];
 
     fill_values(s, vectors, count * pqk_quantizer_dim(s->quantizer));
     FUZZ_THAT(pqk_quantizer_encode(s->quantizer, vectors, count, 1, s->codes) ==
@@ -214,10 +214,10 @@ static int is_odd(void *context, uint64_t id)
 
 static void search(struct state *s)
 {
-    const size_t num_queries = 1 + fuzz_byte(s->input) % MOST_QUERIES;
+    const size_t num_queries = 1 + fuzz_byte(s->input) % MAX_QUERIES;
     const size_t dim = pqk_quantizer_dim(s->quantizer);
     const unsigned filters = fuzz_byte(s->input);
-    float queries[MOST_QUERIES * MOST_DIM];
+    float queries[MAX_QUERIES * MAX_DIM];
     uint64_t allowed[64];
     pqk_search_stats stats = {.kernel = NULL};
     const pqk_search_options options = {
@@ -240,7 +240,7 @@ static void search(struct state *s)
 
 static void list_page(struct state *s)
 {
-    const size_t most = fuzz_below(s->input, MOST_ROWS_AT_ONCE);
+    const size_t most = fuzz_below(s->input, MAX_ROWS_AT_ONCE);
     const uint64_t after = fuzz_byte(s->input) % 4 ? any_id(s) : PQK_NO_ID;
     const size_t first = model_place(&s->model, after + 1);
     const size_t left = s->model.num_rows - first;
@@ -277,7 +277,7 @@ static void get_codes(struct state *s)
 
 static void begin(struct state *s)
 {
-    const size_t M = 1 + fuzz_byte(s->input) % MOST_SUB_VECTORS;
+    const size_t M = 1 + fuzz_byte(s->input) % MAX_SUB_VECTORS;
     const size_t d = 1 + fuzz_byte(s->input) % 4;
     const size_t K =
         fuzz_byte(s->input) % 8 ? 1 + fuzz_byte(s->input) % 32 : 256;
@@ -311,10 +311,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_input input = {data, size};
     struct state s = {.input = &input};
 
-    if (size > FUZZ_MOST_BYTES)
+    if (size > FUZZ_MAX_BYTES)
         return 0;
     begin(&s);
-    while (input.size > 0 && s.model.num_rows < MOST_ROWS)
+    while (input.size > 0 && s.model.num_rows < MAX_ROWS)
         steps[fuzz_byte(&input) % TEST_COUNT(steps)](&s);
     fuzz_check(model_compare(&s.model, s.collection));
     model_free(&s.model);

@@ -36,8 +36,8 @@
 #define CODES             3
 
 /* So that a few bytes do not become a large file. */
-#define MOST_SECTIONS      ((size_t)64)
-#define MOST_SECTION_BYTES ((size_t)8192)
+#define MAX_SECTIONS      ((size_t)64)
+#define MAX_SECTION_BYTES ((size_t)8192)
 
 enum { PLACED = 1, SUMMED = 2 };
 
@@ -57,8 +57,8 @@ static size_t num_sections_of(const uint8_t *bytes, size_t size)
     const size_t most =
         size < HEADER_BYTES ? 0 : (size - HEADER_BYTES) / ENTRY_BYTES;
 
-    if (said > most || said > MOST_SECTIONS)
-        return most < MOST_SECTIONS ? most : MOST_SECTIONS;
+    if (said > most || said > MAX_SECTIONS)
+        return most < MAX_SECTIONS ? most : MAX_SECTIONS;
     return (size_t)said;
 }
 
@@ -67,8 +67,7 @@ static struct image place(const uint8_t *data, size_t size)
 {
     const size_t num_sections = num_sections_of(data, size);
     const size_t head = HEADER_BYTES + num_sections * ENTRY_BYTES;
-    const size_t room =
-        size + head + num_sections * (MOST_SECTION_BYTES + 4096);
+    const size_t room = size + head + num_sections * (MAX_SECTION_BYTES + 4096);
     struct image image = {calloc(1, room), head};
     size_t from = head;
 
@@ -81,7 +80,7 @@ static struct image place(const uint8_t *data, size_t size)
             pqk_get_u32(entry + AT_TYPE) == CODES ? 4096 : 64;
         const uint64_t said = pqk_get_u64(entry + AT_SIZE);
         const size_t bytes =
-            said < MOST_SECTION_BYTES ? (size_t)said : MOST_SECTION_BYTES;
+            said < MAX_SECTION_BYTES ? (size_t)said : MAX_SECTION_BYTES;
         const size_t there = bytes < size - from ? bytes : size - from;
         const size_t offset = (image.size + alignment - 1) & ~(alignment - 1);
 
@@ -302,7 +301,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pqk_quantizer *quantizer = NULL;
     pqk_status status;
 
-    if (size > FUZZ_MOST_BYTES)
+    if (size > FUZZ_MAX_BYTES)
         return 0;
     image = image_of(&input, how);
     test_write_file(path_of("file"), image.bytes, image.size);
@@ -387,7 +386,7 @@ static size_t pack(const struct image *image, uint8_t *data)
         const uint8_t *entry = image->bytes + HEADER_BYTES + i * ENTRY_BYTES;
         const size_t bytes = (size_t)pqk_get_u64(entry + AT_SIZE);
 
-        if (bytes > FUZZ_MOST_BYTES - 8 - size)
+        if (bytes > FUZZ_MAX_BYTES - 8 - size)
             return 0;
         memcpy(data + size, image->bytes + pqk_get_u64(entry + AT_OFFSET),
                bytes);
@@ -424,7 +423,7 @@ static size_t shuffle_rows(struct test_random *random, uint8_t *data,
     uint8_t *rows = data + size;
 
     if (pqk_get_u32(last + AT_TYPE) != CODES ||
-        size + num_rows > FUZZ_MOST_BYTES - 8)
+        size + num_rows > FUZZ_MAX_BYTES - 8)
         return size;
     pqk_put_u64(last + AT_ROWS, pqk_get_u64(last + AT_SIZE));
     pqk_put_u64(last + AT_ROW_BYTES, 1);

@@ -196,7 +196,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_input input = {data, size};
     const unsigned kind = fuzz_byte(&input) % NUM_KINDS;
 
-    if (size > FUZZ_MOST_BYTES)
+    if (size > FUZZ_MAX_BYTES)
         return 0;
     test_write_file(path_of(names[kind]), input.data, input.size);
     if (kind == FAISS)

@@ -10,8 +10,8 @@
 #include "fuzz.h"
 #include "../probing.h"
 
-#define MOST_SUB_VECTORS 40
-#define MOST_ROWS        700
+#define MAX_SUB_VECTORS 40
+#define MAX_ROWS        700
 
 static float from_word(uint32_t word)
 {
@@ -51,8 +51,8 @@ static struct choices choose(struct fuzz_input *input)
     c.kernel = test_variant(fuzz_byte(input) % test_variant_count());
     c.M = usual[fuzz_byte(input) % TEST_COUNT(usual)];
     if (fuzz_byte(input) % 4 == 0)
-        c.M = 1 + fuzz_below(input, MOST_SUB_VECTORS);
-    c.n = fuzz_below(input, MOST_ROWS + 1);
+        c.M = 1 + fuzz_below(input, MAX_SUB_VECTORS);
+    c.n = fuzz_below(input, MAX_ROWS + 1);
     c.k = fuzz_below(input, 3) ? fuzz_below(input, 30)
                                : fuzz_below(input, c.n + 3);
     c.table = (enum test_table_kind)(fuzz_byte(input) % TEST_TABLE_KINDS);
@@ -125,11 +125,11 @@ static void choose_narrowing(struct narrowed *to, struct choices *c,
 
     memset(to, 0, sizeof *to);
     to->preset.by_rank = fuzz_byte(input) % 4 != 0;
-    to->preset.rank = fuzz_below(input, MOST_ROWS + 1);
+    to->preset.rank = fuzz_below(input, MAX_ROWS + 1);
     to->preset.ulps = fuzz_byte(input) % 3 - 1;
     to->preset.value = from_word(fuzz_word(input));
     to->narrowing.allows = predicates[fuzz_byte(input) % 4];
-    to->narrowing.part_rows = what & 1 ? fuzz_below(input, MOST_ROWS) : 0;
+    to->narrowing.part_rows = what & 1 ? fuzz_below(input, MAX_ROWS) : 0;
     to->narrowing.metric = what & 2 ? PQK_INNER_PRODUCT : PQK_L2;
     if (what & 4)
         to->narrowing.preset = &to->preset;
@@ -176,7 +176,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const int by_rows = fuzz_byte(&input) % 2;
     struct choices choices;
 
-    if (size > FUZZ_MOST_BYTES)
+    if (size > FUZZ_MAX_BYTES)
         return 0;
     choices = choose(&input);
     if (by_rows)

@@ -101,8 +101,8 @@ static size_t neighbour_of(const struct problem *p, size_t a)
 }
 
 /*
- * Turns a row into one that is as far from one centroid as from the other, to the
- * side of the middle that it was on.  In the middle itself the grid's errors are
+ * Moves a row to where it is as far from one centroid as from the other, on the
+ * side of the middle on which it was.  In the middle itself the grid's errors are
  * not independent, and half of its margin would do.
  */
 static void place_beside(const struct problem *p, size_t a, size_t b,

@@ -30,7 +30,7 @@ enum bitmap_kind {
     BITS_SOME, /* 1 % */
     BITS_RUN,  /* a tenth, all in one place */
     BITS_HALF,
-    BITS_MOST, /* all but 1 % */
+    BITS_NEARLY_ALL, /* all but 1 % */
     BITS_ALL,
     BITMAP_KINDS,
     NO_BITMAP = BITMAP_KINDS
@@ -57,7 +57,7 @@ static int is_set(enum bitmap_kind kind, size_t i, size_t n, size_t place,
         return i >= place && i < place + n / 10 + 1;
     case BITS_HALF:
         return test_below(random, 2) == 0;
-    case BITS_MOST:
+    case BITS_NEARLY_ALL:
         return test_below(random, 100) != 0;
     default:
         return 1;

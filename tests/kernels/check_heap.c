@@ -11,7 +11,7 @@
 #include "../checked.h"
 #include "order.h"
 
-#define MOST 10000
+#define MAX_KEYS 10000
 
 enum values {
     VALUES_RANDOM,
@@ -57,7 +57,7 @@ static float value(enum values kind, size_t i, struct test_random *random)
     case VALUES_ASCENDING:
         return (float)i;
     case VALUES_DESCENDING:
-        return (float)(MOST - i);
+        return (float)(MAX_KEYS - i);
     default:
         return test_any_float(random);
     }
@@ -128,7 +128,7 @@ END_TEST
 
 START_TEST(test_large)
 {
-    const size_t n = test_scaled(MOST);
+    const size_t n = test_scaled(MAX_KEYS);
     const size_t ks[] = {1, 2, 3, 10, 100, n / 10, n * 2 / 5, n - 1, n, n + 1};
 
     for (size_t i = 0; i < TEST_COUNT(ks); i++)

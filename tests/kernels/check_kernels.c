@@ -337,7 +337,7 @@ START_TEST(test_rows_handed_on)
 {
     static const size_t ks[] = {1, 7, 100, 500, 3000};
     static const enum test_table_kind tables[] = {
-        TEST_TABLE_REAL, TEST_TABLE_INTEGERS, TEST_TABLE_INF_MOST,
+        TEST_TABLE_REAL, TEST_TABLE_INTEGERS, TEST_TABLE_MOSTLY_INF,
         TEST_TABLE_NAN_SOME};
     struct test_random random = {21};
 
@@ -414,14 +414,14 @@ static void check_shape(int variant, size_t M, size_t K, size_t d,
 START_TEST(test_prepared_shapes)
 {
     struct test_random random = {8};
-    size_t turn = 0;
+    size_t next_width = 0;
 
     for (size_t s = 0; s < TEST_COUNT(sub_vectors); s++)
         for (size_t c = 0; c < TEST_COUNT(centroid_counts); c++) {
             /* The largest shapes once each, with few dimensions. */
             size_t d = sub_vectors[s] > 100
                            ? 1 + c % 3
-                           : widths[turn++ % TEST_COUNT(widths)];
+                           : widths[next_width++ % TEST_COUNT(widths)];
 
             if (test_scale() < 1.0 && (s + c) % 4 != 0)
                 continue;
@@ -1019,15 +1019,15 @@ END_TEST
 /* ------------------------------------------------------------------------ */
 /* The public API: partitions, residual queries, statistics                  */
 
-#define MOST_PARTITIONS 12
+#define MAX_PARTITIONS 12
 
 struct partitions {
     pqk_index *index;
     pqk_search *search;
     pqk_codebook codebook;
     uint8_t *codes;
-    size_t sizes[MOST_PARTITIONS];
-    size_t firsts[MOST_PARTITIONS];
+    size_t sizes[MAX_PARTITIONS];
+    size_t firsts[MAX_PARTITIONS];
     size_t count;
     size_t total;
 };
@@ -1035,11 +1035,11 @@ struct partitions {
 static void make_partitions(struct partitions *parts, int variant, size_t M,
                             size_t K, struct test_random *random)
 {
-    static const size_t sizes[MOST_PARTITIONS] = {0, 1,    64, 0,  300, 65,
-                                                  7, 2049, 0,  33, 129, 0};
+    static const size_t sizes[MAX_PARTITIONS] = {0, 1,    64, 0,  300, 65,
+                                                 7, 2049, 0,  33, 129, 0};
 
     parts->codebook = normal_codebook(M, K, 4, random);
-    parts->count = MOST_PARTITIONS;
+    parts->count = MAX_PARTITIONS;
     parts->total = 0;
     for (size_t p = 0; p < parts->count; p++) {
         parts->firsts[p] = parts->total;
@@ -1098,8 +1098,8 @@ static void check_search(struct partitions *parts, size_t num_queries, size_t k,
     pqk_search_stats stats;
 
     CHECK_OK(pqk_search_begin(parts->search, num_queries, k));
-    for (size_t turn = 0; turn < parts->count; turn++) {
-        size_t p = (turn * 5 + 3) % parts->count; /* 5 and 12: each once */
+    for (size_t step = 0; step < parts->count; step++) {
+        size_t p = (step * 5 + 3) % parts->count; /* 5 and 12: each once */
         float *queries = normals(num_queries * dim, random);
 
         CHECK_OK(pqk_search_tables(parts->search, queries));

@@ -51,8 +51,8 @@ static void begin(int variant, const char *operation)
 /* Arguments                                                                 */
 
 static struct test_arena in_a, in_b, in_c, out_a, out_b, out_c, out_d;
-static struct test_arena columns_arenas[PQK_PASS_COLUMNS];
-static struct test_arena tables_arenas[PQK_PASS_COLUMNS];
+static struct test_arena columns_arenas[PQK_MAX_PASS_COLUMNS];
+static struct test_arena tables_arenas[PQK_MAX_PASS_COLUMNS];
 
 /* Placements: as near as alignment allows to the guard page behind if even; if odd,
  * some steps of alignment behind the one before, 0 to 63 bytes. */
@@ -363,7 +363,7 @@ START_TEST(test_pass_columns)
             const unsigned columns = operations->pass_columns(sizes[i], left);
 
             EXPECT(columns >= 1 && columns <= left &&
-                       columns <= PQK_PASS_COLUMNS,
+                       columns <= PQK_MAX_PASS_COLUMNS,
                    "%u of %zu with tables of %u", columns, left, sizes[i]);
         }
     }
@@ -519,7 +519,7 @@ static void each_pass(void (*check)(const struct looked_up *looked_up,
     unsigned known = 0;
 
     for (size_t i = 0; i < TEST_COUNT(sizes); i++, known = 0)
-        for (unsigned left = 1; left <= PQK_PASS_COLUMNS; left++) {
+        for (unsigned left = 1; left <= PQK_MAX_PASS_COLUMNS; left++) {
             looked_up.pass.table_size = sizes[i];
             if (!(operations->table_sizes & sizes[i]))
                 continue;
@@ -854,8 +854,8 @@ END_TEST
 /* ------------------------------------------------------------------------ */
 /* Rows into columns                                                         */
 
-static void check_turn(size_t from_stride, size_t to_stride, unsigned placement,
-                       struct test_random *random)
+static void check_transposition(size_t from_stride, size_t to_stride,
+                                unsigned placement, struct test_random *random)
 {
     const size_t from_bytes = (7 * from_stride + 8) * sizeof(float);
     const size_t to_bytes = (7 * to_stride + 8) * sizeof(float);
@@ -886,7 +886,7 @@ START_TEST(test_transpose_floats)
     for (size_t i = 0; i < TEST_COUNT(strides); i++)
         for (size_t j = 0; j < TEST_COUNT(strides); j++)
             for (unsigned placement = 0; placement < 33; placement++)
-                check_turn(strides[i], strides[j], placement, &random);
+                check_transposition(strides[i], strides[j], placement, &random);
 }
 END_TEST
 
@@ -1051,7 +1051,7 @@ END_TEST
 /* ------------------------------------------------------------------------ */
 /* Integers, for encoding                                                    */
 
-#define MOST_LANES 64
+#define MAX_LANES 64
 
 static int32_t make_int(struct test_random *random)
 {
@@ -1109,7 +1109,7 @@ START_TEST(test_all_ints)
 
     begin(_i, "all_ints");
     for (unsigned round = 0; round < 64; round++) {
-        int32_t *to = place_ints(&out_a, round), expected[MOST_LANES];
+        int32_t *to = place_ints(&out_a, round), expected[MAX_LANES];
         const int32_t number = make_int(&random);
 
         for (unsigned j = 0; j < operations->lanes; j++)
@@ -1128,7 +1128,7 @@ START_TEST(test_add_ints)
     for (unsigned round = 0; round < 1024; round++) {
         const int32_t *a = make_ints(&in_a, round, &random);
         int32_t *b = make_ints(&in_b, round, &random);
-        int32_t *to = place_ints(&out_a, round), expected[MOST_LANES];
+        int32_t *to = place_ints(&out_a, round), expected[MAX_LANES];
 
         for (unsigned j = 0; j < operations->lanes; j++) {
             if ((a[j] < 0) == (b[j] < 0)) /* the sum could be beyond them */
@@ -1149,7 +1149,7 @@ START_TEST(test_lesser_ints)
     for (unsigned round = 0; round < 1024; round++) {
         const int32_t *a = make_ints(&in_a, round, &random);
         const int32_t *b = make_ints(&in_b, round, &random);
-        int32_t *to = place_ints(&out_a, round), expected[MOST_LANES];
+        int32_t *to = place_ints(&out_a, round), expected[MAX_LANES];
 
         for (unsigned j = 0; j < operations->lanes; j++)
             expected[j] = a[j] < b[j] ? a[j] : b[j];
@@ -1177,7 +1177,7 @@ START_TEST(test_multiply_pairs)
     for (unsigned round = 0; round < 4096; round++) {
         int16_t *a = (void *)place_ints(&in_a, round);
         int16_t *b = (void *)place_ints(&in_b, round);
-        int32_t *to = place_ints(&out_a, round), expected[MOST_LANES];
+        int32_t *to = place_ints(&out_a, round), expected[MAX_LANES];
 
         for (unsigned j = 0; j < 2 * operations->lanes; j++) {
             a[j] = make_word(&random);

@@ -15,9 +15,9 @@
 #include "../checked.h"
 #include "library/collection.h"
 
-#define MOST_ROWS ((size_t)5000)
-#define MOST_M    16
-#define MOST_DIM  64
+#define MAX_ROWS ((size_t)5000)
+#define MAX_M    16
+#define MAX_DIM  64
 
 static char *folder;
 
@@ -36,7 +36,7 @@ static void remove_folder(void)
 
 struct row {
     uint64_t id;
-    uint8_t code[MOST_M];
+    uint8_t code[MAX_M];
 };
 
 struct list {
@@ -118,7 +118,7 @@ static pqk_result *list_search(const struct list *list, const float *query,
                                const pqk_search_options *options, size_t *count)
 {
     pqk_result *results = test_alloc((list->num_rows + 1) * sizeof *results);
-    float scaled[MOST_DIM] = {0.0f}, entries[MOST_M][PQK_MAX_CENTROIDS];
+    float scaled[MAX_DIM] = {0.0f}, entries[MAX_M][PQK_MAX_CENTROIDS];
 
     *count = 0;
     list_query(list, query, scaled);
@@ -360,7 +360,7 @@ static void begin_history(struct history *history, size_t variant,
     history->list = (struct list){
         .codebook = {shape->M, shape->K, shape->d, centroids},
         .metric = metric,
-        .rows = test_alloc(MOST_ROWS * sizeof(struct row)),
+        .rows = test_alloc(MAX_ROWS * sizeof(struct row)),
     };
     CHECK_OK(pqk_quantizer_create(&history->list.codebook, metric, &quantizer));
     CHECK_OK(pqk_collection_create(quantizer, history->kernel,
@@ -411,7 +411,7 @@ static void add_some(struct history *history, size_t most)
 {
     struct list *list = &history->list;
     const size_t M = history->shape->M;
-    const size_t room = MOST_ROWS - list->num_rows;
+    const size_t room = MAX_ROWS - list->num_rows;
     const size_t drawn = test_below(&history->random, most + 1);
     const size_t count = drawn < room ? drawn : room;
     const int numbered = test_below(&history->random, 2) == 0 &&

@@ -20,15 +20,15 @@
 #include "faults.h"
 #include "library/collection.h"
 
-#define M            ((size_t)4)
-#define K            ((size_t)16)
-#define DIM          ((size_t)8)
-#define ROWS         ((size_t)300)
-#define MORE_ROWS    ((size_t)200)
-#define QUERIES      ((size_t)5)
-#define NEAREST      ((size_t)10)
-#define THREADS      ((size_t)3)
-#define MOST_NUMBERS 10000
+#define M           ((size_t)4)
+#define K           ((size_t)16)
+#define DIM         ((size_t)8)
+#define ROWS        ((size_t)300)
+#define MORE_ROWS   ((size_t)200)
+#define QUERIES     ((size_t)5)
+#define NEAREST     ((size_t)10)
+#define THREADS     ((size_t)3)
+#define MAX_NUMBERS 10000
 
 /* ------------------------------------------------------------------------ */
 /* What the functions are given, and what they give                         */
@@ -656,7 +656,7 @@ START_TEST(each_call_fails)
     const struct outcomes outcomes = run_undisturbed(scenario);
 
     for (size_t f = 0; f < TEST_COUNT(faults); f++)
-        for (size_t number = 1; number < MOST_NUMBERS; number++) {
+        for (size_t number = 1; number < MAX_NUMBERS; number++) {
             test_case("%s: %s, call %zu", scenario->name, faults[f].name,
                       number);
             if (run_with(scenario, &outcomes, &faults[f].fault, number) == 0)

@@ -3,8 +3,8 @@
 # The SIMD code of each variant really runs.  Equal results cannot show that: a
 # variant that fell back to scalar code would pass every other test.  So: each
 # variant's object has the instructions that its look-ups are made of, and on a
-# CPU that runs it, it answers clearly faster than the reference measured in
-# turns in the same run.
+# CPU that runs it, it answers clearly faster than the reference does in the same
+# rounds.
 set -eu
 skip() {
     echo "SKIP: $*"

@@ -498,7 +498,8 @@ def parse_options():
                         help="a configured build folder (this one)")
     options = parser.parse_args()
     options.build_dir = os.path.abspath(options.build_dir)
-    options.top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    options.top = os.path.dirname(os.path.dirname(os.path.dirname(
+        os.path.abspath(__file__))))
     options.make = os.environ.get("MAKE", "make")
     options.programs = os.environ.get("PQK_CHECK_PROGRAMS", "").split()
     options.emulator = os.environ.get("EMULATOR", "")

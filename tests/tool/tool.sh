@@ -714,44 +714,44 @@ test "$left" = "c in.bvecs out.fvecs" || fail "left behind: $left"
 beside() {
     { pq "$@" || echo "$*" >>$work/failed; } >/dev/null 2>&1 &
 }
-mkdir $work/turns
-mkfifo $work/turns/in.bvecs
-cp $work/c $work/turns/c
-ln -s c $work/turns/link
-begin build --append $work/turns/in.bvecs $work/turns/c
+mkdir $work/writers
+mkfifo $work/writers/in.bvecs
+cp $work/c $work/writers/c
+ln -s c $work/writers/link
+begin build --append $work/writers/in.bvecs $work/writers/c
 {
     # That the pipe could be opened means that the first one has the collection.
     cat $work/three.bvecs
-    beside build --append $work/half.bvecs $work/turns/link
-    beside remove $work/turns/c 17
+    beside build --append $work/half.bvecs $work/writers/link
+    beside remove $work/writers/c 17
     sleep 2
-} >$work/turns/in.bvecs
+} >$work/writers/in.bvecs
 wait
-does info $work/turns/c
+does info $work/writers/c
 is vectors 30002 "two appends and a removal at a time"
-does export --ids $work/turns/ids.ivecs $work/turns/c
-od -An -v -td4 -w8 $work/turns/ids.ivecs | awk '{print $2}' >$work/a
+does export --ids $work/writers/ids.ivecs $work/writers/c
+od -An -v -td4 -w8 $work/writers/ids.ivecs | awk '{print $2}' >$work/a
 seq 0 30002 | grep -vx 17 >$work/b
 same $work/a $work/b "ids of appends at a time"
 # A collection that is replaced is not what an append began with.
-begin build --append $work/turns/in.bvecs $work/turns/c
+begin build --append $work/writers/in.bvecs $work/writers/c
 {
     cat $work/three.bvecs
-    beside build -q $work/q $work/half.bvecs $work/turns/c
+    beside build -q $work/q $work/half.bvecs $work/writers/c
     sleep 2
-} >$work/turns/in.bvecs
+} >$work/writers/in.bvecs
 wait
-does info $work/turns/c
+does info $work/writers/c
 is vectors 10000 "a new collection while one appends"
-for turn in 1 2 3 4 5 6 7 8; do
-    beside build -t $turn --append $work/three.bvecs $work/turns/c
+for threads in 1 2 3 4 5 6 7 8; do
+    beside build -t $threads --append $work/three.bvecs $work/writers/c
 done
 wait
-does info $work/turns/c
+does info $work/writers/c
 is vectors 10024 "eight appends at a time"
 test ! -e $work/failed || fail "at a time: $(cat $work/failed)"
-test "$(cd $work/turns && echo *)" = "c ids.ivecs in.bvecs link" ||
-    fail "appends leave $(ls $work/turns)"
+test "$(cd $work/writers && echo *)" = "c ids.ivecs in.bvecs link" ||
+    fail "appends leave $(ls $work/writers)"
 
 # --- one list of options -----------------------------------------------------
 

@@ -44,7 +44,7 @@ struct call {
     float *queries;
     unsigned char *region; /* guard, results, guard, results, ..., guard */
     uint64_t query_mark, region_mark;
-    size_t counts[PQH_MAX_GROUP];
+    size_t counts[PQH_MAX_GROUP_QUERIES];
     uint64_t table_ns, probe_ns; /* of all queries */
     pqk_search_stats stats;
 };
@@ -387,7 +387,7 @@ static void search_rows(struct runner *r, struct call *call)
 
 static const struct pqh_way ways[] = {
     {"single", 1, SIZE_MAX, prepare_index, search_index},
-    {"batch", PQH_MAX_GROUP, SIZE_MAX, prepare_index, search_index},
+    {"batch", PQH_MAX_GROUP_QUERIES, SIZE_MAX, prepare_index, search_index},
     {"partitions", 1, PQH_PARTITION, prepare_index, search_index},
     {"rows", 1, SIZE_MAX, prepare_rows, search_rows},
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The child's side of the judge: a process that holds one build of libpqkern
- * and nothing worth stealing.  slot.h says how it is spoken to.
+ * The child's side of the judge: a process with one build of libpqkern, which
+ * knows no seed, no answer and no query that it has not been asked.  slot.h says
+ * how it is spoken to.
  *
  * The library can be used in several ways.  A way says how many queries make one
  * request, what is prepared, and which calls answer.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * One build of libpqkern as a table of functions: loaded by path, linked in
- * (where there is no shared library), or the built-in reference in the same
- * clothes.  Only children of run_experiment ever fill one from a file.
+ * (where there is no shared library), or the built-in reference behind the same
+ * functions.  Only children of run_experiment ever fill one from a file.
  */
 #ifndef PQH_MODULE_H
 #define PQH_MODULE_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * What keeps a judged library from doing anything but computing: as much of it
- * as the system has.  What it has not is named in the block, and the judge's own
- * checks remain.
+ * Keeps a judged library from doing anything but computing, as far as the system
+ * can.  What the system lacks is named in the block; the judge's own checks
+ * remain.
  */
 #ifndef PQH_SANDBOX_H
 #define PQH_SANDBOX_H

@@ -7,8 +7,8 @@
  * memory: the judge raises `offer`, the child puts the queries in their place and
  * raises `taken`; the judge starts its clock and raises `request`, the child
  * answers, copies the results out and raises `reply`.  Both spin, because waking
- * up costs more than a short query.  What the child writes there is believed no
- * more than a stranger's letter.
+ * up costs more than a short query.  The judge trusts nothing that the child
+ * writes there.
  */
 #ifndef PQH_SLOT_H
 #define PQH_SLOT_H
@@ -18,8 +18,8 @@
 #include <stdatomic.h>
 
 /* The widest query that fits into a slot, and how many there can be. */
-#define PQH_MAX_DIM   65536
-#define PQH_MAX_GROUP 16
+#define PQH_MAX_DIM           65536
+#define PQH_MAX_GROUP_QUERIES 16
 
 enum pqh_command_kind {
     PQH_LOAD = 1, /* load the library, find the kernel */
@@ -70,9 +70,9 @@ struct pqh_slot {
     _Atomic uint32_t done;  /* commands completed */
     _Atomic uint32_t failure;
     uint32_t offences;
-    uint32_t missing;               /* of the sandbox */
-    int32_t forbidden_call;         /* the call's number */
-    uint64_t counts[PQH_MAX_GROUP]; /* of results */
+    uint32_t missing;                       /* of the sandbox */
+    int32_t forbidden_call;                 /* the call's number */
+    uint64_t counts[PQH_MAX_GROUP_QUERIES]; /* of results */
     uint64_t table_ns, probe_ns;
     pqk_search_stats stats; /* kernel is not looked at */
     uint64_t prepare_ns;
@@ -82,7 +82,7 @@ struct pqh_slot {
     char available[192]; /* names of the variants this CPU can run */
     char message[512];
 
-    _Alignas(64) float queries[PQH_MAX_GROUP * PQH_MAX_DIM];
+    _Alignas(64) float queries[PQH_MAX_GROUP_QUERIES * PQH_MAX_DIM];
     pqk_neighbor results[]; /* [group][k] */
 };
 

@@ -38,7 +38,7 @@ static int start_sitting(struct pqh_cell *cell, struct pqh_candidate setup,
     return 0;
 }
 
-int pqh_cell_start(struct pqh_cell *cell, const struct pqh_plan *plan,
+int pqh_cell_start(struct pqh_cell *cell, const struct pqh_cell_plan *plan,
                    struct pqh_report *report, struct pqh_outcome *outcome)
 {
     struct pqh_candidate setup = {.library = plan->library,
@@ -127,7 +127,7 @@ size_t pqh_cell_count_first_tasks(const struct pqh_cell *cell)
     size_t count = queries + queries / 4;
 
     return pqh_cell_whole_requests(
-        cell, count < cell->plan.least ? cell->plan.least : count);
+        cell, count < cell->plan.min_queries ? cell->plan.min_queries : count);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -145,11 +145,11 @@ static void *need(struct pqh_outcome *outcome, size_t count, size_t size)
     return memory;
 }
 
-static int need_series(struct pqh_series *series, size_t count,
-                       struct pqh_outcome *outcome)
+static int need_samples(struct pqh_samples *samples, size_t count,
+                        struct pqh_outcome *outcome)
 {
-    series->values = need(outcome, count, sizeof *series->values);
-    return series->values != NULL ? 0 : -1;
+    samples->values = need(outcome, count, sizeof *samples->values);
+    return samples->values != NULL ? 0 : -1;
 }
 
 static struct pqh_reply *need_replies(struct pqh_outcome *outcome, size_t count,
@@ -178,16 +178,16 @@ static void free_replies(struct pqh_reply *replies)
     }
 }
 
-enum { NUM_SERIES = 8 + 5 * PQH_MAX_ARMS };
+enum { NUM_SAMPLES = 8 + 5 * PQH_MAX_ARMS };
 
-/* All series of a cell. */
-static void list_series(struct pqh_cell *cell,
-                        struct pqh_series *all[NUM_SERIES])
+/* All samples of a cell. */
+static void list_samples(struct pqh_cell *cell,
+                         struct pqh_samples *all[NUM_SAMPLES])
 {
-    struct pqh_series *const single[8] = {&cell->claimed,     &cell->speed,
-                                          &cell->null,        &cell->stream,
-                                          &cell->speed_known, &cell->speed_new,
-                                          &cell->sat_speed,   &cell->sat_null};
+    struct pqh_samples *const single[8] = {
+        &cell->claimed,       &cell->speed,       &cell->null,
+        &cell->stream,        &cell->speed_known, &cell->speed_new,
+        &cell->sitting_speed, &cell->sitting_null};
     size_t count = 0;
 
     for (; count < 8; count++) {
@@ -202,15 +202,15 @@ static void list_series(struct pqh_cell *cell,
     }
 }
 
-static int allocate_series(struct pqh_cell *cell, struct pqh_outcome *outcome)
+static int allocate_samples(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
     size_t most =
         pqh_cell_count_first_tasks(cell) + PQH_CELL_MORE + cell->round_size;
-    struct pqh_series *all[NUM_SERIES];
+    struct pqh_samples *all[NUM_SAMPLES];
 
-    list_series(cell, all);
-    for (size_t i = 0; i < NUM_SERIES; i++) {
-        if (need_series(all[i], most, outcome) != 0) {
+    list_samples(cell, all);
+    for (size_t i = 0; i < NUM_SAMPLES; i++) {
+        if (need_samples(all[i], most, outcome) != 0) {
             return -1;
         }
     }
@@ -254,15 +254,15 @@ int pqh_cell_allocate(struct pqh_cell *cell, struct pqh_outcome *outcome)
         cell->replay_queries == NULL || cell->replays == NULL) {
         return -1;
     }
-    return allocate_series(cell, outcome);
+    return allocate_samples(cell, outcome);
 }
 
 void pqh_cell_free(struct pqh_cell *cell)
 {
-    struct pqh_series *all[NUM_SERIES];
+    struct pqh_samples *all[NUM_SAMPLES];
 
-    list_series(cell, all);
-    for (size_t i = 0; i < NUM_SERIES; i++) {
+    list_samples(cell, all);
+    for (size_t i = 0; i < NUM_SAMPLES; i++) {
         free(all[i]->values);
     }
     for (size_t a = 0; a < cell->num_arms; a++) {
@@ -282,15 +282,15 @@ void pqh_cell_free(struct pqh_cell *cell)
 /* Intervals                                                                */
 /* ------------------------------------------------------------------------ */
 
-double pqh_cell_median(struct pqh_series *series)
+double pqh_cell_median(struct pqh_samples *samples)
 {
-    pqh_sort(series->values, series->count);
-    return pqh_quantile(series->values, series->count, 0.5);
+    pqh_sort(samples->values, samples->count);
+    return pqh_quantile(samples->values, samples->count, 0.5);
 }
 
 /* Of sittings, if there were enough of them, else of rounds. */
-static struct pqh_interval interval_of(const struct pqh_series *sittings,
-                                       const struct pqh_series *rounds)
+static struct pqh_interval interval_of(const struct pqh_samples *sittings,
+                                       const struct pqh_samples *rounds)
 {
     struct pqh_interval interval =
         pqh_shift_interval(sittings->values, sittings->count, 0.05);
@@ -303,10 +303,10 @@ static struct pqh_interval interval_of(const struct pqh_series *sittings,
 
 struct pqh_interval pqh_cell_speed(const struct pqh_cell *cell)
 {
-    return interval_of(&cell->sat_speed, &cell->speed);
+    return interval_of(&cell->sitting_speed, &cell->speed);
 }
 
 struct pqh_interval pqh_cell_null(const struct pqh_cell *cell)
 {
-    return interval_of(&cell->sat_null, &cell->null);
+    return interval_of(&cell->sitting_null, &cell->null);
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * A cell: one fixture, one way to use the library and one k, on which a
- * candidate is measured beside a baseline, in turns on the same queries, and
+ * candidate is measured beside a baseline on the same queries, round by round;
  * every answer that is timed is checked.
  *
- * How fast a process is depends by some per cent on where its memory happens to
- * lie, for as long as it lives, so a cell sits several times, each time with
- * fresh processes, and a sitting is what its statistics count.
+ * Where its memory happens to lie makes a process some per cent faster or slower
+ * for as long as it lives.  So a cell has several sittings, each with fresh
+ * processes, and its statistics count sittings.
  *
  * The processes are forked before there is a fixture, a seed or a thread, and
- * sleep until it is their turn.
+ * sleep until their sitting begins.
  */
 #ifndef PQH_CELL_H
 #define PQH_CELL_H
@@ -37,18 +37,19 @@
 #define PQH_CELL_REPLAYS        16
 
 /* What is known of a cell before there is a fixture. */
-struct pqh_plan {
+struct pqh_cell_plan {
     const char *library; /* NULL for the functions linked in */
     const char *against; /* NULL for the built-in reference, without null arm */
     const char *kernel;  /* NULL for the library's choice */
     const struct pqh_way *way;
     size_t k;
     size_t num_sittings; /* at most; fewer if preparing takes long */
-    size_t least;        /* queries to be timed, whatever it takes */
-    uint64_t measure_ns; /* more are while that lasts */
+    size_t min_queries;  /* timed, however long it takes */
+    uint64_t measure_ns; /* while it lasts, more are timed */
     size_t min_round;    /* queries */
     int creations;       /* of the candidate's first index, at most */
-    double stop_effect;  /* a fraction: surely slower by that ends it; or 0 */
+    double
+        stop_effect; /* a fraction: stop when surely slower by so much; or 0 */
 };
 
 /* One query to be asked: the fixture's own, or one like it. */
@@ -58,7 +59,7 @@ struct pqh_task {
 };
 
 struct pqh_cell {
-    struct pqh_plan plan;
+    struct pqh_cell_plan plan;
     struct pqh_report *report;
     int shown;  /* the report tells of this cell */
     int hidden; /* the report knows nothing of it, not even a count */
@@ -67,7 +68,7 @@ struct pqh_cell {
     size_t num_arms, num_sittings, sitting;
     struct pqh_arm sittings[PQH_MAX_SITTINGS][PQH_MAX_ARMS];
     struct pqh_arm *arms;             /* of this sitting */
-    int loaded;                       /* they are */
+    int loaded;                       /* the arms have their libraries */
     struct pqh_processors processors; /* of this sitting */
     uint64_t random;
     uint64_t call_limit, long_limit; /* nanoseconds */
@@ -92,7 +93,7 @@ struct pqh_cell {
     /* Answers to be asked for again at the end of the sitting. */
     float *replay_queries;
     struct pqh_reply *replays;
-    size_t num_replays, most_replays;
+    size_t num_replays, max_replays;
 
     /* What was seen. */
     double first_ns, prepare_ns; /* the slowest of the first requests */
@@ -101,13 +102,13 @@ struct pqh_cell {
     uint64_t other_cpu_ns;
     uint64_t stream_bytes;
     size_t exact;
-    struct pqh_series observed[PQH_MAX_ARMS], claimed;
-    struct pqh_series placing[PQH_MAX_ARMS];
-    struct pqh_series excess[PQH_MAX_ARMS][2]; /* own processor, shared */
-    struct pqh_series levels[PQH_MAX_ARMS];    /* one a round: log times */
-    struct pqh_series speed, null, stream;     /* one a round */
-    struct pqh_series sat_speed, sat_null;     /* one a sitting */
-    struct pqh_series speed_known, speed_new;  /* one a request */
+    struct pqh_samples observed[PQH_MAX_ARMS], claimed;
+    struct pqh_samples placing[PQH_MAX_ARMS];
+    struct pqh_samples excess[PQH_MAX_ARMS][2];     /* own processor, shared */
+    struct pqh_samples levels[PQH_MAX_ARMS];        /* one a round: log times */
+    struct pqh_samples speed, null, stream;         /* one a round */
+    struct pqh_samples sitting_speed, sitting_null; /* one a sitting */
+    struct pqh_samples speed_known, speed_new;      /* one a request */
     double log_ns[PQH_MAX_ARMS], log_table, log_probe; /* sums */
     size_t known, fresh;               /* the fixture's queries; others */
     size_t hits[2], reference_hits[2]; /* among 10, among k */
@@ -117,7 +118,7 @@ struct pqh_cell {
 };
 
 /* Starts the children: before there is a fixture or a thread. */
-int pqh_cell_start(struct pqh_cell *cell, const struct pqh_plan *plan,
+int pqh_cell_start(struct pqh_cell *cell, const struct pqh_cell_plan *plan,
                    struct pqh_report *report, struct pqh_outcome *outcome);
 
 /* Loads the libraries in those of this sitting, unless they are. */
@@ -149,11 +150,11 @@ size_t pqh_cell_whole_requests(const struct pqh_cell *cell, size_t queries);
 size_t pqh_cell_count_first_tasks(const struct pqh_cell *cell);
 
 /* Of sorted or unsorted numbers. */
-double pqh_cell_median(struct pqh_series *series);
+double pqh_cell_median(struct pqh_samples *samples);
 
-static inline void pqh_cell_push(struct pqh_series *series, double value)
+static inline void pqh_cell_push(struct pqh_samples *samples, double value)
 {
-    series->values[series->count++] = value;
+    samples->values[samples->count++] = value;
 }
 
 #endif

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* Each replay comes after fewer than so many others. */
-#define MOST_OTHERS 4
+#define MAX_OTHERS 4
 
 /* So many timings on processors of their own show what handing over takes. */
 #define OWN_TIMINGS 500
@@ -28,7 +28,7 @@ int pqh_cell_check_sitting(struct pqh_cell *cell, struct pqh_outcome *outcome)
 
     for (size_t i = 0; i < cell->num_replays; i++) {
         const struct pqh_reply *before = &cell->replays[i];
-        size_t others = pqk_random_below(&cell->random, MOST_OTHERS);
+        size_t others = pqk_random_below(&cell->random, MAX_OTHERS);
         size_t count = pqh_cell_whole_requests(cell, others + 1);
         for (size_t j = 0; j < count; j++) {
             pqh_cell_make_any_query(cell, cell->queries + j * dim);
@@ -52,8 +52,8 @@ int pqh_cell_check_sitting(struct pqh_cell *cell, struct pqh_outcome *outcome)
 
 /* Honest first queries meet cold caches and fresh pages, which costs a few times
  * a warm query; deferred preparation costs a pass over all codes.  On a machine
- * with more work than processors a child that has just prepared waits for its
- * turn each time: what strikes the baseline's first requests, too, is no sign. */
+ * with more work than processors, a child that has just prepared waits for one
+ * each time: what the baseline's first requests suffer, too, proves nothing. */
 static int check_deferral(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
     double warm = pqh_cell_median(&cell->observed[PQH_CANDIDATE]);
@@ -78,27 +78,27 @@ static int check_deferral(struct pqh_cell *cell, struct pqh_outcome *outcome)
 static double excess_quantile(struct pqh_cell *cell, size_t a, int all,
                               double quantile)
 {
-    struct pqh_series *series = &cell->excess[a][all];
-    const struct pqh_series *own = &cell->excess[a][0];
+    struct pqh_samples *samples = &cell->excess[a][all];
+    const struct pqh_samples *own = &cell->excess[a][0];
 
     /* There is room: both together hold no more than one value a timing. */
     if (all) {
-        memcpy(series->values + series->count, own->values,
+        memcpy(samples->values + samples->count, own->values,
                own->count * sizeof *own->values);
-        series->count += own->count;
+        samples->count += own->count;
     }
-    pqh_sort(series->values, series->count);
-    return pqh_quantile(series->values, series->count, quantile);
+    pqh_sort(samples->values, samples->count);
+    return pqh_quantile(samples->values, samples->count, quantile);
 }
 
 /*
- * What the judge's clock sees beyond what the child's claims is handing over,
- * which takes the baseline as long.  The quickest handovers are not disturbed
- * by other processes, unless the child shares the judge's processor.  Whether it
- * did is known of the turn's ends only, so there have to be many turns in which
- * it did not; else all count, and more is allowed.  A clock that lies does so
- * in the very quickest handovers, too, so these are compared with quick ones of
- * the baseline: a busy machine slows both.
+ * The judge's clock sees more time than the child's claims: that of handing over,
+ * which takes the baseline as long.  Other processes do not disturb the quickest
+ * handovers, unless child and judge share a processor.  Whether they did is known
+ * for the two ends of a turn only.  So if there are many turns in which they did
+ * not, only those count; else all count, and more is allowed.  A clock that lies
+ * does so in the very quickest handovers, too, so these are compared with quick
+ * ones of the baseline: a busy machine slows both.
  */
 static int check_clock(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
@@ -131,7 +131,7 @@ double pqh_cell_hidden(struct pqh_cell *cell)
  * others want the processor it waits now and then, but not nearly always. */
 static int check_placing(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
-    struct pqh_series *placing = &cell->placing[PQH_CANDIDATE];
+    struct pqh_samples *placing = &cell->placing[PQH_CANDIDATE];
     double usual = pqh_cell_median(&cell->placing[PQH_BASELINE]);
     double query = pqh_cell_median(&cell->observed[PQH_BASELINE]);
     double hidden;
@@ -147,10 +147,10 @@ static int check_placing(struct pqh_cell *cell, struct pqh_outcome *outcome)
     return 0;
 }
 
-static struct pqh_interval interval_of(struct pqh_series *series)
+static struct pqh_interval interval_of(struct pqh_samples *samples)
 {
-    pqh_sort(series->values, series->count);
-    return pqh_median_interval(series->values, series->count);
+    pqh_sort(samples->values, samples->count);
+    return pqh_median_interval(samples->values, samples->count);
 }
 
 /* Answers prepared for the fixture's own queries show in two ways.  Speeds are
@@ -200,8 +200,9 @@ static int check_helpers(struct pqh_cell *cell, struct pqh_outcome *outcome)
     return 0;
 }
 
-/* Not even a byte of each code can be read in that time, by either clock.  The
- * fastest reading of all rounds convicts nobody by noise. */
+/* By either clock, a request took less time than reading one byte of each code
+ * takes.  Compared with the fastest reading of all rounds, noise alone cannot
+ * convict anybody. */
 static int check_floor(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
     double rate, least, took;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* What a cell finds out about the conduct of its candidate. */
+/* Whether a cell's candidate did what the contract forbids. */
 #ifndef PQH_CHECKS_H
 #define PQH_CHECKS_H
 

@@ -17,7 +17,7 @@
  * systems do not tell and some overstate. */
 #define CACHES      1.5
 #define USUAL_CACHE ((size_t)32 << 20)
-#define MOST_BYTES  ((size_t)64 << 20)
+#define MAX_BYTES   ((size_t)64 << 20)
 
 /* Preparing an arm's index may take so long. */
 #define PREPARE_NS 2e9
@@ -103,7 +103,7 @@ static int make_large(const struct pqh_fixture *primary, double ns_per_code,
     size_t width = primary->codebook.num_sub_vectors;
     size_t bytes = (size_t)(CACHES * (double)cache_bytes());
 
-    bytes = bytes < MOST_BYTES ? bytes : MOST_BYTES;
+    bytes = bytes < MAX_BYTES ? bytes : MAX_BYTES;
     fixture->num_base = affordable(bytes / width, ns_per_code);
     if (need_codes(fixture, err) != 0) {
         return -1;

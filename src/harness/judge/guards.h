@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The data of the guard cells, made from the primary one's.  Each keeps what an
- * improvement of the primary cell may cost elsewhere in sight.
+ * The data of the guard cells, made from the primary one's.  Each watches over a
+ * use at whose cost the primary cell might become faster.
  */
 #ifndef PQH_GUARDS_H
 #define PQH_GUARDS_H

@@ -29,7 +29,7 @@ enum values { NORMAL, CLUSTERED, TIES, SPREAD };
 
 struct shape {
     size_t num_sub_vectors, sub_vector_dim, num_centroids;
-    size_t least, most; /* rows; drawn if they differ */
+    size_t min_rows, max_rows; /* rows; drawn if they differ */
     size_t k;
     const char *way;
     enum values values;
@@ -106,7 +106,8 @@ static int make_data(const struct shape *shape, uint64_t seed,
     fixture->dim = dim;
     fixture->num_queries = QUERIES;
     fixture->num_base =
-        shape->least + pqk_random_below(&seed, shape->most - shape->least + 1);
+        shape->min_rows +
+        pqk_random_below(&seed, shape->max_rows - shape->min_rows + 1);
     fixture->codes = malloc(fixture->num_base * shape->num_sub_vectors);
     fixture->queries = malloc(QUERIES * dim * sizeof(float));
     fixture->centroids = malloc(num_centroids * sizeof(float));
@@ -260,10 +261,11 @@ static int is_fast_enough(struct pqh_holdout *holdout, uint64_t *random,
     return passed;
 }
 
-int pqh_holdout_start(struct pqh_holdout *holdout, const struct pqh_plan *plan,
+int pqh_holdout_start(struct pqh_holdout *holdout,
+                      const struct pqh_cell_plan *plan,
                       struct pqh_report *report, struct pqh_outcome *outcome)
 {
-    struct pqh_plan speed = *plan;
+    struct pqh_cell_plan speed = *plan;
 
     memset(holdout, 0, sizeof *holdout);
     for (size_t i = 0; i < PQH_HOLDOUT_SHAPES; i++) {
@@ -282,7 +284,7 @@ int pqh_holdout_start(struct pqh_holdout *holdout, const struct pqh_plan *plan,
     speed.way = pqh_way_find(speed_shape.way);
     speed.k = speed_shape.k;
     speed.num_sittings = 1;
-    speed.least = 16;
+    speed.min_queries = 16;
     speed.measure_ns = SPEED_NS;
     speed.min_round = 8;
     speed.creations = 1;

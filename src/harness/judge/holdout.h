@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The hold-out: what no loop of improvements sees more of than that it was
- * passed or not.  Other shapes, distributions and sizes, drawn at run time, on
- * which every answer must be that of the reference, and the largest of which
- * must not have become much slower.
+ * The hold-out: other shapes, distributions and sizes, drawn at run time.  Every
+ * answer must be that of the reference, and the largest must not have become much
+ * slower.  A loop of improvements learns no more than whether it was passed.
  */
 #ifndef PQH_HOLDOUT_H
 #define PQH_HOLDOUT_H
@@ -20,7 +19,8 @@ struct pqh_holdout {
 
 /* Starts the children, as pqh_cell_start does.  Of plan, the libraries and the
  * kernel are used. */
-int pqh_holdout_start(struct pqh_holdout *holdout, const struct pqh_plan *plan,
+int pqh_holdout_start(struct pqh_holdout *holdout,
+                      const struct pqh_cell_plan *plan,
                       struct pqh_report *report, struct pqh_outcome *outcome);
 
 /* 1 if it is passed, 0 if not, -1 if the system fails. */

@@ -36,31 +36,31 @@
 /* Children                                                                 */
 /* ------------------------------------------------------------------------ */
 
-static struct pqh_plan primary_plan(const struct pqh_settings *settings)
+static struct pqh_cell_plan primary_plan(const struct pqh_settings *settings)
 {
     int compares = settings->against != NULL;
 
-    return (struct pqh_plan){.library = settings->library,
-                             .against = settings->against,
-                             .kernel = settings->kernel,
-                             .way = settings->way,
-                             .k = settings->k,
-                             .num_sittings = compares ? PQH_MAX_SITTINGS : 1,
-                             .least = MIN_TIMINGS,
-                             .measure_ns = compares ? COMPARE_NS : MEASURE_NS,
-                             .min_round = MIN_ROUND,
-                             .creations = CREATIONS,
-                             .stop_effect =
-                                 compares ? settings->min_effect : 0.0};
+    return (struct pqh_cell_plan){
+        .library = settings->library,
+        .against = settings->against,
+        .kernel = settings->kernel,
+        .way = settings->way,
+        .k = settings->k,
+        .num_sittings = compares ? PQH_MAX_SITTINGS : 1,
+        .min_queries = MIN_TIMINGS,
+        .measure_ns = compares ? COMPARE_NS : MEASURE_NS,
+        .min_round = MIN_ROUND,
+        .creations = CREATIONS,
+        .stop_effect = compares ? settings->min_effect : 0.0};
 }
 
-static struct pqh_plan guard_plan(const struct pqh_settings *settings,
-                                  enum pqh_guard guard)
+static struct pqh_cell_plan guard_plan(const struct pqh_settings *settings,
+                                       enum pqh_guard guard)
 {
-    struct pqh_plan plan = primary_plan(settings);
+    struct pqh_cell_plan plan = primary_plan(settings);
 
     plan.num_sittings = guard == PQH_GUARD_LARGE ? 1 : GUARD_SITTINGS;
-    plan.least = GUARD_TIMINGS;
+    plan.min_queries = GUARD_TIMINGS;
     plan.measure_ns = GUARD_NS;
     plan.creations = 1;
     plan.stop_effect = 0.0;
@@ -78,7 +78,7 @@ int pqh_judge_start(struct pqh_judge *judge,
                     const struct pqh_settings *settings,
                     struct pqh_report *report, struct pqh_outcome *outcome)
 {
-    struct pqh_plan plan = primary_plan(settings);
+    struct pqh_cell_plan plan = primary_plan(settings);
 
     memset(judge, 0, sizeof *judge);
     judge->settings = *settings;
@@ -93,7 +93,7 @@ int pqh_judge_start(struct pqh_judge *judge,
         return 0;
     }
     for (int g = 0; g < PQH_NUM_GUARDS; g++) {
-        struct pqh_plan guard = guard_plan(settings, (enum pqh_guard)g);
+        struct pqh_cell_plan guard = guard_plan(settings, (enum pqh_guard)g);
         if (pqh_cell_start(&judge->guards[g], &guard, report, outcome) != 0) {
             return -1;
         }

@@ -2,9 +2,9 @@
 /*
  * The judge: has cells measured in order, and says how it ended.
  *
- * Without a library to compare with that is the primary cell alone.  With one it
- * is, as long as the candidate is not found wanting: the primary cell, the
- * guards, the primary cell again in fresh processes, and the hold-out.
+ * Without a library to compare with, that is the primary cell alone.  With one it
+ * is the primary cell, the guards, the primary cell again in fresh processes, and
+ * the hold-out, until the candidate fails one of them.
  *
  * What it promises is described in run_experiment(1).
  */

@@ -15,14 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A loser is let go when that is sure at this level: by sittings; or, when some
- * have been, by rounds, which know nothing of how processes differ, and so have
- * to be clearer. */
+/* Measuring stops early when the candidate is surely slower at this level: judged
+ * by sittings, or, after a few of these, by rounds.  Rounds do not show how
+ * processes differ, so they need the larger margin. */
 #define SURE_OUTSIDE  0.001
 #define SURE_SITTINGS 3
 #define SURE_MARGIN   0.05
 
-/* Where sittings take longer than they should, so many are enough. */
+/* If sittings take too long, this many are enough. */
 #define ENOUGH_SITTINGS 6
 
 /* Rounds while the sitting's time lasts; in the last one, at least as many as
@@ -63,20 +63,20 @@ static void enter_sitting(struct pqh_cell *cell, size_t first, double *scratch)
         levels[a] = cell->levels[a].values + first;
     }
     sitting = pqh_sitting_of(levels, cell->speed.count - first, scratch);
-    pqh_cell_push(&cell->sat_speed, sitting.speed);
-    pqh_cell_push(&cell->sat_null, sitting.null);
+    pqh_cell_push(&cell->sitting_speed, sitting.speed);
+    pqh_cell_push(&cell->sitting_null, sitting.null);
 }
 
 static int surely_slower(const struct pqh_cell *cell, double *scratch)
 {
     double least = log1p(cell->plan.stop_effect);
-    size_t count = cell->sat_speed.count;
+    size_t count = cell->sitting_speed.count;
     struct pqh_interval sittings, rounds;
 
     if (!(cell->plan.stop_effect > 0.0) || count < SURE_SITTINGS) {
         return 0;
     }
-    memcpy(scratch, cell->sat_speed.values, count * sizeof *scratch);
+    memcpy(scratch, cell->sitting_speed.values, count * sizeof *scratch);
     pqh_sort(scratch, count);
     sittings = pqh_shift_interval(scratch, count, SURE_OUTSIDE);
     memcpy(scratch, cell->speed.values, cell->speed.count * sizeof *scratch);
@@ -94,7 +94,7 @@ static size_t known_queries(const struct pqh_cell *cell)
 /* Whether half as much time again is over, and enough is known. */
 static int is_late(const struct pqh_cell *cell, uint64_t start, size_t first)
 {
-    return cell->sat_speed.count >= ENOUGH_SITTINGS &&
+    return cell->sitting_speed.count >= ENOUGH_SITTINGS &&
            cell->claimed.count >= first &&
            pqk_clock() - start > cell->plan.measure_ns / 2 * 3;
 }
@@ -164,10 +164,10 @@ static int measure(struct pqh_cell *cell, struct pqh_outcome *outcome)
     return failed;
 }
 
-static void sort_series(struct pqh_cell *cell)
+static void sort_samples(struct pqh_cell *cell)
 {
-    struct pqh_series *const all[] = {&cell->speed, &cell->null,
-                                      &cell->sat_speed, &cell->sat_null};
+    struct pqh_samples *const all[] = {
+        &cell->speed, &cell->null, &cell->sitting_speed, &cell->sitting_null};
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         pqh_sort(all[i]->values, all[i]->count);
@@ -194,6 +194,6 @@ int pqh_cell_run(struct pqh_cell *cell, const struct pqh_fixture *fixture,
         end_sitting(cell, outcome) != 0) {
         return -1;
     }
-    sort_series(cell);
+    sort_samples(cell);
     return pqh_cell_check(cell, outcome);
 }

@@ -9,11 +9,12 @@
 
 #include <math.h>
 
-/* A turn of the fastest arm takes so long, if that many queries are enough. */
+/* A round has as many queries as keep the fastest arm busy this long, up to
+ * PQH_CELL_ROUND. */
 #define TURN_NS 2e6
 
-/* Before that it warms up for so long: a query that reads only a part of the
- * index leaves the rest of it where the other arm's turn has driven it. */
+/* Before that it warms up this long: the other arm's turn has driven this arm's
+ * index out of the caches, and one query reads only a part of it back. */
 #define WARM_UP_NS  1.5e6
 #define MIN_WARM_UP 2
 
@@ -73,8 +74,8 @@ static struct pqh_command prepare_command(const struct pqh_cell *cell)
 
 /*
  * Makes the candidate's index several times and sends a few requests after each.
- * Of the time that the first one takes we want the least, then of the second,
- * and so on: chance does not strike the same one every time, deferred work does.
+ * What counts is the least time of the first request, the least of the second,
+ * and so on: chance does not slow the same one every time, deferred work does.
  */
 static int prepare_often(struct pqh_cell *cell, double *fastest,
                          struct pqh_outcome *outcome)
@@ -190,8 +191,8 @@ static void count_sittings(struct pqh_cell *cell, uint64_t took)
     if (cell->num_sittings > most) {
         cell->num_sittings = most > 0 ? (size_t)most : 1;
     }
-    cell->most_replays = PQH_CELL_REPLAYS / cell->num_sittings;
-    cell->most_replays = cell->most_replays > 0 ? cell->most_replays : 1;
+    cell->max_replays = PQH_CELL_REPLAYS / cell->num_sittings;
+    cell->max_replays = cell->max_replays > 0 ? cell->max_replays : 1;
 }
 
 int pqh_cell_prepare(struct pqh_cell *cell, struct pqh_outcome *outcome)

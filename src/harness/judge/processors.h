@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Which processors the judge and its children run on.  Left to the system they
- * often meet on one, where handing a request over takes as long as a short
- * query; and two arms would be compared on different ones.
+ * Which processors the judge and its children run on.  Left to the system, judge
+ * and child often share one, where handing a request over takes as long as a
+ * short query, and two arms may run on different ones.
  */
 #ifndef PQH_PROCESSORS_H
 #define PQH_PROCESSORS_H

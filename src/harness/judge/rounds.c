@@ -147,7 +147,7 @@ static void keep_for_replay(struct pqh_cell *cell, size_t i)
     size_t dim = cell->fixture->dim;
     struct pqh_reply *to;
 
-    if (cell->num_replays == cell->most_replays) {
+    if (cell->num_replays == cell->max_replays) {
         return;
     }
     to = &cell->replays[cell->num_replays];
@@ -227,8 +227,9 @@ static int ask_arms(struct pqh_cell *cell, const struct pqh_task *tasks,
     return 0;
 }
 
-/* Of the two baselines the candidate meets one in each round, in turns, never
- * their mean: equal arms then differ symmetrically, as the sign test wants it. */
+/* In each round the candidate is compared with one of the two baselines,
+ * alternately, never with their mean: then equal arms differ symmetrically, which
+ * the sign test assumes. */
 static void enter_round(struct pqh_cell *cell,
                         double logs[PQH_MAX_ARMS][PQH_CELL_ROUND], size_t count)
 {

@@ -16,7 +16,7 @@ struct pqh_interval {
 };
 
 /* Numbers; the owner makes room for as many as there can be. */
-struct pqh_series {
+struct pqh_samples {
     double *values;
     size_t count;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Weights of labels and representatives of cells, from columns that are written. */
+/* Weights of labels and representatives of cells, made from finished columns. */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* What a scan looks at before it looks at codes. */
+/* Weights of labels and representatives of cells: what a scan looks at first. */
 #ifndef PQK_PREPARE_CELLS_H
 #define PQK_PREPARE_CELLS_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Codes as columns of labels, in the order found for them, with the ids of their
- * rows; and what a scan looks at before them.  Sections are ordered by themselves,
- * since an id counts no further.
+ * Writes codes as columns of labels in their new order, with the ids of their
+ * rows, and then what a scan looks at first (cells.h).  An id counts rows within a
+ * section only, so each section is ordered by itself.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>

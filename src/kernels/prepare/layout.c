@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Where what is in prepared codes, from the shape and the number of codes alone. */
+/* Where things are in prepared codes: this follows from the shape and the number of
+ * codes alone. */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
@@ -8,7 +9,7 @@
 #include "kernels/prepare/memory.h"
 
 /* With fewer codes than this a scan has nothing to skip. */
-#define FEWEST_ORDERED 1024
+#define MIN_ORDERED 1024
 
 /* An odd number of cache lines, so that columns do not compete for the same
  * sets of a cache when they are read abreast. */
@@ -52,9 +53,9 @@ struct pqk_layout pqk_layout_of(size_t num_sub_vectors, size_t num_vectors)
 {
     const size_t code_bytes = num_sub_vectors * num_vectors;
     const size_t limit = code_bytes + code_bytes / 4;
-    size_t id_bytes = num_vectors < FEWEST_ORDERED ? 0
-                      : num_vectors <= 65536       ? 2
-                                                   : 3;
+    size_t id_bytes = num_vectors < MIN_ORDERED ? 0
+                      : num_vectors <= 65536    ? 2
+                                                : 3;
     struct pqk_layout layout = {.num_vectors = num_vectors};
 
     layout.num_blocks = num_vectors / PQK_BLOCK + (num_vectors % PQK_BLOCK > 0);

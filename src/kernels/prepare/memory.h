@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Sizes and memory of what is prepared. */
+/* Helpers for preparing: rounding sizes, aligned memory. */
 #ifndef PQK_PREPARE_MEMORY_H
 #define PQK_PREPARE_MEMORY_H
 

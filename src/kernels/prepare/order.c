@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * A tree of planes, learnt from a sample, deals the codes into parts that fit into
- * a cache; each part is then halved again and again along its own longest axis
- * until blocks are left.
+ * A tree of planes, learnt from a sample, divides the codes into parts that fit
+ * into a cache.  Each part is then halved across its longest axis, again and
+ * again, until blocks are left.
  *
  * Data that have no order (one code repeated, a codebook with inf or NaN) need no
  * special case: all their projections are equal, every step moves points stably,

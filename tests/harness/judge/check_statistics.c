@@ -238,8 +238,8 @@ END_TEST
 #define ROUNDS   12
 
 /* Standard deviations of logarithms: of a round; of a process, for as long as it
- * lives; of a step in a random walk that all arms make together, so that a round
- * in which they take turns sees a small part of it. */
+ * lives; of a step in a random walk that all arms make together, of which one
+ * round, short as it is, sees a small part. */
 struct noise {
     const char *name;
     double round, process, drift;
@@ -298,9 +298,9 @@ static enum pqh_verdict simulate(const struct noise *noise, double effect,
                 (double)test_uniform(random) < noise->chance ? 0.03 : 0.0;
         }
         for (size_t r = 0; r < ROUNDS; r++) {
-            size_t turn = (size_t)(3.0 * (double)test_uniform(random));
-            for (size_t t = 0; t < 3; t++, turn++) {
-                size_t a = turn % 3;
+            size_t start = (size_t)(3.0 * (double)test_uniform(random));
+            for (size_t t = 0; t < 3; t++, start++) {
+                size_t a = start % 3;
                 shared += noise->drift / 3.0 * normal_deviate(random) / 3.0;
                 last[a] = round_noise(noise, random, last[a]);
                 times[a][r] = process[a] + last[a] + shared;
