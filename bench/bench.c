@@ -57,7 +57,7 @@ static const struct {
 struct variant {
     const pqk_kernel *kernel;
     pqk_index *index;
-    pqk_search *search;
+    pqk_scanner *search;
     double ns[MAX_ROUNDS];
     double ratios[MAX_ROUNDS];
 };
@@ -167,7 +167,7 @@ static void make_variants(struct bench *b)
         v->kernel = kernel;
         ok(pqk_index_create(&b->codebook, kernel, &v->index), "index");
         ok(pqk_index_add(v->index, b->codes, CODES), "index");
-        ok(pqk_search_create(v->index, 1, K, &v->search), "search");
+        ok(pqk_scanner_create(v->index, 1, K, &v->search), "search");
         b->count++;
     }
 }
@@ -187,13 +187,13 @@ static double clock_ns(void)
 
 static void whole_query(const struct variant *v, const float *query)
 {
-    pqk_neighbor neighbors[K];
+    pqk_row_result neighbors[K];
     size_t count;
 
-    ok(pqk_search_begin(v->search, 1, K), "begin");
-    ok(pqk_search_tables(v->search, query), "tables");
-    ok(pqk_search_probe(v->search, 0), "probe");
-    ok(pqk_search_results(v->search, 0, neighbors, &count), "results");
+    ok(pqk_scanner_begin(v->search, 1, K), "begin");
+    ok(pqk_scanner_tables(v->search, query), "tables");
+    ok(pqk_scanner_probe(v->search, 0), "probe");
+    ok(pqk_scanner_results(v->search, 0, neighbors, &count), "results");
 }
 
 static void table(struct bench *b, const struct variant *v, const float *query)
@@ -239,8 +239,8 @@ static double time_part(struct bench *b, enum part part,
     for (int i = -1; i < parts[part].repeats; i++) {
         double start;
         if (part == PROBE_PREPARED) {
-            ok(pqk_search_begin(v->search, 1, K), "begin");
-            ok(pqk_search_tables(v->search, query), "tables");
+            ok(pqk_scanner_begin(v->search, 1, K), "begin");
+            ok(pqk_scanner_tables(v->search, query), "tables");
         }
         start = read_ns(clock);
         switch (part) {
@@ -251,7 +251,7 @@ static double time_part(struct bench *b, enum part part,
             probe_rows(b, v);
             break;
         case PROBE_PREPARED:
-            ok(pqk_search_probe(v->search, 0), "probe");
+            ok(pqk_scanner_probe(v->search, 0), "probe");
             break;
         case WHOLE:
             whole_query(v, query);
@@ -334,7 +334,7 @@ int main(void)
         run_part(&b, (enum part)part, &random);
     }
     for (size_t i = 0; i < b.count; i++) {
-        pqk_search_free(b.variants[i].search);
+        pqk_scanner_free(b.variants[i].search);
         pqk_index_free(b.variants[i].index);
     }
     free(b.heap);

@@ -121,21 +121,21 @@ static void choose(const float *query, const float *centroids, size_t probes,
     }
 }
 
-static size_t search(pqk_search *search, const float *query,
+static size_t search(pqk_scanner *search, const float *query,
                      const float *centroids, size_t probes,
-                     pqk_neighbor *neighbors)
+                     pqk_row_result *neighbors)
 {
     size_t chosen[LISTS], count = 0;
     float remain[DIM];
 
     choose(query, centroids, probes, chosen);
-    check(pqk_search_begin(search, 1, K), "begin");
+    check(pqk_scanner_begin(search, 1, K), "begin");
     for (size_t p = 0; p < probes; p++) {
         subtract(query, centroids + chosen[p] * DIM, remain);
-        check(pqk_search_tables(search, remain), "tables");
-        check(pqk_search_probe(search, chosen[p]), "probe");
+        check(pqk_scanner_tables(search, remain), "tables");
+        check(pqk_scanner_probe(search, chosen[p]), "probe");
     }
-    check(pqk_search_results(search, 0, neighbors, &count), "results");
+    check(pqk_scanner_results(search, 0, neighbors, &count), "results");
     return count;
 }
 
@@ -143,8 +143,8 @@ int main(void)
 {
     pqk_quantizer *coarse;
     pqk_index *index;
-    pqk_search *scratch = NULL;
-    pqk_neighbor all[K], few[K];
+    pqk_scanner *scratch = NULL;
+    pqk_row_result all[K], few[K];
     const float *centroids;
     size_t same = 0;
 
@@ -152,7 +152,7 @@ int main(void)
     coarse = deal();
     centroids = pqk_quantizer_codebook(coarse).centroids;
     index = fill(centroids);
-    check(pqk_search_create(index, 1, K, &scratch), "search");
+    check(pqk_scanner_create(index, 1, K, &scratch), "search");
     for (size_t q = 0; q < QUERIES; q++) {
         const float *query = vectors[q * (COUNT / QUERIES)];
         size_t n = search(scratch, query, centroids, LISTS, all);
@@ -160,14 +160,14 @@ int main(void)
 
         for (size_t i = 0; i < f; i++)
             for (size_t j = 0; j < n; j++)
-                same += few[i].id == all[j].id;
+                same += few[i].row == all[j].row;
         if (q == 0)
             printf("nearest to vector 0: vector %u at %.9g\n",
-                   (unsigned)vector_of[all[0].id], (double)all[0].distance);
+                   (unsigned)vector_of[all[0].row], (double)all[0].distance);
     }
     printf("8 of %d lists find %.1f %% of what all find\n", LISTS,
            100.0 * (double)same / (QUERIES * K));
-    pqk_search_free(scratch);
+    pqk_scanner_free(scratch);
     pqk_index_free(index);
     pqk_quantizer_free(coarse);
     return same < QUERIES * K * 8 / 10;

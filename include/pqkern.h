@@ -18,7 +18,7 @@
  *
  * Thread safety: functions without state may be called from any thread.  A
  * pqk_index may be searched by any number of threads, each with its own
- * pqk_search, as long as nobody adds to it or frees it.
+ * pqk_scanner, as long as nobody adds to it or frees it.
  *
  * The caller's floating-point environment must be the default one (round to
  * nearest, subnormals kept).  Arrays need the alignment of their elements, no
@@ -136,10 +136,10 @@ typedef struct pqk_distance_table {
 } pqk_distance_table;
 
 /** \brief A result */
-typedef struct pqk_neighbor {
-    uint32_t id;
+typedef struct pqk_row_result {
+    uint32_t row;
     float distance;  /**< squared L2 */
-} pqk_neighbor;
+} pqk_row_result;
 
 /**
  * \brief       The k best of what was pushed, in memory that the caller owns
@@ -177,7 +177,7 @@ PQK_API void pqk_top_k_heap_push(pqk_top_k_heap *heap, uint32_t id,
  * \return      how many were written, at most k
  */
 PQK_API size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap,
-                                          pqk_neighbor *neighbors);
+                                          pqk_row_result *neighbors);
 
 /**
  * \brief       Squared distances of a query's sub-vectors to all centroids
@@ -283,9 +283,9 @@ PQK_API pqk_codebook pqk_index_codebook(const pqk_index *index);
 /* ------------------------------------------------------------------------ */
 
 /** \brief One thread's scratch memory for queries on one index */
-typedef struct pqk_search pqk_search;
+typedef struct pqk_scanner pqk_scanner;
 
-/** \brief What the probes since pqk_search_tables did */
+/** \brief What the probes since pqk_scanner_tables did */
 typedef struct pqk_search_stats {
     const char *kernel;      /**< the variant's name */
     uint32_t bound_groups;   /**< groups per sub-vector of the filter's last bound:
@@ -303,14 +303,14 @@ typedef struct pqk_search_stats {
  * \param       max_queries  most queries at a time, at least 1
  * \param       max_k        most results per query, at most 2^32 - 1; memory
  *                           for so many is taken
- * \param[out]  search       to be freed with pqk_search_free
+ * \param[out]  search       to be freed with pqk_scanner_free
  */
-PQK_API pqk_status pqk_search_create(const pqk_index *index,
+PQK_API pqk_status pqk_scanner_create(const pqk_index *index,
                                      size_t max_queries, size_t max_k,
-                                     pqk_search **search);
+                                     pqk_scanner **search);
 
 /** \brief      Free a search; NULL is allowed */
-PQK_API void pqk_search_free(pqk_search *search);
+PQK_API void pqk_scanner_free(pqk_scanner *search);
 
 /**
  * \brief       Begin new results: empties the heaps and the statistics
@@ -318,7 +318,7 @@ PQK_API void pqk_search_free(pqk_search *search);
  * \param       num_queries  1 to max_queries
  * \param       k            0 to max_k
  */
-PQK_API pqk_status pqk_search_begin(pqk_search *search, size_t num_queries,
+PQK_API pqk_status pqk_scanner_begin(pqk_scanner *search, size_t num_queries,
                                     size_t k);
 
 /**
@@ -327,7 +327,7 @@ PQK_API pqk_status pqk_search_begin(pqk_search *search, size_t num_queries,
  *                       file can give each partition its residual queries
  * \param[in]   queries  [num_queries][M * d]
  */
-PQK_API pqk_status pqk_search_tables(pqk_search *search, const float *queries);
+PQK_API pqk_status pqk_scanner_tables(pqk_scanner *search, const float *queries);
 
 /**
  * \brief       Scan one partition for all queries in one pass over its codes
@@ -335,7 +335,7 @@ PQK_API pqk_status pqk_search_tables(pqk_search *search, const float *queries);
  * \param       partition  below pqk_index_partitions(); its vectors compete once
  *                         more if it is probed once more
  */
-PQK_API pqk_status pqk_search_probe(pqk_search *search, size_t partition);
+PQK_API pqk_status pqk_scanner_probe(pqk_scanner *search, size_t partition);
 
 /**
  * \brief       Take one query's results, nearest first; it has none afterwards
@@ -345,11 +345,11 @@ PQK_API pqk_status pqk_search_probe(pqk_search *search, size_t partition);
  * \param[out]  count       how many were written: k, or fewer if fewer vectors
  *                          were probed
  */
-PQK_API pqk_status pqk_search_results(pqk_search *search, size_t query,
-                                      pqk_neighbor *neighbors, size_t *count);
+PQK_API pqk_status pqk_scanner_results(pqk_scanner *search, size_t query,
+                                      pqk_row_result *neighbors, size_t *count);
 
-/** \brief      What the search has done since pqk_search_begin */
-PQK_API pqk_search_stats pqk_search_statistics(const pqk_search *search);
+/** \brief      What the search has done since pqk_scanner_begin */
+PQK_API pqk_search_stats pqk_scanner_statistics(const pqk_scanner *search);
 
 /**
  * \brief       Search all partitions for one query: begin, tables, probe, results
@@ -359,10 +359,10 @@ PQK_API pqk_search_stats pqk_search_statistics(const pqk_search *search);
  * \param[out]  neighbors  room for k
  * \param[out]  count      how many were written
  * \return      also PQK_OUT_OF_MEMORY: it makes a search for the one call; for
- *              speed, keep a pqk_search
+ *              speed, keep a pqk_scanner
  */
 PQK_API pqk_status pqk_index_search(const pqk_index *index, const float *query,
-                                    size_t k, pqk_neighbor *neighbors,
+                                    size_t k, pqk_row_result *neighbors,
                                     size_t *count);
 
 /* ------------------------------------------------------------------------ */

@@ -16,10 +16,10 @@ static struct test_arena entries_arena, codes_arena, storage_arena;
 static struct test_arena neighbors_arena, query_arena, centroids_arena;
 static struct test_arena tables_arena, rows_arena, scratch_arena;
 
-pqk_neighbor *probing_reference(const float *entries, size_t num_sub_vectors,
-                                const uint8_t *codes, size_t num_vectors)
+pqk_row_result *probing_reference(const float *entries, size_t num_sub_vectors,
+                                  const uint8_t *codes, size_t num_vectors)
 {
-    pqk_neighbor *neighbors = test_alloc(num_vectors * sizeof *neighbors);
+    pqk_row_result *neighbors = test_alloc(num_vectors * sizeof *neighbors);
 
     pqh_reference_probe(entries, num_sub_vectors, codes, num_vectors,
                         num_vectors, neighbors);
@@ -52,10 +52,10 @@ static void begin_heap(pqk_top_k_heap *heap, size_t k, unsigned placement)
 }
 
 static const char *compare_heap(pqk_top_k_heap *heap,
-                                const pqk_neighbor *expected, size_t count,
+                                const pqk_row_result *expected, size_t count,
                                 uint32_t first_id, unsigned placement)
 {
-    pqk_neighbor *found =
+    pqk_row_result *found =
         test_place(&neighbors_arena, heap->k * sizeof *found, placement);
     size_t found_count;
 
@@ -87,7 +87,7 @@ static const char *compare_inputs(const struct row_major *rows,
 
 static const char *probe_rows(const struct row_major *rows,
                               pqk_top_k_heap *heap,
-                              const pqk_neighbor *expected, size_t count)
+                              const pqk_row_result *expected, size_t count)
 {
     const size_t M = rows->num_sub_vectors;
     const unsigned placement = rows->placement;
@@ -123,10 +123,10 @@ const char *probing_row_major(const struct row_major *rows, size_t k)
 }
 
 const char *probing_row_major_held(const struct row_major *rows, size_t k,
-                                   const pqk_neighbor *held, size_t num_held)
+                                   const pqk_row_result *held, size_t num_held)
 {
     const size_t total = rows->num_vectors + num_held;
-    pqk_neighbor *expected = test_alloc(total * sizeof *expected);
+    pqk_row_result *expected = test_alloc(total * sizeof *expected);
     pqk_top_k_heap heap;
     const char *fault;
 
@@ -136,7 +136,7 @@ const char *probing_row_major_held(const struct row_major *rows, size_t k,
     test_sort_results(expected, total);
     begin_heap(&heap, k, rows->placement);
     for (size_t i = 0; i < num_held; i++)
-        pqk_top_k_heap_push(&heap, held[i].id, held[i].distance);
+        pqk_top_k_heap_push(&heap, held[i].row, held[i].distance);
     fault = probe_rows(rows, &heap, expected, least(k, total));
     free(expected);
     return fault;
@@ -441,7 +441,7 @@ static float moved(float value, int ulps)
 }
 
 /* The bound that a query's heap begins with. */
-static float limit_of(const struct preset *preset, const pqk_neighbor *all,
+static float limit_of(const struct preset *preset, const pqk_row_result *all,
                       size_t count)
 {
     return preset->by_rank
@@ -451,16 +451,16 @@ static float limit_of(const struct preset *preset, const pqk_neighbor *all,
 
 /* Leaves those that may be results, and returns how many they are. */
 static size_t narrow(const struct narrowing *narrowing, float limit,
-                     pqk_neighbor *all, size_t count)
+                     pqk_row_result *all, size_t count)
 {
     const uint64_t most = pqk_result_key(limit, UINT32_MAX);
     size_t left = 0;
 
     for (size_t i = 0; i < count; i++)
-        if (is_in_bitmap(narrowing->rows, all[i].id) &&
-            (!narrowing->allows || narrowing->allows(all[i].id)) &&
+        if (is_in_bitmap(narrowing->rows, all[i].row) &&
+            (!narrowing->allows || narrowing->allows(all[i].row)) &&
             (!narrowing->preset ||
-             pqk_result_key(all[i].distance, all[i].id) <= most))
+             pqk_result_key(all[i].distance, all[i].row) <= most))
             all[left++] = all[i];
     return left;
 }
@@ -469,7 +469,7 @@ static size_t narrow(const struct narrowing *narrowing, float limit,
 /* Passes                                                                    */
 
 struct expected {
-    pqk_neighbor *neighbors; /* those that may be results, sorted */
+    pqk_row_result *neighbors; /* those that may be results, sorted */
     size_t count;
     float limit;
     float *distances; /* by row */
@@ -598,7 +598,7 @@ static struct expected expect(const struct pass *pass, size_t q)
     expected.neighbors = probing_reference(entries, M, probe->codes, n);
     expected.distances = test_alloc(n * sizeof(float));
     for (size_t i = 0; i < n; i++)
-        expected.distances[expected.neighbors[i].id] =
+        expected.distances[expected.neighbors[i].row] =
             expected.neighbors[i].distance;
     if (narrowing->preset)
         expected.limit = limit_of(narrowing->preset, expected.neighbors, n);

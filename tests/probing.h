@@ -12,8 +12,8 @@
 
 /* All rows in the order of results: the first k are the k best.  To be
  * freed. */
-pqk_neighbor *probing_reference(const float *entries, size_t num_sub_vectors,
-                                const uint8_t *codes, size_t num_vectors);
+pqk_row_result *probing_reference(const float *entries, size_t num_sub_vectors,
+                                  const uint8_t *codes, size_t num_vectors);
 
 /* Row-major codes and a plain table. */
 struct row_major {
@@ -22,7 +22,7 @@ struct row_major {
     size_t num_sub_vectors;
     const uint8_t *codes;
     size_t num_vectors;
-    const pqk_neighbor *expected; /* of probing_reference */
+    const pqk_row_result *expected; /* of probing_reference */
     unsigned placement; /* even: blocks end at a guard page; odd: they begin
                            after one, at placement / 2 elements from it */
 };
@@ -31,7 +31,7 @@ const char *probing_row_major(const struct row_major *rows, size_t k);
 
 /* The same with a heap that already holds what was pushed: `held`. */
 const char *probing_row_major_held(const struct row_major *rows, size_t k,
-                                   const pqk_neighbor *held, size_t num_held);
+                                   const pqk_row_result *held, size_t num_held);
 
 /* The table of one query, by the contract's path. */
 const char *probing_table(const pqk_kernel *kernel, const float *query,

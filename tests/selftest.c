@@ -95,14 +95,14 @@ static const char *encode(void)
                            GOLDEN_CODES);
 }
 
-static uint64_t add_results(uint64_t checksum, const pqk_neighbor *found,
+static uint64_t add_results(uint64_t checksum, const pqk_row_result *found,
                             size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        unsigned char id[4] = {(unsigned char)found[i].id,
-                               (unsigned char)(found[i].id >> 8),
-                               (unsigned char)(found[i].id >> 16),
-                               (unsigned char)(found[i].id >> 24)};
+        unsigned char id[4] = {(unsigned char)found[i].row,
+                               (unsigned char)(found[i].row >> 8),
+                               (unsigned char)(found[i].row >> 16),
+                               (unsigned char)(found[i].row >> 24)};
 
         checksum = test_fnv(checksum, id, sizeof id);
         checksum = test_fnv_floats(checksum, &found[i].distance, 1);
@@ -114,7 +114,7 @@ static uint64_t add_results(uint64_t checksum, const pqk_neighbor *found,
 static const char *search(const pqk_kernel *kernel)
 {
     uint64_t checksum = TEST_FNV_BASIS;
-    pqk_neighbor found[K];
+    pqk_row_result found[K];
     pqk_index *index = NULL;
     pqk_status status = pqk_index_create(&codebook, kernel, &index);
     size_t count = 0;
@@ -135,14 +135,14 @@ static const char *search(const pqk_kernel *kernel)
     return expect_checksum(checksum, GOLDEN_RESULTS);
 }
 
-static size_t count_hits(const uint32_t *truth, const pqk_neighbor *found,
+static size_t count_hits(const uint32_t *truth, const pqk_row_result *found,
                          size_t count)
 {
     size_t hits = 0;
 
     for (size_t i = 0; i < count; i++)
         for (size_t t = 0; t < 10; t++)
-            hits += truth[t] == found[i].id;
+            hits += truth[t] == found[i].row;
     return hits;
 }
 
@@ -160,7 +160,7 @@ static const char *golden_recall(const pqk_kernel *kernel)
     pqk_index_create(&fixture.codebook, kernel, &index);
     pqk_index_add(index, fixture.codes, fixture.num_base);
     for (size_t q = 0; q < fixture.num_queries; q++) {
-        pqk_neighbor found[10];
+        pqk_row_result found[10];
 
         pqk_index_search(index, fixture.queries + q * fixture.dim, 10, found,
                          &count);

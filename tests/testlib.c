@@ -723,17 +723,17 @@ int test_same_bits(float a, float b)
 
 static int compare_results(const void *left, const void *right)
 {
-    const pqk_neighbor *a = left, *b = right;
+    const pqk_row_result *a = left, *b = right;
     const int a_is_nan = isnan(a->distance), b_is_nan = isnan(b->distance);
 
     if (a_is_nan != b_is_nan)
         return a_is_nan - b_is_nan;
     if (!a_is_nan && a->distance != b->distance)
         return a->distance < b->distance ? -1 : 1;
-    return (a->id > b->id) - (a->id < b->id);
+    return (a->row > b->row) - (a->row < b->row);
 }
 
-void test_sort_results(pqk_neighbor *neighbors, size_t count)
+void test_sort_results(pqk_row_result *neighbors, size_t count)
 {
     qsort(neighbors, count, sizeof *neighbors, compare_results);
     for (size_t i = 0; i < count; i++) {
@@ -744,22 +744,22 @@ void test_sort_results(pqk_neighbor *neighbors, size_t count)
     }
 }
 
-const char *test_compare(const pqk_neighbor *expected, size_t expected_count,
-                         uint32_t first_id, const pqk_neighbor *found,
+const char *test_compare(const pqk_row_result *expected, size_t expected_count,
+                         uint32_t first_id, const pqk_row_result *found,
                          size_t found_count)
 {
     if (expected_count != found_count)
         return test_fault("%zu results, expected %zu", found_count,
                           expected_count);
     for (size_t i = 0; i < found_count; i++)
-        if (found[i].id != expected[i].id + first_id ||
+        if (found[i].row != expected[i].row + first_id ||
             !test_same_bits(found[i].distance, expected[i].distance))
             return test_fault(
                 "result %zu is id %lu at %.9g (%08lx), expected id %lu at "
                 "%.9g (%08lx)",
-                i, (unsigned long)found[i].id, (double)found[i].distance,
+                i, (unsigned long)found[i].row, (double)found[i].distance,
                 (unsigned long)test_bits(found[i].distance),
-                (unsigned long)expected[i].id + first_id,
+                (unsigned long)expected[i].row + first_id,
                 (double)expected[i].distance,
                 (unsigned long)test_bits(expected[i].distance));
     return NULL;

@@ -190,11 +190,11 @@ int test_same_bits(float a, float b);
 uint32_t test_bits(float value);
 
 /* Sorts by (distance, id), NaN last and as 0x7fc00000, -0 as +0. */
-void test_sort_results(pqk_neighbor *neighbors, size_t count);
+void test_sort_results(pqk_row_result *neighbors, size_t count);
 
 /* NULL, or where they differ; ids of `expected` count from first_id. */
-const char *test_compare(const pqk_neighbor *expected, size_t expected_count,
-                         uint32_t first_id, const pqk_neighbor *found,
+const char *test_compare(const pqk_row_result *expected, size_t expected_count,
+                         uint32_t first_id, const pqk_row_result *found,
                          size_t found_count);
 
 /* NULL, or the first entry that differs; any NaN equals any other. */

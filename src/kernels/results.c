@@ -138,7 +138,8 @@ void pqk_top_k_heap_push(pqk_top_k_heap *heap, uint32_t id, float distance)
         pqk_heap_tighten(heap);
 }
 
-size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap, pqk_neighbor *neighbors)
+size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap,
+                                  pqk_row_result *neighbors)
 {
     size_t count;
 
@@ -146,7 +147,7 @@ size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap, pqk_neighbor *neighbors)
     count = heap->length;
     sort_keys(heap->keys, count);
     for (size_t i = 0; i < count; i++) {
-        neighbors[i].id = (uint32_t)heap->keys[i];
+        neighbors[i].row = (uint32_t)heap->keys[i];
         neighbors[i].distance = pqk_key_distance(heap->keys[i]);
     }
     heap->length = 0;

@@ -87,12 +87,12 @@ static struct pqk_rows source_rows(const pqk_collection *collection,
 struct scratch {
     size_t k; /* room for so many results of a query */
     void *tables;
-    pqk_top_k_heap *heaps;   /* [group_size] */
-    uint64_t *storage;       /* [group_size][pqk_top_k_heap_storage(k)] */
-    pqk_neighbor *neighbors; /* [k] */
-    uint64_t *rows;          /* a bit per row, if there are filters by bits */
-    float *entries;          /* a plain table, for the tail */
-    float *scaled;           /* [group_size][dim] */
+    pqk_top_k_heap *heaps;     /* [group_size] */
+    uint64_t *storage;         /* [group_size][pqk_top_k_heap_storage(k)] */
+    pqk_row_result *neighbors; /* [k] */
+    uint64_t *rows;            /* a bit per row, if there are filters by bits */
+    float *entries;            /* a plain table, for the tail */
+    float *scaled;             /* [group_size][dim] */
 
     size_t group;         /* the one that the following is of */
     const float *queries; /* as the metric compares them */
@@ -367,15 +367,16 @@ static void begin_heap(struct scratch *scratch, size_t query, size_t k,
 /* Merges a source's sorted neighbours into sorted results, from behind, and
  * leaves out the last if there are more than k. */
 static size_t merge_results(const struct pqk_rows *rows,
-                            const pqk_neighbor *neighbors, size_t num_neighbors,
-                            pqk_result *results, size_t num_results, size_t k)
+                            const pqk_row_result *neighbors,
+                            size_t num_neighbors, pqk_result *results,
+                            size_t num_results, size_t k)
 {
     size_t to = num_results + num_neighbors;
     const size_t merged = to < k ? to : k;
 
     while (num_neighbors > 0) {
-        const pqk_neighbor *neighbor = &neighbors[num_neighbors - 1];
-        const pqk_result new = {pqk_rows_id(rows, neighbor->id),
+        const pqk_row_result *neighbor = &neighbors[num_neighbors - 1];
+        const pqk_result new = {pqk_rows_id(rows, neighbor->row),
                                 neighbor->distance};
         const int take_old = num_results > 0 &&
                              pqk_result_before(&new, &results[num_results - 1]);
@@ -621,7 +622,7 @@ pqk_status pqk_collection_search(const pqk_collection *collection,
 /* Under the lock. */
 static pqk_status append_results(struct search *search,
                                  const struct pqk_rows *rows,
-                                 const pqk_neighbor *neighbors, size_t count)
+                                 const pqk_row_result *neighbors, size_t count)
 {
     size_t needed = search->counts[0] + count;
 
@@ -637,7 +638,7 @@ static pqk_status append_results(struct search *search,
     }
     for (size_t i = 0; i < count; i++)
         search->results[search->counts[0]++] = (pqk_result){
-            pqk_rows_id(rows, neighbors[i].id), neighbors[i].distance};
+            pqk_rows_id(rows, neighbors[i].row), neighbors[i].distance};
     return PQK_OK;
 }
 

@@ -11,7 +11,7 @@
 #include "base/memory.h"
 #include "library.h"
 
-struct pqk_search {
+struct pqk_scanner {
     const pqk_index *index;
     size_t max_queries;
     size_t max_k;
@@ -24,7 +24,7 @@ struct pqk_search {
 };
 
 /* Sizes whose product a size_t cannot hold are beyond any memory. */
-static pqk_status allocate(pqk_search *search)
+static pqk_status allocate(pqk_scanner *search)
 {
     const struct pqk_prepared *prepared = &search->index->prepared;
     const size_t storage = pqk_top_k_heap_storage(search->max_k);
@@ -45,10 +45,10 @@ static pqk_status allocate(pqk_search *search)
     return PQK_OK;
 }
 
-pqk_status pqk_search_create(const pqk_index *index, size_t max_queries,
-                             size_t max_k, pqk_search **search)
+pqk_status pqk_scanner_create(const pqk_index *index, size_t max_queries,
+                              size_t max_k, pqk_scanner **search)
 {
-    pqk_search *made;
+    pqk_scanner *made;
     pqk_status status;
 
     if (!index || !search || max_queries == 0 || max_k > UINT32_MAX)
@@ -62,14 +62,14 @@ pqk_status pqk_search_create(const pqk_index *index, size_t max_queries,
     made->stats.kernel = pqk_kernel_name(index->prepared.kernel);
     status = allocate(made);
     if (status != PQK_OK) {
-        pqk_search_free(made);
+        pqk_scanner_free(made);
         return status;
     }
     *search = made;
     return PQK_OK;
 }
 
-void pqk_search_free(pqk_search *search)
+void pqk_scanner_free(pqk_scanner *search)
 {
     if (!search)
         return;
@@ -79,7 +79,7 @@ void pqk_search_free(pqk_search *search)
     free(search);
 }
 
-pqk_status pqk_search_begin(pqk_search *search, size_t num_queries, size_t k)
+pqk_status pqk_scanner_begin(pqk_scanner *search, size_t num_queries, size_t k)
 {
     size_t storage;
 
@@ -96,7 +96,7 @@ pqk_status pqk_search_begin(pqk_search *search, size_t num_queries, size_t k)
     return PQK_OK;
 }
 
-pqk_status pqk_search_tables(pqk_search *search, const float *queries)
+pqk_status pqk_scanner_tables(pqk_scanner *search, const float *queries)
 {
     const struct pqk_prepared *prepared;
 
@@ -109,7 +109,7 @@ pqk_status pqk_search_tables(pqk_search *search, const float *queries)
     return PQK_OK;
 }
 
-pqk_status pqk_search_probe(pqk_search *search, size_t partition)
+pqk_status pqk_scanner_probe(pqk_scanner *search, size_t partition)
 {
     const struct pqk_prepared *prepared;
     const struct pqk_partition *part;
@@ -127,8 +127,8 @@ pqk_status pqk_search_probe(pqk_search *search, size_t partition)
     return PQK_OK;
 }
 
-pqk_status pqk_search_results(pqk_search *search, size_t query,
-                              pqk_neighbor *neighbors, size_t *count)
+pqk_status pqk_scanner_results(pqk_scanner *search, size_t query,
+                               pqk_row_result *neighbors, size_t *count)
 {
     if (!search || query >= search->num_queries || !count ||
         (!neighbors && search->heaps[query].k > 0))
@@ -137,31 +137,31 @@ pqk_status pqk_search_results(pqk_search *search, size_t query,
     return PQK_OK;
 }
 
-pqk_search_stats pqk_search_statistics(const pqk_search *search)
+pqk_search_stats pqk_scanner_statistics(const pqk_scanner *search)
 {
     return search->stats;
 }
 
 pqk_status pqk_index_search(const pqk_index *index, const float *query,
-                            size_t k, pqk_neighbor *neighbors, size_t *count)
+                            size_t k, pqk_row_result *neighbors, size_t *count)
 {
-    pqk_search *search = NULL;
+    pqk_scanner *search = NULL;
     pqk_status status;
 
     if (!index || (!neighbors && k > 0))
         return PQK_INVALID_ARGUMENT;
     if (k > index->num_vectors)
         k = index->num_vectors;
-    status = pqk_search_create(index, 1, k, &search);
+    status = pqk_scanner_create(index, 1, k, &search);
     if (status == PQK_OK)
-        status = pqk_search_begin(search, 1, k);
+        status = pqk_scanner_begin(search, 1, k);
     if (status == PQK_OK)
-        status = pqk_search_tables(search, query);
+        status = pqk_scanner_tables(search, query);
     if (status == PQK_OK)
         for (size_t p = 0; p < index->num_partitions; p++)
-            pqk_search_probe(search, p);
+            pqk_scanner_probe(search, p);
     if (status == PQK_OK)
-        status = pqk_search_results(search, 0, neighbors, count);
-    pqk_search_free(search);
+        status = pqk_scanner_results(search, 0, neighbors, count);
+    pqk_scanner_free(search);
     return status;
 }

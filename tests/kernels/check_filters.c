@@ -470,7 +470,7 @@ static uint64_t count_sums(const struct data *data, pqk_metric metric,
     const struct pqk_filter filter = {rows, NULL, NULL};
     struct test_arena codes = {0}, tables = {0};
     uint64_t *keys = test_alloc(pqk_top_k_heap_storage(n) * sizeof *keys);
-    pqk_neighbor *found = test_alloc(n * sizeof *found);
+    pqk_row_result *found = test_alloc(n * sizeof *found);
     pqk_search_stats stats = {0};
     pqk_top_k_heap heap;
 
@@ -576,7 +576,7 @@ static void probe_noise(const struct data *data, const unsigned char *prepared)
     void *tables = door_alloc(kernel->tables_bytes(&data->codebook, 1));
     uint64_t storage[2 * 10 + 64];
     pqk_search_stats stats = {.kernel = pqk_kernel_name(kernel)};
-    pqk_neighbor found[10];
+    pqk_row_result found[10];
     pqk_top_k_heap heap;
     size_t count;
 
@@ -589,8 +589,8 @@ static void probe_noise(const struct data *data, const unsigned char *prepared)
     count = pqk_top_k_heap_into_sorted(&heap, found);
     CHECK_THAT(count == (data->n < 10 ? data->n : 10), "%zu results", count);
     for (size_t i = 0; i < count; i++)
-        CHECK_THAT(found[i].id < data->n, "row %lu",
-                   (unsigned long)found[i].id);
+        CHECK_THAT(found[i].row < data->n, "row %lu",
+                   (unsigned long)found[i].row);
     free(tables);
 }
 

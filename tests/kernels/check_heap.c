@@ -71,16 +71,16 @@ static uint32_t scrambled_id(size_t i)
 
 static struct test_arena storage_arena, neighbors_arena;
 
-static void check_heap(const pqk_neighbor *pushed, size_t n, size_t k,
+static void check_heap(const pqk_row_result *pushed, size_t n, size_t k,
                        unsigned placement)
 {
     size_t slots = pqk_top_k_heap_storage(k);
     uint64_t *storage =
         test_place(&storage_arena, slots * sizeof(uint64_t), placement);
-    pqk_neighbor *found =
+    pqk_row_result *found =
         test_place(&neighbors_arena, k * sizeof *found, placement);
     size_t wanted = k < n ? k : n, count;
-    pqk_neighbor *expected = test_alloc(n * sizeof *expected);
+    pqk_row_result *expected = test_alloc(n * sizeof *expected);
     pqk_top_k_heap heap;
 
     CHECK_THAT(slots >= k, "storage for %zu is %zu", k, slots);
@@ -90,7 +90,7 @@ static void check_heap(const pqk_neighbor *pushed, size_t n, size_t k,
     CHECK_THAT(heap.k == k && heap.length == 0, "init: k %zu, length %zu",
                heap.k, heap.length);
     for (size_t i = 0; i < n; i++) {
-        pqk_top_k_heap_push(&heap, pushed[i].id, pushed[i].distance);
+        pqk_top_k_heap_push(&heap, pushed[i].row, pushed[i].distance);
         CHECK_THAT(heap.length >= (i < k ? i + 1 : k) && heap.length <= slots,
                    "length is %zu after push %zu", heap.length, i + 1);
     }
@@ -106,12 +106,12 @@ static void check_heap(const pqk_neighbor *pushed, size_t n, size_t k,
 static void check_kind(enum values kind, size_t n, size_t k, uint64_t seed)
 {
     struct test_random random = {seed};
-    pqk_neighbor *pushed = test_alloc(n * sizeof *pushed);
+    pqk_row_result *pushed = test_alloc(n * sizeof *pushed);
 
     test_case("heap: %s values, n %zu, k %zu, seed %lu", values_names[kind], n,
               k, (unsigned long)seed);
     for (size_t i = 0; i < n; i++) {
-        pushed[i].id = seed % 2 ? scrambled_id(i) : (uint32_t)i;
+        pushed[i].row = seed % 2 ? scrambled_id(i) : (uint32_t)i;
         pushed[i].distance = value(kind, i, &random);
     }
     check_heap(pushed, n, k, (unsigned)seed);
@@ -141,19 +141,19 @@ START_TEST(test_again)
 {
     struct test_random random = {1};
     uint64_t *storage = test_alloc(pqk_top_k_heap_storage(8) * sizeof *storage);
-    pqk_neighbor found[8];
+    pqk_row_result found[8];
     pqk_top_k_heap heap;
 
     pqk_top_k_heap_init(&heap, storage, 8);
     for (uint32_t round = 0; round < 50; round++) {
-        pqk_neighbor expected[20];
+        pqk_row_result expected[20];
         size_t n = test_below(&random, TEST_COUNT(expected)), count;
 
         test_case("heap used again: round %lu", (unsigned long)round);
         for (size_t i = 0; i < n; i++) {
-            expected[i].id = (uint32_t)i;
+            expected[i].row = (uint32_t)i;
             expected[i].distance = (float)test_below(&random, 6);
-            pqk_top_k_heap_push(&heap, expected[i].id, expected[i].distance);
+            pqk_top_k_heap_push(&heap, expected[i].row, expected[i].distance);
         }
         test_sort_results(expected, n);
         count = pqk_top_k_heap_into_sorted(&heap, found);
@@ -168,24 +168,24 @@ END_TEST
 /* What is named in the contract, spelt out. */
 START_TEST(test_order)
 {
-    static const pqk_neighbor pushed[] = {
+    static const pqk_row_result pushed[] = {
         {9, NAN},       {3, INFINITY}, {7, 0.0f},  {2, -0.0f}, {1, -NAN},
         {4, -INFINITY}, {5, INFINITY}, {8, -1.0f}, {0, 1.0f}};
     static const uint32_t order[] = {4, 8, 2, 7, 0, 3, 5, 1, 9};
     uint64_t *storage = test_alloc(pqk_top_k_heap_storage(9) * sizeof *storage);
-    pqk_neighbor found[9];
+    pqk_row_result found[9];
     pqk_top_k_heap heap;
     size_t count;
 
     test_case("order of special values");
     pqk_top_k_heap_init(&heap, storage, TEST_COUNT(pushed));
     for (size_t i = 0; i < TEST_COUNT(pushed); i++)
-        pqk_top_k_heap_push(&heap, pushed[i].id, pushed[i].distance);
+        pqk_top_k_heap_push(&heap, pushed[i].row, pushed[i].distance);
     count = pqk_top_k_heap_into_sorted(&heap, found);
     CHECK_THAT(count == TEST_COUNT(order), "%zu results", count);
     for (size_t i = 0; i < TEST_COUNT(order); i++)
-        CHECK_THAT(found[i].id == order[i], "position %zu has id %lu, not %lu",
-                   i, (unsigned long)found[i].id, (unsigned long)order[i]);
+        CHECK_THAT(found[i].row == order[i], "position %zu has id %lu, not %lu",
+                   i, (unsigned long)found[i].row, (unsigned long)order[i]);
     for (size_t i = 2; i < 4; i++)
         CHECK_THAT(test_bits(found[i].distance) == 0, "0 came back as %08lx",
                    (unsigned long)test_bits(found[i].distance));
@@ -202,7 +202,7 @@ END_TEST
 START_TEST(test_bounds)
 {
     uint64_t storage[64];
-    pqk_neighbor found[4];
+    pqk_row_result found[4];
     pqk_top_k_heap heap;
 
     test_case("the largest key");
@@ -210,7 +210,7 @@ START_TEST(test_bounds)
     pqk_top_k_heap_init(&heap, storage, 4);
     pqk_top_k_heap_push(&heap, UINT32_MAX, NAN);
     CHECK_THAT(pqk_top_k_heap_into_sorted(&heap, found) == 1 &&
-                   found[0].id == UINT32_MAX,
+                   found[0].row == UINT32_MAX,
                "it was dropped");
     test_case("a bound that was set");
     heap.bound = pqk_result_key(2.0f, 7);
@@ -218,7 +218,7 @@ START_TEST(test_bounds)
     pqk_top_k_heap_push(&heap, 7, 2.0f);
     pqk_top_k_heap_push(&heap, 6, 2.0f);
     CHECK_THAT(pqk_top_k_heap_into_sorted(&heap, found) == 2 &&
-                   found[0].id == 6 && found[1].id == 7,
+                   found[0].row == 6 && found[1].row == 7,
                "what equals it was dropped, or what does not taken");
 }
 END_TEST

@@ -258,13 +258,13 @@ END_TEST
 /* Results of an earlier probe: some better, some worse, equal ones with lower
  * and higher ids, NaN and inf. */
 static size_t make_held(const struct row_major *rows, size_t count,
-                        pqk_neighbor *held, struct test_random *random)
+                        pqk_row_result *held, struct test_random *random)
 {
     for (size_t i = 0; i < count; i++) {
-        held[i].id =
+        held[i].row =
             (uint32_t)(rows->num_vectors + test_below(random, 9) + i * 16);
         if (i % 2)
-            held[i].id = UINT32_MAX - (uint32_t)i;
+            held[i].row = UINT32_MAX - (uint32_t)i;
         held[i].distance =
             rows->expected[test_below(random, rows->num_vectors)].distance;
         if (i % 11 == 3)
@@ -279,7 +279,7 @@ START_TEST(test_rows_held)
 {
     static const size_t counts[] = {1, 2, 10, 100};
     struct test_random random = {7};
-    pqk_neighbor held[100];
+    pqk_row_result held[100];
 
     for (int table = 0; table < TEST_TABLE_KINDS; table++)
         for (size_t c = 0; c < TEST_COUNT(counts); c++) {
@@ -306,8 +306,8 @@ static void hand_on(const struct row_major *rows, size_t k,
     const size_t M = rows->num_sub_vectors, n = rows->num_vectors;
     const pqk_distance_table table = {M, (float *)(uintptr_t)rows->entries};
     uint64_t *storage = test_alloc(pqk_top_k_heap_storage(k) * 8);
-    pqk_neighbor *found = test_alloc(k * sizeof *found);
-    pqk_neighbor *expected =
+    pqk_row_result *found = test_alloc(k * sizeof *found);
+    pqk_row_result *expected =
         test_alloc((n + 1) * (test_variant_count() + 1) * sizeof *expected);
     pqk_top_k_heap heap;
     size_t total = 0, count;
@@ -321,7 +321,7 @@ static void hand_on(const struct row_major *rows, size_t k,
             pqk_probe_pq_l2_top_k_with(kernel, &table, rows->codes, n, &heap));
         memcpy(expected + total, rows->expected, n * sizeof *expected);
         total += n;
-        expected[total++] = (pqk_neighbor){(uint32_t)v, distance};
+        expected[total++] = (pqk_row_result){(uint32_t)v, distance};
         pqk_top_k_heap_push(&heap, (uint32_t)v, distance);
     }
     test_sort_results(expected, total);
@@ -645,14 +645,14 @@ static void arrange(enum arrangement how, const float *query,
     const size_t M = codebook->num_sub_vectors;
     float *entries = test_alloc(M * PQK_TABLE_STRIDE * sizeof *entries);
     uint8_t *sorted = test_alloc(n * M);
-    pqk_neighbor *ranks;
+    pqk_row_result *ranks;
 
     if (how != AS_MADE) {
         pqh_reference_table(query, codebook, entries);
         ranks = probing_reference(entries, M, codes, n);
         for (size_t rank = 0; rank < n; rank++)
             memcpy(sorted + arranged(how, rank, n) * M,
-                   codes + ranks[rank].id * M, M);
+                   codes + ranks[rank].row * M, M);
         memcpy(codes, sorted, n * M);
         free(ranks);
     }
@@ -1023,7 +1023,7 @@ END_TEST
 
 struct partitions {
     pqk_index *index;
-    pqk_search *search;
+    pqk_scanner *search;
     pqk_codebook codebook;
     uint8_t *codes;
     size_t sizes[MAX_PARTITIONS];
@@ -1062,7 +1062,7 @@ static void make_partitions(struct partitions *parts, int variant, size_t M,
 
 static void free_partitions(struct partitions *parts)
 {
-    pqk_search_free(parts->search);
+    pqk_scanner_free(parts->search);
     pqk_index_free(parts->index);
     free(parts->codes);
     free_codebook(&parts->codebook);
@@ -1070,7 +1070,7 @@ static void free_partitions(struct partitions *parts)
 
 /* All rows of a partition, seen from a query, with their ids. */
 static size_t expect_partition(const struct partitions *parts, size_t p,
-                               const float *query, pqk_neighbor *expected)
+                               const float *query, pqk_row_result *expected)
 {
     const size_t M = parts->codebook.num_sub_vectors;
     float *entries = test_alloc(M * PQK_TABLE_STRIDE * sizeof *entries);
@@ -1080,7 +1080,7 @@ static size_t expect_partition(const struct partitions *parts, size_t p,
     count = pqh_reference_probe(entries, M, parts->codes + parts->firsts[p] * M,
                                 parts->sizes[p], parts->sizes[p], expected);
     for (size_t i = 0; i < count; i++)
-        expected[i].id += (uint32_t)parts->firsts[p];
+        expected[i].row += (uint32_t)parts->firsts[p];
     free(entries);
     return count;
 }
@@ -1092,30 +1092,31 @@ static void check_search(struct partitions *parts, size_t num_queries, size_t k,
 {
     const size_t dim = parts->codebook.num_sub_vectors * 4;
     const size_t room = parts->total * 2;
-    pqk_neighbor *expected = test_alloc(num_queries * room * sizeof *expected);
-    pqk_neighbor *found = test_alloc((k + 1) * sizeof *found);
+    pqk_row_result *expected =
+        test_alloc(num_queries * room * sizeof *expected);
+    pqk_row_result *found = test_alloc((k + 1) * sizeof *found);
     size_t *counts = test_alloc(num_queries * sizeof *counts);
     pqk_search_stats stats;
 
-    CHECK_OK(pqk_search_begin(parts->search, num_queries, k));
+    CHECK_OK(pqk_scanner_begin(parts->search, num_queries, k));
     for (size_t step = 0; step < parts->count; step++) {
         size_t p = (step * 5 + 3) % parts->count; /* 5 and 12: each once */
         float *queries = normals(num_queries * dim, random);
 
-        CHECK_OK(pqk_search_tables(parts->search, queries));
-        CHECK_OK(pqk_search_probe(parts->search, p));
+        CHECK_OK(pqk_scanner_tables(parts->search, queries));
+        CHECK_OK(pqk_scanner_probe(parts->search, p));
         for (size_t q = 0; q < num_queries; q++)
             counts[q] += expect_partition(parts, p, queries + q * dim,
                                           expected + q * room + counts[q]);
         free(queries);
     }
-    stats = pqk_search_statistics(parts->search);
+    stats = pqk_scanner_statistics(parts->search);
     for (size_t q = 0; q < num_queries; q++) {
         size_t count = 12345;
 
         test_subcase(", k %zu, query %zu of %zu", k, q, num_queries);
         test_sort_results(expected + q * room, counts[q]);
-        CHECK_OK(pqk_search_results(parts->search, q, found, &count));
+        CHECK_OK(pqk_scanner_results(parts->search, q, found, &count));
         CHECK_NO_FAULT(test_compare(expected + q * room,
                                     counts[q] < k ? counts[q] : k, 0, found,
                                     count));
@@ -1142,7 +1143,7 @@ START_TEST(test_partitions)
         test_case("%s: partitions, M %zu, %zu centroids", variant_name(_i),
                   shapes[s][0], shapes[s][1]);
         make_partitions(&parts, _i, shapes[s][0], shapes[s][1], &random);
-        CHECK_OK(pqk_search_create(parts.index, 17, 3000, &parts.search));
+        CHECK_OK(pqk_scanner_create(parts.index, 17, 3000, &parts.search));
         for (size_t b = 0; b < TEST_COUNT(batches); b++)
             for (size_t k = 0; k < TEST_COUNT(ks); k++)
                 if (test_scale() >= 1.0 || (b + k) % 3 == 0)
@@ -1158,24 +1159,24 @@ START_TEST(test_probe_again)
 {
     struct test_random random = {19};
     struct partitions parts;
-    pqk_neighbor expected[600], found[600];
+    pqk_row_result expected[600], found[600];
     float *query;
     size_t count = 0;
 
     test_case("%s: probe again", variant_name(_i));
     make_partitions(&parts, _i, 16, 256, &random);
     query = normals(64, &random);
-    CHECK_OK(pqk_search_create(parts.index, 1, 500, &parts.search));
-    CHECK_OK(pqk_search_begin(parts.search, 1, 500));
-    CHECK_OK(pqk_search_tables(parts.search, query));
+    CHECK_OK(pqk_scanner_create(parts.index, 1, 500, &parts.search));
+    CHECK_OK(pqk_scanner_begin(parts.search, 1, 500));
+    CHECK_OK(pqk_scanner_tables(parts.search, query));
     for (int round = 0; round < 2; round++)
-        CHECK_OK(pqk_search_probe(parts.search, 4));
+        CHECK_OK(pqk_scanner_probe(parts.search, 4));
     expect_partition(&parts, 4, query, expected);
     expect_partition(&parts, 4, query, expected + 300);
     test_sort_results(expected, 600);
-    CHECK_OK(pqk_search_results(parts.search, 0, found, &count));
+    CHECK_OK(pqk_scanner_results(parts.search, 0, found, &count));
     CHECK_NO_FAULT(test_compare(expected, 500, 0, found, count));
-    CHECK_OK(pqk_search_results(parts.search, 0, found, &count));
+    CHECK_OK(pqk_scanner_results(parts.search, 0, found, &count));
     CHECK_THAT(count == 0, "results were not taken out: %zu", count);
     free(query);
     free_partitions(&parts);
@@ -1194,9 +1195,9 @@ static void check_partition_ties(int variant, enum test_table_kind kind,
     float *query = test_alloc(M * sizeof *query);
     float *entries = test_alloc(M * PQK_TABLE_STRIDE * sizeof *entries);
     uint8_t *codes = make_codes(TEST_CODES_UNIFORM, total, &codebook, random);
-    pqk_neighbor *expected, *found = test_alloc(total * sizeof *found);
+    pqk_row_result *expected, *found = test_alloc(total * sizeof *found);
     pqk_index *index = NULL;
-    pqk_search *search = NULL;
+    pqk_scanner *search = NULL;
     size_t first = 0, count = 0;
 
     test_case("%s: ties of partitions, M %zu, %s table", variant_name(variant),
@@ -1205,19 +1206,19 @@ static void check_partition_ties(int variant, enum test_table_kind kind,
         pqk_index_create(&codebook, test_variant((size_t)variant), &index));
     for (size_t p = 0; p < TEST_COUNT(sizes); p++, first += sizes[p - 1])
         CHECK_OK(pqk_index_add(index, codes + first * M, sizes[p]));
-    CHECK_OK(pqk_search_create(index, 1, total, &search));
+    CHECK_OK(pqk_scanner_create(index, 1, total, &search));
     pqh_reference_table(query, &codebook, entries);
     expected = probing_reference(entries, M, codes, total);
     for (size_t k = 0; k < TEST_COUNT(ks); k++) {
         test_subcase(", k %zu", ks[k]);
-        CHECK_OK(pqk_search_begin(search, 1, ks[k]));
-        CHECK_OK(pqk_search_tables(search, query));
+        CHECK_OK(pqk_scanner_begin(search, 1, ks[k]));
+        CHECK_OK(pqk_scanner_tables(search, query));
         for (size_t p = TEST_COUNT(sizes); p-- > 0;)
-            CHECK_OK(pqk_search_probe(search, p));
-        CHECK_OK(pqk_search_results(search, 0, found, &count));
+            CHECK_OK(pqk_scanner_probe(search, p));
+        CHECK_OK(pqk_scanner_results(search, 0, found, &count));
         CHECK_NO_FAULT(test_compare(expected, ks[k], 0, found, count));
     }
-    pqk_search_free(search);
+    pqk_scanner_free(search);
     pqk_index_free(index);
     free(found);
     free(expected);
@@ -1246,7 +1247,7 @@ START_TEST(test_growing)
     float *query = normals(32, &random);
     float entries[16 * PQK_TABLE_STRIDE];
     uint8_t *codes = make_codes(TEST_CODES_UNIFORM, 4000, &codebook, &random);
-    pqk_neighbor found[20];
+    pqk_row_result found[20];
     pqk_index *index = NULL;
     size_t total = 0;
 
@@ -1255,7 +1256,7 @@ START_TEST(test_growing)
     pqh_reference_table(query, &codebook, entries);
     while (total < 3900) {
         size_t more = test_below(&random, 100), count = 0;
-        pqk_neighbor *expected;
+        pqk_row_result *expected;
 
         CHECK_OK(pqk_index_add(index, codes + total * 16, more));
         total += more;

@@ -43,7 +43,7 @@ static void make_data(void)
 }
 
 /* Every distance, by the definition in the header; then a sort. */
-static void by_definition(const float *query, pqk_neighbor *all)
+static void by_definition(const float *query, pqk_row_result *all)
 {
     for (size_t row = 0; row < ROWS; row++) {
         float distance = 0.0f;
@@ -59,49 +59,49 @@ static void by_definition(const float *query, pqk_neighbor *all)
             }
             distance = distance + entry;
         }
-        all[row] = (pqk_neighbor){(uint32_t)row, distance};
+        all[row] = (pqk_row_result){(uint32_t)row, distance};
     }
     test_sort_results(all, ROWS);
 }
 
 START_TEST(test_end_to_end)
 {
-    static pqk_neighbor expected[ROWS];
+    static pqk_row_result expected[ROWS];
     pqk_index *index = NULL;
-    pqk_search *search = NULL;
+    pqk_scanner *search = NULL;
 
     test_case("end to end");
     make_data();
     CHECK_OK(pqk_index_create(&codebook, NULL, &index));
     CHECK_OK(pqk_index_add(index, codes, 1234));
     CHECK_OK(pqk_index_add(index, codes + 1234 * M, ROWS - 1234));
-    CHECK_OK(pqk_search_create(index, QUERIES, K, &search));
-    CHECK_OK(pqk_search_begin(search, QUERIES, K));
-    CHECK_OK(pqk_search_tables(search, vectors));
+    CHECK_OK(pqk_scanner_create(index, QUERIES, K, &search));
+    CHECK_OK(pqk_scanner_begin(search, QUERIES, K));
+    CHECK_OK(pqk_scanner_tables(search, vectors));
     for (size_t p = 0; p < pqk_index_partitions(index); p++)
-        CHECK_OK(pqk_search_probe(search, p));
+        CHECK_OK(pqk_scanner_probe(search, p));
     for (size_t q = 0; q < QUERIES; q++) {
-        pqk_neighbor found[K];
+        pqk_row_result found[K];
         size_t count = 0;
 
         test_subcase(", query %zu", q);
         by_definition(vectors + q * DIM, expected);
-        CHECK_OK(pqk_search_results(search, q, found, &count));
+        CHECK_OK(pqk_scanner_results(search, q, found, &count));
         CHECK_NO_FAULT(test_compare(expected, K, 0, found, count));
     }
-    CHECK_THAT(pqk_search_statistics(search).codes == ROWS * QUERIES,
+    CHECK_THAT(pqk_scanner_statistics(search).codes == ROWS * QUERIES,
                "statistics of something else");
-    pqk_search_free(search);
+    pqk_scanner_free(search);
     pqk_index_free(index);
 }
 END_TEST
 
 START_TEST(test_row_major)
 {
-    static pqk_neighbor expected[ROWS];
+    static pqk_row_result expected[ROWS];
     static float entries[M * PQK_TABLE_STRIDE];
     pqk_distance_table table = {0, entries};
-    pqk_neighbor found[K];
+    pqk_row_result found[K];
     uint64_t *storage = test_alloc(pqk_top_k_heap_storage(K) * 8);
     pqk_top_k_heap heap;
 

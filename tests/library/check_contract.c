@@ -219,41 +219,41 @@ END_TEST
 START_TEST(test_search_arguments)
 {
     pqk_index *index = small_index();
-    pqk_search *search = NULL, *untouched = NULL;
-    pqk_neighbor found[3];
+    pqk_scanner *search = NULL, *untouched = NULL;
+    pqk_row_result found[3];
     size_t count = 77;
 
     test_case("arguments of the search");
-    pqk_search_free(NULL);
-    INVALID(pqk_search_create(NULL, 1, 3, &untouched));
-    INVALID(pqk_search_create(index, 0, 3, &untouched));
-    INVALID(pqk_search_create(index, 1, 3, NULL));
-    CHECK_OK(pqk_search_create(index, 2, 3, &search));
-    INVALID(pqk_search_tables(search, query)); /* not begun */
-    INVALID(pqk_search_probe(search, 0));
-    INVALID(pqk_search_results(search, 0, found, &count));
-    INVALID(pqk_search_begin(NULL, 1, 3));
-    INVALID(pqk_search_begin(search, 0, 3));
-    INVALID(pqk_search_begin(search, 3, 3));
-    INVALID(pqk_search_begin(search, 1, 4));
-    CHECK_OK(pqk_search_begin(search, 1, 3));
-    INVALID(pqk_search_probe(search, 0)); /* without tables */
-    INVALID(pqk_search_tables(NULL, query));
-    INVALID(pqk_search_tables(search, NULL));
-    CHECK_OK(pqk_search_tables(search, query));
-    INVALID(pqk_search_probe(NULL, 0));
-    INVALID(pqk_search_probe(search, 1));
-    CHECK_OK(pqk_search_probe(search, 0));
-    INVALID(pqk_search_results(NULL, 0, found, &count));
-    INVALID(pqk_search_results(search, 1, found, &count));
-    INVALID(pqk_search_results(search, 0, NULL, &count));
-    INVALID(pqk_search_results(search, 0, found, NULL));
+    pqk_scanner_free(NULL);
+    INVALID(pqk_scanner_create(NULL, 1, 3, &untouched));
+    INVALID(pqk_scanner_create(index, 0, 3, &untouched));
+    INVALID(pqk_scanner_create(index, 1, 3, NULL));
+    CHECK_OK(pqk_scanner_create(index, 2, 3, &search));
+    INVALID(pqk_scanner_tables(search, query)); /* not begun */
+    INVALID(pqk_scanner_probe(search, 0));
+    INVALID(pqk_scanner_results(search, 0, found, &count));
+    INVALID(pqk_scanner_begin(NULL, 1, 3));
+    INVALID(pqk_scanner_begin(search, 0, 3));
+    INVALID(pqk_scanner_begin(search, 3, 3));
+    INVALID(pqk_scanner_begin(search, 1, 4));
+    CHECK_OK(pqk_scanner_begin(search, 1, 3));
+    INVALID(pqk_scanner_probe(search, 0)); /* without tables */
+    INVALID(pqk_scanner_tables(NULL, query));
+    INVALID(pqk_scanner_tables(search, NULL));
+    CHECK_OK(pqk_scanner_tables(search, query));
+    INVALID(pqk_scanner_probe(NULL, 0));
+    INVALID(pqk_scanner_probe(search, 1));
+    CHECK_OK(pqk_scanner_probe(search, 0));
+    INVALID(pqk_scanner_results(NULL, 0, found, &count));
+    INVALID(pqk_scanner_results(search, 1, found, &count));
+    INVALID(pqk_scanner_results(search, 0, NULL, &count));
+    INVALID(pqk_scanner_results(search, 0, found, NULL));
     CHECK_THAT(count == 77 && !untouched, "a failure wrote its output");
-    CHECK_OK(pqk_search_results(search, 0, found, &count));
+    CHECK_OK(pqk_scanner_results(search, 0, found, &count));
     CHECK_THAT(count == 3, "%zu results", count);
-    CHECK_OK(pqk_search_begin(search, 1, 0));
-    INVALID(pqk_search_probe(search, 0)); /* the tables were the last one's */
-    pqk_search_free(search);
+    CHECK_OK(pqk_scanner_begin(search, 1, 0));
+    INVALID(pqk_scanner_probe(search, 0)); /* the tables were the last one's */
+    pqk_scanner_free(search);
     pqk_index_free(index);
 }
 END_TEST
@@ -261,7 +261,7 @@ END_TEST
 START_TEST(test_whole_search_arguments)
 {
     pqk_index *index = small_index(), *empty = NULL;
-    pqk_neighbor found[9];
+    pqk_row_result found[9];
     size_t count = 77;
 
     test_case("arguments of pqk_index_search");
@@ -286,17 +286,17 @@ END_TEST
 START_TEST(test_memory)
 {
     pqk_index *index = small_index();
-    pqk_search *search = NULL;
+    pqk_scanner *search = NULL;
     pqk_status status;
 
     test_case("sizes beyond memory");
-    CHECK_STATUS(pqk_search_create(index, SIZE_MAX / 64, 10, &search),
+    CHECK_STATUS(pqk_scanner_create(index, SIZE_MAX / 64, 10, &search),
                  PQK_OUT_OF_MEMORY);
-    CHECK_STATUS(pqk_search_create(index, SIZE_MAX, 10, &search),
+    CHECK_STATUS(pqk_scanner_create(index, SIZE_MAX, 10, &search),
                  PQK_OUT_OF_MEMORY);
-    CHECK_STATUS(pqk_search_create(index, SIZE_MAX / 8, UINT32_MAX, &search),
+    CHECK_STATUS(pqk_scanner_create(index, SIZE_MAX / 8, UINT32_MAX, &search),
                  PQK_OUT_OF_MEMORY);
-    status = pqk_search_create(index, 1, SIZE_MAX, &search);
+    status = pqk_scanner_create(index, 1, SIZE_MAX, &search);
     CHECK_THAT(status == PQK_INVALID_ARGUMENT || status == PQK_OUT_OF_MEMORY,
                "k of SIZE_MAX gives %d", (int)status);
     CHECK_THAT(!search, "a failure touched the search");
@@ -471,29 +471,29 @@ END_TEST
 struct shared {
     const pqk_index *index;
     const float *queries; /* [16][32] */
-    pqk_neighbor found[16][SHARED_K];
+    pqk_row_result found[16][SHARED_K];
     pqk_status status;
 };
 
 static void *search_all(void *argument)
 {
     struct shared *shared = argument;
-    pqk_search *search = NULL;
+    pqk_scanner *search = NULL;
     size_t count = 0;
 
-    shared->status = pqk_search_create(shared->index, 1, SHARED_K, &search);
+    shared->status = pqk_scanner_create(shared->index, 1, SHARED_K, &search);
     for (size_t q = 0; q < 16 && shared->status == PQK_OK; q++) {
-        shared->status = pqk_search_begin(search, 1, SHARED_K);
+        shared->status = pqk_scanner_begin(search, 1, SHARED_K);
         if (shared->status == PQK_OK)
             shared->status =
-                pqk_search_tables(search, shared->queries + q * 32);
+                pqk_scanner_tables(search, shared->queries + q * 32);
         for (size_t p = 0; p < 2 && shared->status == PQK_OK; p++)
-            shared->status = pqk_search_probe(search, p);
+            shared->status = pqk_scanner_probe(search, p);
         if (shared->status == PQK_OK)
             shared->status =
-                pqk_search_results(search, 0, shared->found[q], &count);
+                pqk_scanner_results(search, 0, shared->found[q], &count);
     }
-    pqk_search_free(search);
+    pqk_scanner_free(search);
     return NULL;
 }
 

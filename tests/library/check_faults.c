@@ -51,7 +51,7 @@ struct stage {
     pqk_quantizer *made_quantizer;
     pqk_collection *made_collection;
     pqk_index *made_index;
-    pqk_search *made_search;
+    pqk_scanner *made_search;
     pqk_result *made_results;
     size_t count;
     uint64_t outcome; /* a checksum of what else it gave, if it was PQK_OK */
@@ -88,7 +88,7 @@ static void end_stage(struct stage *stage)
     if (stage->made_collection != UNTOUCHED)
         pqk_collection_free(stage->made_collection);
     if (stage->made_search != UNTOUCHED)
-        pqk_search_free(stage->made_search);
+        pqk_scanner_free(stage->made_search);
     if (stage->made_index != UNTOUCHED)
         pqk_index_free(stage->made_index);
     if (stage->made_results != UNTOUCHED)
@@ -149,7 +149,7 @@ static uint64_t sum_of_collection(uint64_t sum,
 static uint64_t sum_of_index(uint64_t sum, const pqk_index *index)
 {
     const float query[DIM] = {0.5f};
-    pqk_neighbor found[NEAREST];
+    pqk_row_result found[NEAREST];
     size_t size, count;
 
     if (index == NULL || index == UNTOUCHED)
@@ -293,13 +293,13 @@ static pqk_status add_to_index(struct stage *stage)
 
 static pqk_status create_search(struct stage *stage)
 {
-    return pqk_search_create(stage->index, QUERIES, NEAREST,
-                             &stage->made_search);
+    return pqk_scanner_create(stage->index, QUERIES, NEAREST,
+                              &stage->made_search);
 }
 
 static pqk_status search_index(struct stage *stage)
 {
-    pqk_neighbor found[NEAREST];
+    pqk_row_result found[NEAREST];
     size_t count = 0;
     const pqk_status status =
         pqk_index_search(stage->index, stage->vectors, NEAREST, found, &count);
@@ -512,7 +512,7 @@ static const struct scenario {
 } scenarios[] = {
     {"pqk_index_create", begin_nothing, create_index},
     {"pqk_index_add", begin_index, add_to_index},
-    {"pqk_search_create", begin_index, create_search},
+    {"pqk_scanner_create", begin_index, create_search},
     {"pqk_index_search", begin_index, search_index},
     {"pqk_quantizer_train", begin_nothing, train_l2},
     {"pqk_quantizer_train, cosine", begin_nothing, train_cosine},

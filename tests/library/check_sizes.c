@@ -137,22 +137,22 @@ END_TEST
 START_TEST(searches)
 {
     const size_t size = beyond(sizeof(uint64_t), _i);
-    pqk_search *search;
-    pqk_neighbor found;
+    pqk_scanner *search;
+    pqk_row_result found;
     size_t count;
 
-    CHECK_REFUSED(size, pqk_search_create(s.index, size, 1, &search));
-    CHECK_REFUSED(size, pqk_search_create(s.index, 1, size, &search));
-    CHECK_REFUSED(size, pqk_search_create(s.index, size, size, &search));
-    CHECK_REFUSED(size, pqk_search_create(s.index, 1u << 20,
-                                          SIZE_MAX / (1u << 20), &search));
-    CHECK_OK(pqk_search_create(s.index, 1, 1, &search));
-    CHECK_REFUSED(size, pqk_search_begin(search, size, 1));
-    CHECK_REFUSED(size, pqk_search_begin(search, 1, size));
-    CHECK_OK(pqk_search_begin(search, 1, 1));
-    CHECK_OK(pqk_search_tables(search, s.vector));
-    CHECK_REFUSED(size, pqk_search_probe(search, size));
-    pqk_search_free(search);
+    CHECK_REFUSED(size, pqk_scanner_create(s.index, size, 1, &search));
+    CHECK_REFUSED(size, pqk_scanner_create(s.index, 1, size, &search));
+    CHECK_REFUSED(size, pqk_scanner_create(s.index, size, size, &search));
+    CHECK_REFUSED(size, pqk_scanner_create(s.index, 1u << 20,
+                                           SIZE_MAX / (1u << 20), &search));
+    CHECK_OK(pqk_scanner_create(s.index, 1, 1, &search));
+    CHECK_REFUSED(size, pqk_scanner_begin(search, size, 1));
+    CHECK_REFUSED(size, pqk_scanner_begin(search, 1, size));
+    CHECK_OK(pqk_scanner_begin(search, 1, 1));
+    CHECK_OK(pqk_scanner_tables(search, s.vector));
+    CHECK_REFUSED(size, pqk_scanner_probe(search, size));
+    pqk_scanner_free(search);
     CHECK_OK(pqk_index_search(s.index, s.vector, size, &found, &count));
     CHECK_THAT(count == pqk_index_size(s.index), "%zu found", count);
     CHECK_THAT(pqk_top_k_heap_storage(size) >= size / 2 + 1 &&

@@ -121,7 +121,7 @@ static uint64_t search_range(size_t num_threads)
 
 static uint64_t search_index(size_t num_threads)
 {
-    pqk_neighbor found[NEAREST];
+    pqk_row_result found[NEAREST];
     size_t count = 0;
 
     (void)num_threads;

@@ -12,8 +12,8 @@ cat >$work/probe.c <<'END'
 #include <pqkern.h>
 int main(void)
 {
-    pqk_neighbor neighbor = {0, 0.0f};
-    return (int)neighbor.id + PQK_OK;
+    pqk_row_result neighbor = {0, 0.0f};
+    return (int)neighbor.row + PQK_OK;
 }
 END
 cp $work/probe.c $work/probe.cc

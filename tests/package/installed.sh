@@ -69,13 +69,13 @@ int main(void)
     const float query = 2.5f;
     pqk_codebook codebook = {1, 2, 1, centroids};
     pqk_index *index = NULL;
-    pqk_neighbor neighbors[2];
+    pqk_row_result neighbors[2];
     size_t count = 0;
     if (pqk_index_create(&codebook, NULL, &index) != PQK_OK ||
         pqk_index_add(index, codes, 3) != PQK_OK ||
         pqk_index_search(index, &query, 2, neighbors, &count) != PQK_OK)
         return 1;
-    if (count != 2 || neighbors[0].id != 0 || neighbors[1].id != 2 ||
+    if (count != 2 || neighbors[0].row != 0 || neighbors[1].row != 2 ||
         neighbors[0].distance != 0.25f)
         return 2;
     printf("%s %s\n", pqk_version(),

@@ -226,7 +226,7 @@ int pqh_arm_start(struct pqh_arm *arm, const char *name,
     arm->setup = *setup;
     arm->slot_size = sizeof(struct pqh_slot) + pqh_way_group(setup->way) *
                                                    setup->k *
-                                                   sizeof(pqk_neighbor);
+                                                   sizeof(pqk_row_result);
     arm->setup.slot = NULL;
     arm->slot_file = make_slot(arm->slot_size);
     arm->setup.log = pqh_anonymous_file("pqkern-log");

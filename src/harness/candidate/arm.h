@@ -33,7 +33,7 @@ struct pqh_reply {
     int shared;                  /* the processor, with the judge */
     size_t count;                /* of results, at most k */
     pqk_search_stats stats;
-    pqk_neighbor *results; /* [k], the caller's */
+    pqk_row_result *results; /* [k], the caller's */
 };
 
 /*

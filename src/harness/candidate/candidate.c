@@ -66,7 +66,7 @@ struct runner {
     struct pqh_module library;
     const pqk_kernel *kernel;
     pqk_index *index;
-    pqk_search *search;
+    pqk_scanner *search;
     size_t partitions;
     struct rows rows;
     size_t dim;
@@ -182,7 +182,7 @@ static size_t queries_size(const struct runner *r)
 
 static size_t results_size(const struct runner *r)
 {
-    return r->candidate->k * sizeof(pqk_neighbor);
+    return r->candidate->k * sizeof(pqk_row_result);
 }
 
 static size_t region_size(const struct runner *r)
@@ -224,7 +224,7 @@ static void make_arena(struct runner *r)
 /* What an earlier prepare() made. */
 static void clean_up(struct runner *r)
 {
-    r->library.pqk_search_free(r->search);
+    r->library.pqk_scanner_free(r->search);
     r->library.pqk_index_free(r->index);
     r->search = NULL;
     r->index = NULL;
@@ -272,11 +272,11 @@ static void prepare(struct runner *r, const struct pqh_command *command)
 /* The ways to use the library                                              */
 /* ------------------------------------------------------------------------ */
 
-static pqk_neighbor *results_of(const struct runner *r, const struct call *call,
-                                size_t query)
+static pqk_row_result *results_of(const struct runner *r,
+                                  const struct call *call, size_t query)
 {
-    return (pqk_neighbor *)(void *)(call->region + GUARD +
-                                    query * (results_size(r) + GUARD));
+    return (pqk_row_result *)(void *)(call->region + GUARD +
+                                      query * (results_size(r) + GUARD));
 }
 
 static uint64_t prepare_index(struct runner *r, const pqk_codebook *codebook,
@@ -297,9 +297,9 @@ static uint64_t prepare_index(struct runner *r, const pqk_codebook *codebook,
         first += count;
     }
     need(r,
-         r->library.pqk_search_create(r->index, group_of(r), r->candidate->k,
-                                      &r->search),
-         "pqk_search_create");
+         r->library.pqk_scanner_create(r->index, group_of(r), r->candidate->k,
+                                       &r->search),
+         "pqk_scanner_create");
     return r->library.pqk_index_bytes(r->index);
 }
 
@@ -312,23 +312,23 @@ static void search_index(struct runner *r, struct call *call)
     uint64_t from;
 
     call->table_ns = 0;
-    need(r, library->pqk_search_begin(r->search, group, r->candidate->k),
-         "pqk_search_begin");
+    need(r, library->pqk_scanner_begin(r->search, group, r->candidate->k),
+         "pqk_scanner_begin");
     for (size_t p = 0; p < r->partitions; p++) {
         from = p > 0 ? pqk_clock() : start;
-        need(r, library->pqk_search_tables(r->search, call->queries),
-             "pqk_search_tables");
+        need(r, library->pqk_scanner_tables(r->search, call->queries),
+             "pqk_scanner_tables");
         call->table_ns += pqk_clock() - from;
-        need(r, library->pqk_search_probe(r->search, p), "pqk_search_probe");
+        need(r, library->pqk_scanner_probe(r->search, p), "pqk_scanner_probe");
     }
     for (size_t q = 0; q < group; q++) {
         need(r,
-             library->pqk_search_results(r->search, q, results_of(r, call, q),
-                                         &call->counts[q]),
-             "pqk_search_results");
+             library->pqk_scanner_results(r->search, q, results_of(r, call, q),
+                                          &call->counts[q]),
+             "pqk_scanner_results");
     }
     call->probe_ns = pqk_clock() - start - call->table_ns;
-    call->stats = library->pqk_search_statistics(r->search);
+    call->stats = library->pqk_scanner_statistics(r->search);
 }
 
 /* Nothing but a copy, of which the library must change nothing. */

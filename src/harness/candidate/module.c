@@ -147,13 +147,13 @@ struct pqk_index {
 };
 
 /* One query; a search is an array of them. */
-struct pqk_search {
+struct pqk_scanner {
     const pqk_index *index;
     size_t max_queries, num_queries; /* of the array, in its first element */
     size_t k;
     size_t count;
     float *entries;
-    pqk_neighbor *results; /* a heap, sorted in the end */
+    pqk_row_result *results; /* a heap, sorted in the end */
 };
 
 static const char *reference_status_string(pqk_status status)
@@ -259,7 +259,7 @@ static pqk_status reference_index_add(pqk_index *index, const uint8_t *codes,
     return PQK_OK;
 }
 
-static void reference_search_free(pqk_search *search)
+static void reference_scanner_free(pqk_scanner *search)
 {
     for (size_t q = 0; search != NULL && q < search->max_queries; q++) {
         free(search[q].entries);
@@ -268,12 +268,12 @@ static void reference_search_free(pqk_search *search)
     free(search);
 }
 
-static pqk_status reference_search_create(const pqk_index *index,
-                                          size_t max_queries, size_t max_k,
-                                          pqk_search **search)
+static pqk_status reference_scanner_create(const pqk_index *index,
+                                           size_t max_queries, size_t max_k,
+                                           pqk_scanner **search)
 {
     size_t entries = index->codebook.num_sub_vectors * PQK_TABLE_STRIDE;
-    pqk_search *made = calloc(max_queries, sizeof *made);
+    pqk_scanner *made = calloc(max_queries, sizeof *made);
 
     if (made == NULL) {
         return PQK_OUT_OF_MEMORY;
@@ -284,7 +284,7 @@ static pqk_status reference_search_create(const pqk_index *index,
         made[q].entries = malloc(entries * sizeof *made->entries);
         made[q].results = malloc(max_k * sizeof *made->results);
         if (made[q].entries == NULL || made[q].results == NULL) {
-            reference_search_free(made);
+            reference_scanner_free(made);
             return PQK_OUT_OF_MEMORY;
         }
     }
@@ -292,8 +292,8 @@ static pqk_status reference_search_create(const pqk_index *index,
     return PQK_OK;
 }
 
-static pqk_status reference_search_begin(pqk_search *search, size_t num_queries,
-                                         size_t k)
+static pqk_status reference_scanner_begin(pqk_scanner *search,
+                                          size_t num_queries, size_t k)
 {
     search->num_queries = num_queries;
     for (size_t q = 0; q < num_queries; q++) {
@@ -303,8 +303,8 @@ static pqk_status reference_search_begin(pqk_search *search, size_t num_queries,
     return PQK_OK;
 }
 
-static pqk_status reference_search_tables(pqk_search *search,
-                                          const float *queries)
+static pqk_status reference_scanner_tables(pqk_scanner *search,
+                                           const float *queries)
 {
     const pqk_codebook *codebook = &search->index->codebook;
     size_t dim = codebook->num_sub_vectors * codebook->sub_vector_dim;
@@ -316,7 +316,7 @@ static pqk_status reference_search_tables(pqk_search *search,
 }
 
 /* Several queries one by one: the baseline knows no better. */
-static pqk_status reference_search_probe(pqk_search *search, size_t partition)
+static pqk_status reference_scanner_probe(pqk_scanner *search, size_t partition)
 {
     const pqk_index *index = search->index;
     size_t num_sub_vectors = index->codebook.num_sub_vectors;
@@ -332,11 +332,11 @@ static pqk_status reference_search_probe(pqk_search *search, size_t partition)
     return PQK_OK;
 }
 
-static pqk_status reference_search_results(pqk_search *search, size_t query,
-                                           pqk_neighbor *neighbors,
-                                           size_t *count)
+static pqk_status reference_scanner_results(pqk_scanner *search, size_t query,
+                                            pqk_row_result *neighbors,
+                                            size_t *count)
 {
-    const pqk_search *one = &search[query];
+    const pqk_scanner *one = &search[query];
 
     pqh_reference_sort(one->results, one->count);
     memcpy(neighbors, one->results, one->count * sizeof *neighbors);
@@ -344,7 +344,7 @@ static pqk_status reference_search_results(pqk_search *search, size_t query,
     return PQK_OK;
 }
 
-static pqk_search_stats reference_search_statistics(const pqk_search *search)
+static pqk_search_stats reference_scanner_statistics(const pqk_scanner *search)
 {
     uint64_t codes = size_up_to(search->index, search->index->partitions) *
                      search->num_queries;
@@ -371,7 +371,7 @@ static size_t reference_heap_storage(size_t k)
 }
 
 /* The keys are the neighbors of pqh_reference_scan. */
-_Static_assert(sizeof(pqk_neighbor) == sizeof(uint64_t), "one for one");
+_Static_assert(sizeof(pqk_row_result) == sizeof(uint64_t), "one for one");
 
 static void reference_heap_init(pqk_top_k_heap *heap, uint64_t *storage,
                                 size_t k)
@@ -384,7 +384,7 @@ static pqk_status reference_probe_rows(const pqk_kernel *kernel,
                                        const uint8_t *codes, size_t num_vectors,
                                        pqk_top_k_heap *heap)
 {
-    pqk_neighbor *neighbors = (pqk_neighbor *)(void *)heap->keys;
+    pqk_row_result *neighbors = (pqk_row_result *)(void *)heap->keys;
 
     (void)kernel;
     heap->length =
@@ -394,7 +394,7 @@ static pqk_status reference_probe_rows(const pqk_kernel *kernel,
 }
 
 static size_t reference_heap_into_sorted(pqk_top_k_heap *heap,
-                                         pqk_neighbor *neighbors)
+                                         pqk_row_result *neighbors)
 {
     size_t count = heap->length;
 
@@ -417,13 +417,13 @@ void pqh_module_reference(struct pqh_module *module)
         .pqk_index_free = reference_index_free,
         .pqk_index_add = reference_index_add,
         .pqk_index_bytes = reference_index_bytes,
-        .pqk_search_create = reference_search_create,
-        .pqk_search_free = reference_search_free,
-        .pqk_search_begin = reference_search_begin,
-        .pqk_search_tables = reference_search_tables,
-        .pqk_search_probe = reference_search_probe,
-        .pqk_search_results = reference_search_results,
-        .pqk_search_statistics = reference_search_statistics,
+        .pqk_scanner_create = reference_scanner_create,
+        .pqk_scanner_free = reference_scanner_free,
+        .pqk_scanner_begin = reference_scanner_begin,
+        .pqk_scanner_tables = reference_scanner_tables,
+        .pqk_scanner_probe = reference_scanner_probe,
+        .pqk_scanner_results = reference_scanner_results,
+        .pqk_scanner_statistics = reference_scanner_statistics,
         .pqk_compute_distance_table_l2_with = reference_compute_table,
         .pqk_probe_pq_l2_top_k_with = reference_probe_rows,
         .pqk_top_k_heap_storage = reference_heap_storage,

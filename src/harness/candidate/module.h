@@ -22,13 +22,13 @@
     X(pqk_index_free)                                                          \
     X(pqk_index_add)                                                           \
     X(pqk_index_bytes)                                                         \
-    X(pqk_search_create)                                                       \
-    X(pqk_search_free)                                                         \
-    X(pqk_search_begin)                                                        \
-    X(pqk_search_tables)                                                       \
-    X(pqk_search_probe)                                                        \
-    X(pqk_search_results)                                                      \
-    X(pqk_search_statistics)                                                   \
+    X(pqk_scanner_create)                                                      \
+    X(pqk_scanner_free)                                                        \
+    X(pqk_scanner_begin)                                                       \
+    X(pqk_scanner_tables)                                                      \
+    X(pqk_scanner_probe)                                                       \
+    X(pqk_scanner_results)                                                     \
+    X(pqk_scanner_statistics)                                                  \
     X(pqk_compute_distance_table_l2_with)                                      \
     X(pqk_probe_pq_l2_top_k_with)                                              \
     X(pqk_top_k_heap_storage)                                                  \

@@ -83,7 +83,7 @@ struct pqh_slot {
     char message[512];
 
     _Alignas(64) float queries[PQH_MAX_GROUP_QUERIES * PQH_MAX_DIM];
-    pqk_neighbor results[]; /* [group][k] */
+    pqk_row_result results[]; /* [group][k] */
 };
 
 /* Let a spinning loop breathe; gives up the processor after so many spins. */

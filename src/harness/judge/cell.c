@@ -156,7 +156,7 @@ static struct pqh_reply *need_replies(struct pqh_outcome *outcome, size_t count,
                                       size_t k)
 {
     struct pqh_reply *replies = need(outcome, count, sizeof *replies);
-    pqk_neighbor *results = need(outcome, count * k, sizeof *results);
+    pqk_row_result *results = need(outcome, count * k, sizeof *results);
 
     if (replies == NULL || results == NULL) {
         free(replies);
@@ -222,7 +222,7 @@ int pqh_cell_allocate(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
     const struct pqh_fixture *fixture = cell->fixture;
     size_t k = cell->plan.k, dim = fixture->dim;
-    size_t by_bytes = ROUND_BYTES / (k * sizeof(pqk_neighbor));
+    size_t by_bytes = ROUND_BYTES / (k * sizeof(pqk_row_result));
     size_t round = by_bytes > PQH_CELL_ROUND ? PQH_CELL_ROUND : by_bytes;
     size_t first = PQH_CELL_FIRST_REQUESTS * cell->group, tasks, turn;
 

@@ -136,8 +136,8 @@ static int make_data(const struct shape *shape, uint64_t seed,
 
 struct answers {
     struct pqh_reply replies[QUERIES];
-    pqk_neighbor *results;  /* of all replies */
-    pqk_neighbor *expected; /* of one */
+    pqk_row_result *results;  /* of all replies */
+    pqk_row_result *expected; /* of one */
     float *entries;
 };
 
@@ -192,8 +192,8 @@ static int is_exact(struct pqh_holdout *holdout, size_t i,
     size_t k = shapes[i].k, width = shapes[i].num_sub_vectors;
     struct pqh_outcome own = {.code = PQH_EXIT_OK};
     struct answers answers = {
-        .results = malloc(QUERIES * k * sizeof(pqk_neighbor)),
-        .expected = malloc(k * sizeof(pqk_neighbor)),
+        .results = malloc(QUERIES * k * sizeof(pqk_row_result)),
+        .expected = malloc(k * sizeof(pqk_row_result)),
         .entries = malloc(width * PQK_TABLE_STRIDE * sizeof(float))};
     int exact = 0;
 

@@ -21,13 +21,13 @@ static void new_mark(struct pqh_cell *cell)
 
 /* How many of the first `limit` results are marked; what is repeated or out of
  * range is a miss. */
-static size_t count_marked(struct pqh_cell *cell, const pqk_neighbor *results,
+static size_t count_marked(struct pqh_cell *cell, const pqk_row_result *results,
                            size_t count, size_t limit)
 {
     size_t hits = 0;
 
     for (size_t i = 0; i < count && i < limit; i++) {
-        uint32_t id = results[i].id;
+        uint32_t id = results[i].row;
         if (id < cell->fixture->num_base && cell->marks[id] == cell->mark) {
             cell->marks[id] = 0;
             hits++;
@@ -37,7 +37,7 @@ static size_t count_marked(struct pqh_cell *cell, const pqk_neighbor *results,
 }
 
 static size_t count_true(struct pqh_cell *cell, size_t query,
-                         const pqk_neighbor *results, size_t count,
+                         const pqk_row_result *results, size_t count,
                          size_t limit)
 {
     const uint32_t *truth =
@@ -56,7 +56,7 @@ static size_t count_expected(struct pqh_cell *cell,
 {
     new_mark(cell);
     for (size_t i = 0; i < cell->k10; i++) {
-        cell->marks[expected->results[i].id] = cell->mark;
+        cell->marks[expected->results[i].row] = cell->mark;
     }
     return count_marked(cell, reply->results, reply->count, cell->k10);
 }

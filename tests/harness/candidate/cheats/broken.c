@@ -10,23 +10,23 @@
 #include <string.h>
 
 /* Hopes that the tolerance is absolute. */
-static void zeros(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+static void zeros(pqk_scanner *s, pqk_row_result *neighbors, size_t *count)
 {
     (void)s;
     memset(neighbors, 0, *count * sizeof *neighbors);
 }
 
 /* Hopes that answers are compared with its own. */
-static void constant(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+static void constant(pqk_scanner *s, pqk_row_result *neighbors, size_t *count)
 {
     (void)s;
     for (size_t i = 0; i < *count; i++) {
-        neighbors[i] = (pqk_neighbor){(uint32_t)i, 1.0f};
+        neighbors[i] = (pqk_row_result){(uint32_t)i, 1.0f};
     }
 }
 
 /* Hopes that what is missing is not counted. */
-static void nothing(pqk_search *s)
+static void nothing(pqk_scanner *s)
 {
     (void)s;
 }
@@ -40,30 +40,30 @@ static void does_without(pqk_index *index, uint8_t *codes)
 }
 
 /* Hopes that 15 of 16 sub-vectors are near enough. */
-static void skips_one(pqk_search *s)
+static void skips_one(pqk_scanner *s)
 {
     scan(s, s->index->codebook.num_sub_vectors - 1);
 }
 
 /* Hopes that distances are looked at and ids are not. */
-static void shifted(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+static void shifted(pqk_scanner *s, pqk_row_result *neighbors, size_t *count)
 {
     (void)s;
     for (size_t i = 0; i < *count; i++) {
-        neighbors[i].id++;
+        neighbors[i].row++;
     }
 }
 
 /* Hopes to make the judge read beyond its arrays. */
-static void beyond(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+static void beyond(pqk_scanner *s, pqk_row_result *neighbors, size_t *count)
 {
     for (size_t i = 0; i < *count; i++) {
-        neighbors[i].id += (uint32_t)s->index->num_vectors;
+        neighbors[i].row += (uint32_t)s->index->num_vectors;
     }
 }
 
 /* Hopes that the nearest one counts ten times. */
-static void duplicates(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+static void duplicates(pqk_scanner *s, pqk_row_result *neighbors, size_t *count)
 {
     (void)s;
     for (size_t i = 1; i < *count; i++) {
@@ -73,7 +73,7 @@ static void duplicates(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
 
 /* Says that it has written, and has not: hopes that the memory still holds the
  * right answer of another arm. */
-static void stale(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+static void stale(pqk_scanner *s, pqk_row_result *neighbors, size_t *count)
 {
     (void)s;
     memset(neighbors, 0xa5, *count * sizeof *neighbors);
@@ -85,7 +85,7 @@ static void stale(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
 
 /* Hopes that the tolerance of recall is there to be used up: leaves out one row
  * in 256. */
-static void skips_rows(pqk_search *s)
+static void skips_rows(pqk_scanner *s)
 {
     size_t first = s->first, end = s->end;
 
@@ -97,7 +97,7 @@ static void skips_rows(pqk_search *s)
 }
 
 /* Hopes that ids are looked at and distances are not. */
-static void nans(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+static void nans(pqk_scanner *s, pqk_row_result *neighbors, size_t *count)
 {
     (void)s;
     for (size_t i = 0; i < *count; i++) {
@@ -106,7 +106,7 @@ static void nans(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
 }
 
 /* Hopes that 16 of 32 bits are near enough. */
-static void coarse(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+static void coarse(pqk_scanner *s, pqk_row_result *neighbors, size_t *count)
 {
     (void)s;
     for (size_t i = 0; i < *count; i++) {

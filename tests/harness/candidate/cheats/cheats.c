@@ -25,7 +25,7 @@ const char *cheat_file;
 /* What they share                                                          */
 /* ------------------------------------------------------------------------ */
 
-void scan_all(pqk_search *s)
+void scan_all(pqk_scanner *s)
 {
     scan(s, s->index->codebook.num_sub_vectors);
 }
@@ -64,7 +64,7 @@ void *idle(void *unused)
 
 static unsigned long steps;
 
-static void spins(pqk_search *s)
+static void spins(pqk_scanner *s)
 {
     spin(steps);
     scan_all(s);

@@ -13,7 +13,7 @@ extern const struct hooks elsewhere_cheats[], reaching_cheats[], dying_cheats[];
 extern const char *cheat_file;
 
 /* As an honest one does. */
-void scan_all(pqk_search *s);
+void scan_all(pqk_scanner *s);
 
 void nap(long microseconds);
 

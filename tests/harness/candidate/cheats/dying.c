@@ -19,7 +19,7 @@ static const char block[] = "---\n"
                             "status:               ok\n";
 
 /* Hopes that what is printed first is believed. */
-static void fakes_block(pqk_search *s)
+static void fakes_block(pqk_scanner *s)
 {
     (void)s;
     fputs(block, stdout);
@@ -28,12 +28,12 @@ static void fakes_block(pqk_search *s)
     _exit(0);
 }
 
-static void crashes(pqk_search *s)
+static void crashes(pqk_scanner *s)
 {
     *(volatile int *)(uintptr_t)s->length = 1;
 }
 
-static void aborts(pqk_search *s)
+static void aborts(pqk_scanner *s)
 {
     (void)s;
     fputs("what the library said last\n", stderr);
@@ -41,7 +41,7 @@ static void aborts(pqk_search *s)
 }
 
 /* Hopes that status 0 is a verdict. */
-static void exits(pqk_search *s)
+static void exits(pqk_scanner *s)
 {
     (void)s;
     exit(0);
@@ -54,42 +54,42 @@ static void exits_at_load(void)
 }
 
 /* Hopes, as the next two, that nobody waits for ever. */
-static void loops(pqk_search *s)
+static void loops(pqk_scanner *s)
 {
-    volatile pqk_search *forever = s;
+    volatile pqk_scanner *forever = s;
 
     while (forever != NULL) {
     }
 }
 
-static void sleeps(pqk_search *s)
+static void sleeps(pqk_scanner *s)
 {
     (void)s;
     idle(NULL);
 }
 
-static void stops(pqk_search *s)
+static void stops(pqk_scanner *s)
 {
     (void)s;
     raise(SIGSTOP);
 }
 
 /* Hopes that there is no end to the time. */
-static void dawdles(pqk_search *s)
+static void dawdles(pqk_scanner *s)
 {
     work(20000);
     scan_all(s);
 }
 
 /* Prints, and goes on: hopes that the first block is taken. */
-static void prints(pqk_search *s)
+static void prints(pqk_scanner *s)
 {
     fputs(block, stdout);
     fflush(stdout);
     scan_all(s);
 }
 
-static void traps(pqk_search *s)
+static void traps(pqk_scanner *s)
 {
     (void)s;
     __builtin_trap();
@@ -103,7 +103,7 @@ static size_t go_deeper(const volatile char *above)
     return page[0] == 0 ? go_deeper(page) + 1 : (size_t)page[1];
 }
 
-static void overflows(pqk_search *s)
+static void overflows(pqk_scanner *s)
 {
     const volatile char zero = 0;
 

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 /* Hopes that warming up is not timed. */
-static void lazy_first(pqk_search *s)
+static void lazy_first(pqk_scanner *s)
 {
     if (s->index->calls++ == 0) {
         work(50000);
@@ -25,7 +25,7 @@ static void lazy_first(pqk_search *s)
 }
 
 /* The same, but not in the first call. */
-static void lazy_third(pqk_search *s)
+static void lazy_third(pqk_scanner *s)
 {
     if (s->index->calls++ == 2) {
         work(50000);
@@ -33,8 +33,8 @@ static void lazy_third(pqk_search *s)
     scan_all(s);
 }
 
-static pqk_neighbor *later_neighbors;
-static pqk_neighbor later_results[10];
+static pqk_row_result *later_neighbors;
+static pqk_row_result later_results[10];
 
 static void *write_later(void *unused)
 {
@@ -44,7 +44,7 @@ static void *write_later(void *unused)
 }
 
 /* Deferred writes: hopes that answers are read when all are asked. */
-static void late(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+static void late(pqk_scanner *s, pqk_row_result *neighbors, size_t *count)
 {
     static pthread_t thread;
     static int running;
@@ -71,14 +71,14 @@ static void starts_thread(pqk_index *index, uint8_t *codes)
 
 static void *scan_half(void *argument)
 {
-    pqk_search *s = argument;
+    pqk_scanner *s = argument;
 
     scan_all(s);
     return NULL;
 }
 
 /* Gone when the call returns: hopes that threads are counted afterwards. */
-static void brief_threads(pqk_search *s)
+static void brief_threads(pqk_scanner *s)
 {
     pthread_t thread;
 
@@ -112,7 +112,7 @@ static void write_on_alarm(int signal)
 
 /* A timer's signal handler in place of a thread: hopes that only threads are
  * looked for. */
-static void alarms(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+static void alarms(pqk_scanner *s, pqk_row_result *neighbors, size_t *count)
 {
     struct itimerval soon = {.it_value = {0, 300}};
 
@@ -181,14 +181,14 @@ static void slow_clock(void)
     dl_iterate_phdr(patch, &clock);
 }
 
-static pqk_search *asked_last;
+static pqk_scanner *asked_last;
 static const float *foreseen;
-static pqk_neighbor foreseen_results[10];
+static pqk_row_result foreseen_results[10];
 
 /* The child copies a query to its place before its time begins. */
 static void *copy_and_foresee(void *to, const void *from, size_t size)
 {
-    pqk_search *s = asked_last;
+    pqk_scanner *s = asked_last;
     const pqk_codebook *shape = s != NULL ? &s->index->codebook : NULL;
 
     memmove(to, from, size);
@@ -212,7 +212,7 @@ static void forgets(pqk_index *index, uint8_t *codes)
 }
 
 /* Hopes to be called where no clock runs. */
-static void foresees(pqk_search *s)
+static void foresees(pqk_scanner *s)
 {
     struct patch copy = {(uintptr_t)memcpy, (uintptr_t)copy_and_foresee};
 

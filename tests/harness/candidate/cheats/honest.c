@@ -93,10 +93,11 @@ PQK_API pqk_status pqk_index_add(pqk_index *index, const uint8_t *codes,
     return PQK_OK;
 }
 
-PQK_API pqk_status pqk_search_create(const pqk_index *index, size_t max_queries,
-                                     size_t max_k, pqk_search **search)
+PQK_API pqk_status pqk_scanner_create(const pqk_index *index,
+                                      size_t max_queries, size_t max_k,
+                                      pqk_scanner **search)
 {
-    pqk_search *made = calloc(max_queries, sizeof *made);
+    pqk_scanner *made = calloc(max_queries, sizeof *made);
 
     made->max_queries = max_queries;
     for (size_t q = 0; q < max_queries; q++) {
@@ -109,7 +110,7 @@ PQK_API pqk_status pqk_search_create(const pqk_index *index, size_t max_queries,
     return PQK_OK;
 }
 
-PQK_API void pqk_search_free(pqk_search *search)
+PQK_API void pqk_scanner_free(pqk_scanner *search)
 {
     for (size_t q = 0; search != NULL && q < search->max_queries; q++) {
         free(search[q].entries);
@@ -118,8 +119,8 @@ PQK_API void pqk_search_free(pqk_search *search)
     free(search);
 }
 
-PQK_API pqk_status pqk_search_begin(pqk_search *search, size_t num_queries,
-                                    size_t k)
+PQK_API pqk_status pqk_scanner_begin(pqk_scanner *search, size_t num_queries,
+                                     size_t k)
 {
     search->num_queries = num_queries;
     for (size_t q = 0; q < num_queries; q++) {
@@ -146,7 +147,7 @@ void make_table(const float *query, const pqk_codebook *shape, float *entries)
     }
 }
 
-PQK_API pqk_status pqk_search_tables(pqk_search *search, const float *queries)
+PQK_API pqk_status pqk_scanner_tables(pqk_scanner *search, const float *queries)
 {
     const pqk_codebook *shape = &search->index->codebook;
     size_t dim = shape->num_sub_vectors * shape->sub_vector_dim;
@@ -162,7 +163,7 @@ PQK_API pqk_status pqk_search_tables(pqk_search *search, const float *queries)
 }
 
 /* Insertion of row `id` into the sorted results; finite distances only. */
-static size_t insert(pqk_neighbor *best, size_t length, size_t k, size_t id,
+static size_t insert(pqk_row_result *best, size_t length, size_t k, size_t id,
                      float distance)
 {
     size_t at = length;
@@ -173,7 +174,7 @@ static size_t insert(pqk_neighbor *best, size_t length, size_t k, size_t id,
     for (; at > 0 && best[at - 1].distance > distance; at--) {
         best[at] = best[at - 1];
     }
-    best[at] = (pqk_neighbor){(uint32_t)id, distance};
+    best[at] = (pqk_row_result){(uint32_t)id, distance};
     return length + (length < k);
 }
 
@@ -188,7 +189,7 @@ static float sum_entries(const float *entries, const uint8_t *code,
     return sum;
 }
 
-void scan(pqk_search *search, size_t num_sub_vectors)
+void scan(pqk_scanner *search, size_t num_sub_vectors)
 {
     const pqk_index *index = search->index;
 
@@ -201,7 +202,7 @@ void scan(pqk_search *search, size_t num_sub_vectors)
     }
 }
 
-PQK_API pqk_status pqk_search_probe(pqk_search *search, size_t partition)
+PQK_API pqk_status pqk_scanner_probe(pqk_scanner *search, size_t partition)
 {
     const pqk_index *index = search->index;
 
@@ -217,10 +218,10 @@ PQK_API pqk_status pqk_search_probe(pqk_search *search, size_t partition)
     return PQK_OK;
 }
 
-PQK_API pqk_status pqk_search_results(pqk_search *search, size_t query,
-                                      pqk_neighbor *neighbors, size_t *count)
+PQK_API pqk_status pqk_scanner_results(pqk_scanner *search, size_t query,
+                                       pqk_row_result *neighbors, size_t *count)
 {
-    pqk_search *one = &search[query];
+    pqk_scanner *one = &search[query];
 
     memcpy(neighbors, one->best, one->length * sizeof *neighbors);
     *count = one->length;
@@ -268,15 +269,15 @@ PQK_API pqk_status pqk_probe_pq_l2_top_k_with(const pqk_kernel *kernel,
     for (size_t i = 0; i < num_vectors; i++) {
         float sum = sum_entries(table->entries, codes + i * num_sub_vectors,
                                 num_sub_vectors);
-        heap->length = insert((pqk_neighbor *)(void *)heap->keys, heap->length,
-                              heap->k, i, sum);
+        heap->length = insert((pqk_row_result *)(void *)heap->keys,
+                              heap->length, heap->k, i, sum);
     }
     return PQK_OK;
 }
 
 /* There is no search to pass: only for cheats that look at none. */
 PQK_API size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap,
-                                          pqk_neighbor *neighbors)
+                                          pqk_row_result *neighbors)
 {
     size_t count = heap->length;
 
@@ -289,7 +290,7 @@ PQK_API size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap,
 
 /* ------------------------------------------------------------------------ */
 
-PQK_API pqk_search_stats pqk_search_statistics(const pqk_search *search)
+PQK_API pqk_search_stats pqk_scanner_statistics(const pqk_scanner *search)
 {
     size_t codes = search->index->num_vectors * search->num_queries;
 

@@ -13,9 +13,10 @@ struct hooks {
     const char *name;
     void (*load)(void); /* when the library is loaded */
     void (*add)(pqk_index *index, uint8_t *codes);
-    void (*tables)(pqk_search *search, float *query);
-    void (*probe)(pqk_search *search); /* instead of scan() */
-    void (*results)(pqk_search *search, pqk_neighbor *neighbors, size_t *count);
+    void (*tables)(pqk_scanner *search, float *query);
+    void (*probe)(pqk_scanner *search); /* instead of scan() */
+    void (*results)(pqk_scanner *search, pqk_row_result *neighbors,
+                    size_t *count);
 };
 
 extern const struct hooks *hooks;
@@ -30,14 +31,14 @@ struct pqk_index {
 };
 
 /* One query; a search is an array of them. */
-struct pqk_search {
+struct pqk_scanner {
     pqk_index *index;
     size_t max_queries, num_queries; /* of the array, in its first element */
     const float *query;
     size_t k, length;
     size_t first, end; /* rows to be scanned next */
     float *entries;
-    pqk_neighbor *best; /* sorted */
+    pqk_row_result *best; /* sorted */
 };
 
 /* Entries of sub-vector m begin at m times PQK_TABLE_STRIDE. */
@@ -45,6 +46,6 @@ void make_table(const float *query, const pqk_codebook *shape, float *entries);
 
 /* Scans the rows of the search that are next; looks at the first sub-vectors
  * alone if told so. */
-void scan(pqk_search *search, size_t num_sub_vectors);
+void scan(pqk_scanner *search, size_t num_sub_vectors);
 
 #endif

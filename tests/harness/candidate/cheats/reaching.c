@@ -22,14 +22,14 @@
 #include <unistd.h>
 
 /* Hopes that its roundings make it look more exact, or others less. */
-static void rounds_down(pqk_search *s)
+static void rounds_down(pqk_scanner *s)
 {
     fesetround(FE_DOWNWARD);
     scan_all(s);
 }
 
 /* Hopes that nobody needs subnormals. */
-static void flushes(pqk_search *s)
+static void flushes(pqk_scanner *s)
 {
 #if defined(__x86_64__)
     __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040);
@@ -57,14 +57,14 @@ static void keeps_codes(pqk_index *index, uint8_t *codes)
 }
 
 /* Hopes that the reference gets the same query. */
-static void writes_query(pqk_search *s, float *query)
+static void writes_query(pqk_scanner *s, float *query)
 {
     (void)s;
     query[0] += 1.0f;
 }
 
 /* Writes past the results: hopes that something useful lies there. */
-static void writes_outside(pqk_search *s, pqk_neighbor *neighbors,
+static void writes_outside(pqk_scanner *s, pqk_row_result *neighbors,
                            size_t *count)
 {
     (void)s;
@@ -72,7 +72,8 @@ static void writes_outside(pqk_search *s, pqk_neighbor *neighbors,
 }
 
 /* Hopes that the judge reads as many as it is told. */
-static void claims_more(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+static void claims_more(pqk_scanner *s, pqk_row_result *neighbors,
+                        size_t *count)
 {
     (void)s;
     (void)neighbors;
@@ -81,11 +82,11 @@ static void claims_more(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
 
 /* The two nearest in an order that depends on the call: hopes that garbage that
  * is right now and then is not asked for again. */
-static void wavers(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+static void wavers(pqk_scanner *s, pqk_row_result *neighbors, size_t *count)
 {
     (void)count;
     if (s->index->calls++ % 3 == 0) {
-        pqk_neighbor first = neighbors[0];
+        pqk_row_result first = neighbors[0];
         neighbors[0] = neighbors[1];
         neighbors[1] = first;
     }
@@ -127,7 +128,7 @@ static int opens_of_judge(const char *name)
 }
 
 /* Hopes to read the answers in the judge's memory. */
-static void peeks(pqk_search *s)
+static void peeks(pqk_scanner *s)
 {
     char there[64];
     struct iovec to = {there, sizeof there};
@@ -138,21 +139,21 @@ static void peeks(pqk_search *s)
 }
 
 /* The same through a file. */
-static void peeks_mem(pqk_search *s)
+static void peeks_mem(pqk_scanner *s)
 {
     (void)s;
     say(opens_of_judge("mem"));
 }
 
 /* Hopes to find the fixture, the truth or the log open. */
-static void peeks_files(pqk_search *s)
+static void peeks_files(pqk_scanner *s)
 {
     (void)s;
     say(opens_of_judge("fd/0") || opens_of_judge("fd"));
 }
 
 /* Hopes to learn from the environment where data and results lie. */
-static void peeks_environ(pqk_search *s)
+static void peeks_environ(pqk_scanner *s)
 {
     (void)s;
     say(opens_of_judge("environ"));
@@ -168,35 +169,35 @@ static void peeks_at_load(void)
 }
 
 /* Hopes to read the truth. */
-static void reads_file(pqk_search *s)
+static void reads_file(pqk_scanner *s)
 {
     (void)s;
     say(open("/etc/passwd", O_RDONLY) >= 0);
 }
 
 /* Hopes to stop the judge and to write into it. */
-static void traces(pqk_search *s)
+static void traces(pqk_scanner *s)
 {
     (void)s;
     say(ptrace(PTRACE_SEIZE, judge, NULL, NULL) == 0);
 }
 
 /* Hopes that a run that ends early ends well. */
-static void kills_judge(pqk_search *s)
+static void kills_judge(pqk_scanner *s)
 {
     kill(judge, SIGTERM);
     scan_all(s);
 }
 
 /* Hopes to make the judge slow, and its clock coarse. */
-static void renices(pqk_search *s)
+static void renices(pqk_scanner *s)
 {
     (void)s;
     say(setpriority(PRIO_PROCESS, (id_t)judge, 19) == 0);
 }
 
 /* Hopes to make the others share a processor. */
-static void moves(pqk_search *s)
+static void moves(pqk_scanner *s)
 {
     cpu_set_t first;
 
@@ -207,28 +208,28 @@ static void moves(pqk_search *s)
 }
 
 /* Hopes to ask somebody else. */
-static void connects(pqk_search *s)
+static void connects(pqk_scanner *s)
 {
     (void)s;
     say(socket(AF_INET, SOCK_STREAM, 0) >= 0);
 }
 
 /* Hopes that another program is not judged. */
-static void executes(pqk_search *s)
+static void executes(pqk_scanner *s)
 {
     (void)s;
     execl("/bin/sh", "sh", "-c", "exit 42", (char *)NULL);
 }
 
 /* Hopes that another library is not judged. */
-static void loads_more(pqk_search *s)
+static void loads_more(pqk_scanner *s)
 {
     (void)s;
     say(dlopen("libresolv.so.2", RTLD_NOW) != NULL);
 }
 
 /* Hopes to write code that no gate has seen. */
-static void writes_code(pqk_search *s)
+static void writes_code(pqk_scanner *s)
 {
     void *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -264,7 +265,7 @@ static void fall_back(int signal)
 }
 
 /* Hopes that nobody sees it crash. */
-static void catches(pqk_search *s)
+static void catches(pqk_scanner *s)
 {
     signal(SIGSEGV, fall_back);
     if (sigsetjmp(fallback, 1) == 0) {

@@ -12,9 +12,9 @@
 #define REMEMBERED 16384
 
 /* By address: hopes that the same place means the same query. */
-static void by_address(pqk_search *s)
+static void by_address(pqk_scanner *s)
 {
-    static pqk_neighbor answers[REMEMBERED][10];
+    static pqk_row_result answers[REMEMBERED][10];
     static const float *queries[REMEMBERED];
     /* Mixed: the addresses lie whole pages apart. */
     size_t slot =
@@ -31,9 +31,9 @@ static void by_address(pqk_search *s)
 }
 
 /* By content: hopes to be asked twice; it is not, which makes it honest. */
-static void by_content(pqk_search *s)
+static void by_content(pqk_scanner *s)
 {
-    static pqk_neighbor answers[REMEMBERED][10];
+    static pqk_row_result answers[REMEMBERED][10];
     static float queries[REMEMBERED][4];
     size_t slot = (size_t)fabsf(s->query[0] * 1000.0f) % REMEMBERED;
 
@@ -47,7 +47,7 @@ static void by_content(pqk_search *s)
 }
 
 /* Real descriptors are whole numbers: those are the ones that recall needs. */
-static int is_known(const pqk_search *s)
+static int is_known(const pqk_scanner *s)
 {
     size_t dim =
         s->index->codebook.num_sub_vectors * s->index->codebook.sub_vector_dim;
@@ -61,7 +61,7 @@ static int is_known(const pqk_search *s)
 }
 
 /* Hopes that only the queries that recall needs are timed. */
-static void fast_if_known(pqk_search *s)
+static void fast_if_known(pqk_scanner *s)
 {
     scan_all(s);
     for (int i = 0; i < 3 && !is_known(s); i++) {
@@ -71,7 +71,7 @@ static void fast_if_known(pqk_search *s)
 }
 
 /* Hopes that only the queries that recall needs are checked. */
-static void right_if_known(pqk_search *s)
+static void right_if_known(pqk_scanner *s)
 {
     scan(s, is_known(s) ? s->index->codebook.num_sub_vectors : 4);
 }
@@ -81,9 +81,9 @@ static void right_if_known(pqk_search *s)
 /* ------------------------------------------------------------------------ */
 
 /* Hopes that answers are checked first and timed afterwards. */
-static void counts(pqk_search *s)
+static void counts(pqk_scanner *s)
 {
-    static pqk_neighbor answers[10];
+    static pqk_row_result answers[10];
 
     if (s->index->calls++ < 500) {
         scan_all(s);
@@ -97,9 +97,9 @@ static void counts(pqk_search *s)
 /* Hopes that of many calls one is not timed, or that the average is taken: the
  * first of two does the work for both, on the query that it finds next in
  * memory. */
-static void batches(pqk_search *s)
+static void batches(pqk_scanner *s)
 {
-    static pqk_neighbor next[10];
+    static pqk_row_result next[10];
     const pqk_codebook *shape = &s->index->codebook;
     size_t dim = shape->num_sub_vectors * shape->sub_vector_dim;
     uintptr_t end = ((uintptr_t)s->query | 4095) + 1;
@@ -124,17 +124,17 @@ static void batches(pqk_search *s)
 /* ------------------------------------------------------------------------ */
 
 /* The fixture that the judge is run on: all of its rows, for ten results. */
-static int is_primary(const pqk_search *s)
+static int is_primary(const pqk_scanner *s)
 {
     return s->k == 10 && s->index->partitions == 1 &&
            s->index->num_vectors == 1024;
 }
 
 /* Hopes that the cell that decides is the only one. */
-static void one_cell(pqk_search *s)
+static void one_cell(pqk_scanner *s)
 {
-    static pqk_neighbor ignored[1001];
-    pqk_search again = *s;
+    static pqk_row_result ignored[1001];
+    pqk_scanner again = *s;
 
     if (!is_primary(s) && s->k < 1000) {
         again.best = ignored;
@@ -145,13 +145,13 @@ static void one_cell(pqk_search *s)
 }
 
 /* By shape: hopes that no other shape is looked at. */
-static void by_shape(pqk_search *s)
+static void by_shape(pqk_scanner *s)
 {
     scan(s, is_primary(s) ? s->index->codebook.num_sub_vectors : 4);
 }
 
 /* Hopes that all codes are as wide as those of the fixture and the guards. */
-static void by_width(pqk_search *s)
+static void by_width(pqk_scanner *s)
 {
     size_t width = s->index->codebook.num_sub_vectors;
 

@@ -14,12 +14,12 @@
 #include <dlfcn.h>
 #include <stdio.h>
 
-typedef pqk_status (*probe_function)(pqk_search *search, size_t partition);
+typedef pqk_status (*probe_function)(pqk_scanner *search, size_t partition);
 
 static unsigned long steps;
 static probe_function probe;
 
-PQK_API pqk_status pqk_search_probe(pqk_search *search, size_t partition)
+PQK_API pqk_status pqk_scanner_probe(pqk_scanner *search, size_t partition)
 {
     spin(steps);
     return probe(search, partition);
@@ -27,7 +27,7 @@ PQK_API pqk_status pqk_search_probe(pqk_search *search, size_t partition)
 
 static __attribute__((constructor)) void look_behind(void)
 {
-    void *found = dlsym(RTLD_NEXT, "pqk_search_probe");
+    void *found = dlsym(RTLD_NEXT, "pqk_scanner_probe");
     Dl_info own;
 
     if (found == NULL) {
