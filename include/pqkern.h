@@ -303,14 +303,14 @@ typedef struct pqk_search_stats {
  * \param       max_queries  most queries at a time, at least 1
  * \param       max_k        most results per query, at most 2^32 - 1; memory
  *                           for so many is taken
- * \param[out]  search       to be freed with pqk_scanner_free
+ * \param[out]  scanner      to be freed with pqk_scanner_free
  */
 PQK_API pqk_status pqk_scanner_create(const pqk_index *index,
                                      size_t max_queries, size_t max_k,
-                                     pqk_scanner **search);
+                                     pqk_scanner **scanner);
 
 /** \brief      Free a search; NULL is allowed */
-PQK_API void pqk_scanner_free(pqk_scanner *search);
+PQK_API void pqk_scanner_free(pqk_scanner *scanner);
 
 /**
  * \brief       Begin new results: empties the heaps and the statistics
@@ -318,24 +318,24 @@ PQK_API void pqk_scanner_free(pqk_scanner *search);
  * \param       num_queries  1 to max_queries
  * \param       k            0 to max_k
  */
-PQK_API pqk_status pqk_scanner_begin(pqk_scanner *search, size_t num_queries,
+PQK_API pqk_status pqk_scanner_begin(pqk_scanner *scanner, size_t num_queries,
                                     size_t k);
 
 /**
  * \brief       Build the tables of the queries that the next probes use
- * \param       search   begun; results that it holds stay, so that an inverted
+ * \param       scanner  begun; results that it holds stay, so that an inverted
  *                       file can give each partition its residual queries
  * \param[in]   queries  [num_queries][M * d]
  */
-PQK_API pqk_status pqk_scanner_tables(pqk_scanner *search, const float *queries);
+PQK_API pqk_status pqk_scanner_tables(pqk_scanner *scanner, const float *queries);
 
 /**
  * \brief       Scan one partition for all queries in one pass over its codes
- * \param       search     with tables
+ * \param       scanner    with tables
  * \param       partition  below pqk_index_partitions(); its vectors compete once
  *                         more if it is probed once more
  */
-PQK_API pqk_status pqk_scanner_probe(pqk_scanner *search, size_t partition);
+PQK_API pqk_status pqk_scanner_probe(pqk_scanner *scanner, size_t partition);
 
 /**
  * \brief       Take one query's results, nearest first; it has none afterwards
@@ -345,11 +345,11 @@ PQK_API pqk_status pqk_scanner_probe(pqk_scanner *search, size_t partition);
  * \param[out]  count       how many were written: k, or fewer if fewer vectors
  *                          were probed
  */
-PQK_API pqk_status pqk_scanner_results(pqk_scanner *search, size_t query,
+PQK_API pqk_status pqk_scanner_results(pqk_scanner *scanner, size_t query,
                                       pqk_row_result *neighbors, size_t *count);
 
 /** \brief      What the search has done since pqk_scanner_begin */
-PQK_API pqk_search_stats pqk_scanner_statistics(const pqk_scanner *search);
+PQK_API pqk_search_stats pqk_scanner_statistics(const pqk_scanner *scanner);
 
 /**
  * \brief       Search all partitions for one query: begin, tables, probe, results

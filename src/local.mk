@@ -128,7 +128,9 @@ libpqkern_core_la_SOURCES = \
 	src/library/format.c \
 	src/library/format.h \
 	src/library/index.c \
-	src/library/library.h \
+	src/library/index.c \
+	src/library/index.c \
+	src/library/index.h \
 	src/library/metric.c \
 	src/library/metric.h \
 	src/library/partition.c \
@@ -142,7 +144,7 @@ libpqkern_core_la_SOURCES = \
 	src/library/rerank.c \
 	src/library/results.c \
 	src/library/results.h \
-	src/library/search.c \
+	src/library/scanner.c \
 	src/library/status.c \
 	src/library/tail.c \
 	src/library/tail.h \

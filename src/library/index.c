@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "index.h"
 #include "base/memory.h"
-#include "library.h"
 #include "shape.h"
 
 static pqk_status copy_codebook(pqk_index *index, const pqk_codebook *codebook,

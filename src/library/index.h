@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* What index.c and search.c share. */
-#ifndef PQK_LIBRARY_H
-#define PQK_LIBRARY_H
+/* An index, for those who scan it. */
+#ifndef PQK_INDEX_H
+#define PQK_INDEX_H
 
 #include "prepared.h"
 
