@@ -44,6 +44,11 @@ extern "C" {
 #define PQKERN_VERSION_MINOR 1
 #define PQKERN_VERSION_PATCH 0
 
+/** \brief The header's version as a number that grows: 100 is 0.1.0 */
+#define PQKERN_VERSION                                                             \
+    (PQKERN_VERSION_MAJOR * 10000 + PQKERN_VERSION_MINOR * 100 +                   \
+     PQKERN_VERSION_PATCH)
+
 /** \brief Entries a table keeps per sub-vector, whatever the codebook's size */
 #define PQK_TABLE_STRIDE 256
 
@@ -60,16 +65,16 @@ extern "C" {
  */
 typedef enum pqk_status {
     PQK_OK = 0,
-    PQK_INVALID_ARGUMENT,    /**< a pointer, size or shape out of its range */
-    PQK_OUT_OF_MEMORY,
-    PQK_UNKNOWN_KERNEL,      /**< no variant of that name exists anywhere */
-    PQK_KERNEL_UNAVAILABLE,  /**< not in this build, or not on this CPU */
-    PQK_IO_ERROR,            /**< errno tells more */
-    PQK_BAD_FILE,            /**< of another kind, truncated, altered or
-                                  contradictory */
-    PQK_NEWER_FILE,          /**< of a format that a later version writes */
-    PQK_DUPLICATE_ID,        /**< an id is there already, or given twice */
-    PQK_CANCELLED            /**< a progress function said so */
+    PQK_INVALID_ARGUMENT = 1,   /**< a pointer, size or shape out of its range */
+    PQK_OUT_OF_MEMORY = 2,
+    PQK_UNKNOWN_KERNEL = 3,     /**< no variant of that name exists anywhere */
+    PQK_KERNEL_UNAVAILABLE = 4, /**< not in this build, or not on this CPU */
+    PQK_IO_ERROR = 5,           /**< errno tells more */
+    PQK_BAD_FILE = 6,           /**< of another kind, truncated, altered or
+                                     contradictory */
+    PQK_NEWER_FILE = 7,         /**< of a format that a later version writes */
+    PQK_DUPLICATE_ID = 8,       /**< an id is there already, or given twice */
+    PQK_CANCELLED = 9           /**< a progress function said so */
 } pqk_status;
 
 /**
@@ -80,6 +85,11 @@ PQK_API const char *pqk_status_string(pqk_status status);
 
 /** \brief      The library's version, "MAJOR.MINOR.PATCH" */
 PQK_API const char *pqk_version(void);
+
+/** \brief      The library's version as a number, to be compared with
+ *              PQKERN_VERSION, which is that of the header a program was compiled
+ *              with */
+PQK_API uint32_t pqk_version_number(void);
 
 /* ------------------------------------------------------------------------ */
 /* Kernel variants                                                          */
@@ -371,15 +381,15 @@ PQK_API pqk_status pqk_index_search(const pqk_index *index, const float *query,
 
 /** \brief What near means; smaller distances are nearer under each */
 typedef enum pqk_metric {
-    PQK_L2 = 0,         /**< the squared Euclidean distance */
-    PQK_INNER_PRODUCT,  /**< minus the inner product: a table entry is minus the
-                             float32 sum, in ascending order, of q * c */
-    PQK_COSINE          /**< the same of vectors that are scaled to length 1 when
-                             they are trained on, encoded or searched for: each
-                             value is divided by the square root of the sum of
-                             squares, in ascending order, in float64, and rounded
-                             to float32; a vector without a direction (zero, not
-                             finite) stays as it is */
+    PQK_L2 = 0,            /**< the squared Euclidean distance */
+    PQK_INNER_PRODUCT = 1, /**< minus the inner product: a table entry is minus the
+                                float32 sum, in ascending order, of q * c */
+    PQK_COSINE = 2         /**< the same of vectors that are scaled to length 1 when
+                                they are trained on, encoded or searched for: each
+                                value is divided by the square root of the sum of
+                                squares, in ascending order, in float64, and rounded
+                                to float32; a vector without a direction (zero, not
+                                finite) stays as it is */
 } pqk_metric;
 
 /**

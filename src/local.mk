@@ -128,8 +128,6 @@ libpqkern_core_la_SOURCES = \
 	src/library/format.c \
 	src/library/format.h \
 	src/library/index.c \
-	src/library/index.c \
-	src/library/index.c \
 	src/library/index.h \
 	src/library/metric.c \
 	src/library/metric.h \

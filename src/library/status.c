@@ -16,6 +16,11 @@ const char *pqk_version(void)
                    PQKERN_VERSION_PATCH);
 }
 
+uint32_t pqk_version_number(void)
+{
+    return PQKERN_VERSION;
+}
+
 const char *pqk_status_string(pqk_status status)
 {
     switch (status) {

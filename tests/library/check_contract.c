@@ -68,6 +68,12 @@ START_TEST(test_texts)
              PQKERN_VERSION_MINOR, PQKERN_VERSION_PATCH);
     CHECK_THAT(strcmp(pqk_version(), expected) == 0, "version %s, header %s",
                pqk_version(), expected);
+    CHECK_THAT(pqk_version_number() == PQKERN_VERSION &&
+                   PQKERN_VERSION == PQKERN_VERSION_MAJOR * 10000 +
+                                         PQKERN_VERSION_MINOR * 100 +
+                                         PQKERN_VERSION_PATCH,
+               "version %lu, header %lu", (unsigned long)pqk_version_number(),
+               (unsigned long)PQKERN_VERSION);
 }
 END_TEST
 
