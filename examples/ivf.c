@@ -75,7 +75,7 @@ static pqk_index *fill(const float *centroids)
         subtract(vectors[i], centroids + list_of[i] * DIM, remains[i]);
     check(pqk_quantizer_train(&remains[0][0], COUNT, &training, &fine),
           "training");
-    codebook = pqk_quantizer_codebook(fine);
+    pqk_quantizer_codebook(fine, &codebook);
     check(pqk_index_create(&codebook, NULL, &index), "index");
     for (size_t list = 0; list < LISTS; list++) {
         const size_t first = placed;
@@ -145,12 +145,14 @@ int main(void)
     pqk_index *index;
     pqk_scanner *scratch = NULL;
     pqk_row_result all[K], few[K];
+    pqk_codebook codebook;
     const float *centroids;
     size_t same = 0;
 
     make_vectors();
     coarse = deal();
-    centroids = pqk_quantizer_codebook(coarse).centroids;
+    pqk_quantizer_codebook(coarse, &codebook);
+    centroids = codebook.centroids;
     index = fill(centroids);
     check(pqk_scanner_create(index, 1, K, &scratch), "search");
     for (size_t q = 0; q < QUERIES; q++) {

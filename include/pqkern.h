@@ -285,8 +285,8 @@ PQK_API size_t pqk_index_bytes(const pqk_index *index);
 /** \brief      The variant that the index was laid out for */
 PQK_API const pqk_kernel *pqk_index_kernel(const pqk_index *index);
 
-/** \brief      The index's codebook, valid as long as the index */
-PQK_API pqk_codebook pqk_index_codebook(const pqk_index *index);
+/** \brief      The index's codebook; its centroids are valid as long as the index */
+PQK_API void pqk_index_codebook(const pqk_index *index, pqk_codebook *codebook);
 
 /* ------------------------------------------------------------------------ */
 /* Search                                                                   */
@@ -295,7 +295,7 @@ PQK_API pqk_codebook pqk_index_codebook(const pqk_index *index);
 /** \brief One thread's scratch memory for queries on one index */
 typedef struct pqk_scanner pqk_scanner;
 
-/** \brief What the probes since pqk_scanner_tables did */
+/** \brief What a search did, or the probes since pqk_scanner_begin */
 typedef struct pqk_search_stats {
     const char *kernel;      /**< the variant's name */
     uint32_t bound_groups;   /**< groups per sub-vector of the filter's last bound:
@@ -358,8 +358,9 @@ PQK_API pqk_status pqk_scanner_probe(pqk_scanner *scanner, size_t partition);
 PQK_API pqk_status pqk_scanner_results(pqk_scanner *scanner, size_t query,
                                       pqk_row_result *neighbors, size_t *count);
 
-/** \brief      What the search has done since pqk_scanner_begin */
-PQK_API pqk_search_stats pqk_scanner_statistics(const pqk_scanner *scanner);
+/** \brief      What the probes since pqk_scanner_begin did */
+PQK_API pqk_status pqk_scanner_statistics(pqk_scanner *scanner,
+                                          pqk_search_stats *stats);
 
 /**
  * \brief       Search all partitions for one query: begin, tables, probe, results
@@ -459,8 +460,9 @@ PQK_API size_t pqk_quantizer_dim(const pqk_quantizer *quantizer);
 /** \brief      The metric that it was made for */
 PQK_API pqk_metric pqk_quantizer_metric(const pqk_quantizer *quantizer);
 
-/** \brief      Shape and centroids, valid as long as the quantizer */
-PQK_API pqk_codebook pqk_quantizer_codebook(const pqk_quantizer *quantizer);
+/** \brief      Shape and centroids, which are valid as long as the quantizer */
+PQK_API void pqk_quantizer_codebook(const pqk_quantizer *quantizer,
+                                    pqk_codebook *codebook);
 
 /**
  * \brief       Encode vectors: the first nearest centroid of each sub-vector, by

@@ -18,6 +18,14 @@
 /* For library/quantizer.h: a pqk_effort of so many threads. */
 #define WITH_THREADS(count) (&(struct pqk_effort){.num_threads = (count)})
 
+static inline pqk_codebook test_codebook_of(const pqk_quantizer *quantizer)
+{
+    pqk_codebook codebook;
+
+    pqk_quantizer_codebook(quantizer, &codebook);
+    return codebook;
+}
+
 /* ------------------------------------------------------------------------ */
 /* The case that runs.  A crash prints it, and every message begins with it. */
 

@@ -134,7 +134,7 @@ const pqk_kernel *pqk_index_kernel(const pqk_index *index)
     return index->prepared.kernel;
 }
 
-pqk_codebook pqk_index_codebook(const pqk_index *index)
+void pqk_index_codebook(const pqk_index *index, pqk_codebook *codebook)
 {
-    return index->prepared.codebook;
+    *codebook = index->prepared.codebook;
 }

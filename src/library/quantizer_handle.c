@@ -86,9 +86,10 @@ pqk_metric pqk_quantizer_metric(const pqk_quantizer *quantizer)
     return quantizer->metric;
 }
 
-pqk_codebook pqk_quantizer_codebook(const pqk_quantizer *quantizer)
+void pqk_quantizer_codebook(const pqk_quantizer *quantizer,
+                            pqk_codebook *codebook)
 {
-    return quantizer->codebook;
+    *codebook = quantizer->codebook;
 }
 
 /* ------------------------------------------------------------------------ */

@@ -137,9 +137,12 @@ pqk_status pqk_scanner_results(pqk_scanner *scanner, size_t query,
     return PQK_OK;
 }
 
-pqk_search_stats pqk_scanner_statistics(const pqk_scanner *scanner)
+pqk_status pqk_scanner_statistics(pqk_scanner *scanner, pqk_search_stats *stats)
 {
-    return scanner->stats;
+    if (!scanner || !stats)
+        return PQK_INVALID_ARGUMENT;
+    *stats = scanner->stats;
+    return PQK_OK;
 }
 
 pqk_status pqk_index_search(const pqk_index *index, const float *query,

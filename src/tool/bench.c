@@ -125,7 +125,7 @@ static void make_queries(struct bench *b, const pqk_collection *collection)
 {
     const pqk_quantizer *quantizer = pqk_collection_quantizer(collection);
     const size_t size = pqk_collection_size(collection);
-    const size_t width = pqk_quantizer_codebook(quantizer).num_sub_vectors;
+    const size_t width = tool_codebook_of(quantizer).num_sub_vectors;
     const size_t count = size < NUM_SYNTHETIC ? size : NUM_SYNTHETIC;
     uint64_t *ids = tool_alloc(size, sizeof *ids);
     uint8_t *codes = tool_alloc(count, width);

@@ -97,7 +97,7 @@ static void open_input(const char *input, const pqk_quantizer *quantizer,
 {
     if (codes)
         tool_open_rows(input, format,
-                       pqk_quantizer_codebook(quantizer).num_sub_vectors,
+                       tool_codebook_of(quantizer).num_sub_vectors,
                        "the quantizer's codes have", &r->rows);
     else
         tool_open_rows(input, format, pqk_quantizer_dim(quantizer),

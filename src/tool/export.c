@@ -93,7 +93,7 @@ static void write_ids(struct rows_out *rows, const uint64_t *ids, size_t count)
 static void export_codebook(const pqk_quantizer *quantizer,
                             struct rows_out *rows)
 {
-    pqk_codebook c = pqk_quantizer_codebook(quantizer);
+    pqk_codebook c = tool_codebook_of(quantizer);
     const size_t num_rows = c.num_sub_vectors * c.num_centroids;
 
     open_rows(rows, "codebook", codebook_path, PQF_FVECS, PQF_FLOAT32, num_rows,
@@ -137,7 +137,7 @@ static void open_faiss(struct faiss_out *faiss,
                        const pqk_collection *collection)
 {
     const pqk_quantizer *quantizer = pqk_collection_quantizer(collection);
-    pqk_codebook c = pqk_quantizer_codebook(quantizer);
+    pqk_codebook c = tool_codebook_of(quantizer);
     float *centroids = pad_centroids(&c);
     struct pqf_error err;
 
@@ -207,7 +207,7 @@ static void export_collection(const pqk_collection *collection,
 {
     const pqk_quantizer *quantizer = pqk_collection_quantizer(collection);
     const size_t dim = pqk_quantizer_dim(quantizer);
-    const size_t width = pqk_quantizer_codebook(quantizer).num_sub_vectors;
+    const size_t width = tool_codebook_of(quantizer).num_sub_vectors;
     const size_t size = pqk_collection_size(collection);
     struct piece p = {collection, tool_piece(dim), 0, NULL, NULL, NULL};
     uint64_t done = 0;

@@ -58,7 +58,7 @@ static void report_faiss(const char *path)
 
 static void report_quantizer(const pqk_quantizer *quantizer)
 {
-    pqk_codebook shape = pqk_quantizer_codebook(quantizer);
+    pqk_codebook shape = tool_codebook_of(quantizer);
 
     tool_report_count("dim", pqk_quantizer_dim(quantizer));
     tool_report_count("sub_vectors", shape.num_sub_vectors);

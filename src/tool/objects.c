@@ -85,6 +85,14 @@ static _Noreturn void die_of_file(const char *path, const char *kind,
     tool_die("%s: %s", path, pqk_status_string(status));
 }
 
+pqk_codebook tool_codebook_of(const pqk_quantizer *quantizer)
+{
+    pqk_codebook codebook;
+
+    pqk_quantizer_codebook(quantizer, &codebook);
+    return codebook;
+}
+
 pqk_quantizer *tool_load_quantizer(const char *path)
 {
     pqk_quantizer *quantizer = NULL;
@@ -275,8 +283,7 @@ static _Noreturn void die_of_numbers(const struct tool_batch *batch)
 static _Noreturn void die_of_code(const pqk_collection *collection,
                                   const struct tool_batch *batch)
 {
-    pqk_codebook shape =
-        pqk_quantizer_codebook(pqk_collection_quantizer(collection));
+    pqk_codebook shape = tool_codebook_of(pqk_collection_quantizer(collection));
 
     for (size_t i = 0; i < batch->count * shape.num_sub_vectors; i++)
         if (batch->codes[i] >= shape.num_centroids)

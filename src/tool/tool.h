@@ -144,6 +144,9 @@ const pqk_kernel *tool_kernel(const char *name);
 
 const char *tool_metric_name(pqk_metric metric);
 
+/* Shape and centroids, valid as long as the quantizer. */
+pqk_codebook tool_codebook_of(const pqk_quantizer *quantizer);
+
 pqk_quantizer *tool_load_quantizer(const char *path);
 pqk_collection *tool_open_collection(const char *path,
                                      const pqk_kernel *kernel);

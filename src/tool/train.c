@@ -94,7 +94,7 @@ static void run(int num_operands, char **operands)
         pqf_rows_close(&rows);
     }
     tool_save_quantizer(quantizer, output);
-    shape = pqk_quantizer_codebook(quantizer);
+    shape = tool_codebook_of(quantizer);
     tool_report_begin(json);
     tool_report_text("quantizer", output);
     tool_report_count("sub_vectors", shape.num_sub_vectors);

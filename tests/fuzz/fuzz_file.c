@@ -147,8 +147,8 @@ static int may_be_refused(pqk_status status)
 
 static int same_centroids(const pqk_quantizer *a, const pqk_quantizer *b)
 {
-    const pqk_codebook x = pqk_quantizer_codebook(a);
-    const pqk_codebook y = pqk_quantizer_codebook(b);
+    const pqk_codebook x = test_codebook_of(a);
+    const pqk_codebook y = test_codebook_of(b);
 
     return pqk_quantizer_metric(a) == pqk_quantizer_metric(b) &&
            x.num_sub_vectors == y.num_sub_vectors &&
@@ -161,7 +161,7 @@ static int same_centroids(const pqk_quantizer *a, const pqk_quantizer *b)
 
 static void use_quantizer(const pqk_quantizer *quantizer)
 {
-    const pqk_codebook codebook = pqk_quantizer_codebook(quantizer);
+    const pqk_codebook codebook = test_codebook_of(quantizer);
     const size_t dim = pqk_quantizer_dim(quantizer);
     float *vectors = test_alloc(2 * dim * sizeof *vectors);
     uint8_t *codes = test_alloc(2 * codebook.num_sub_vectors);
@@ -183,7 +183,7 @@ static void use_quantizer(const pqk_quantizer *quantizer)
 static void search(const pqk_collection *collection, const struct model *model,
                    struct test_random *random)
 {
-    const pqk_codebook codebook = pqk_quantizer_codebook(model->quantizer);
+    const pqk_codebook codebook = test_codebook_of(model->quantizer);
     const size_t dim = pqk_quantizer_dim(model->quantizer);
     float *queries = test_alloc(3 * dim * sizeof *queries);
     uint64_t allowed[4];
@@ -209,7 +209,7 @@ static void search(const pqk_collection *collection, const struct model *model,
 static void change(pqk_collection *collection, struct model *model,
                    struct test_random *random)
 {
-    const size_t M = pqk_quantizer_codebook(model->quantizer).num_sub_vectors;
+    const size_t M = test_codebook_of(model->quantizer).num_sub_vectors;
     uint8_t *code = calloc(M, 1);
     const uint64_t id = test_next(random) >> test_below(random, 64);
 
@@ -353,7 +353,7 @@ static pqk_quantizer *any_quantizer(struct test_random *random)
 static void save_collection(const pqk_quantizer *quantizer, const char *path,
                             struct test_random *random)
 {
-    const pqk_codebook codebook = pqk_quantizer_codebook(quantizer);
+    const pqk_codebook codebook = test_codebook_of(quantizer);
     const size_t kernel = test_below(random, test_variant_count());
     const size_t step = 1 + test_below(random, 3);
     pqk_collection *collection;

@@ -13,7 +13,7 @@
 
 static size_t code_bytes(const struct model *model)
 {
-    return pqk_quantizer_codebook(model->quantizer).num_sub_vectors;
+    return test_codebook_of(model->quantizer).num_sub_vectors;
 }
 
 void model_free(struct model *model)
@@ -154,7 +154,7 @@ static float canonical(float value)
 /* Entries [M][256], as pqkern.h says. */
 static float *table_of(const struct model *model, const float *query)
 {
-    const pqk_codebook codebook = pqk_quantizer_codebook(model->quantizer);
+    const pqk_codebook codebook = test_codebook_of(model->quantizer);
     const size_t d = codebook.sub_vector_dim, K = codebook.num_centroids;
     const int is_l2 = pqk_quantizer_metric(model->quantizer) == PQK_L2;
     float *entries = test_alloc(codebook.num_sub_vectors * PQK_TABLE_STRIDE *

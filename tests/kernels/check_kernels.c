@@ -1110,7 +1110,7 @@ static void check_search(struct partitions *parts, size_t num_queries, size_t k,
                                           expected + q * room + counts[q]);
         free(queries);
     }
-    stats = pqk_scanner_statistics(parts->search);
+    CHECK_OK(pqk_scanner_statistics(parts->search, &stats));
     for (size_t q = 0; q < num_queries; q++) {
         size_t count = 12345;
 

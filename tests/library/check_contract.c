@@ -213,7 +213,7 @@ START_TEST(test_index_arguments)
     CHECK_THAT(pqk_index_partitions(index) == 2, "an empty one is none");
     CHECK_THAT(pqk_index_bytes(index) >= 10, "%zu bytes",
                pqk_index_bytes(index));
-    seen = pqk_index_codebook(index);
+    pqk_index_codebook(index, &seen);
     CHECK_THAT(seen.num_sub_vectors == 2 && seen.num_centroids == 3 &&
                    seen.sub_vector_dim == 2 && seen.centroids != centroids &&
                    memcmp(seen.centroids, centroids, sizeof centroids) == 0,
@@ -226,6 +226,7 @@ START_TEST(test_search_arguments)
 {
     pqk_index *index = small_index();
     pqk_scanner *search = NULL, *untouched = NULL;
+    pqk_search_stats stats;
     pqk_row_result found[3];
     size_t count = 77;
 
@@ -254,6 +255,8 @@ START_TEST(test_search_arguments)
     INVALID(pqk_scanner_results(search, 1, found, &count));
     INVALID(pqk_scanner_results(search, 0, NULL, &count));
     INVALID(pqk_scanner_results(search, 0, found, NULL));
+    INVALID(pqk_scanner_statistics(NULL, &stats));
+    INVALID(pqk_scanner_statistics(search, NULL));
     CHECK_THAT(count == 77 && !untouched, "a failure wrote its output");
     CHECK_OK(pqk_scanner_results(search, 0, found, &count));
     CHECK_THAT(count == 3, "%zu results", count);

@@ -107,7 +107,7 @@ static uint64_t sum_of_quantizer(uint64_t sum, const pqk_quantizer *quantizer)
 
     if (quantizer == NULL || quantizer == UNTOUCHED)
         return test_fnv(sum, &quantizer, sizeof quantizer);
-    codebook = pqk_quantizer_codebook(quantizer);
+    codebook = test_codebook_of(quantizer);
     return test_fnv(sum, codebook.centroids,
                     codebook.num_sub_vectors * codebook.num_centroids *
                         codebook.sub_vector_dim * sizeof(float));

@@ -240,8 +240,7 @@ static void use(const pqk_collection *collection)
     const size_t size = pqk_collection_size(collection);
     const size_t room = size < 1000 ? size : 1000;
     const size_t num_sub_vectors =
-        pqk_quantizer_codebook(pqk_collection_quantizer(collection))
-            .num_sub_vectors;
+        test_codebook_of(pqk_collection_quantizer(collection)).num_sub_vectors;
     float *query =
         test_alloc(pqk_quantizer_dim(pqk_collection_quantizer(collection)) *
                    sizeof *query);

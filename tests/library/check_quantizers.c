@@ -39,7 +39,7 @@ static const pqk_training usual = {
 
 static uint64_t sum_of(const pqk_quantizer *quantizer)
 {
-    const pqk_codebook codebook = pqk_quantizer_codebook(quantizer);
+    const pqk_codebook codebook = test_codebook_of(quantizer);
 
     return test_fnv_floats(TEST_FNV_BASIS, codebook.centroids,
                            codebook.num_sub_vectors * codebook.num_centroids *
@@ -72,7 +72,7 @@ START_TEST(test_training)
     test_case("a quantizer is what k-means gives");
     CHECK_OK(pqk_quantizer_train(vectors, ROWS, &training, &quantizer));
     CHECK_OK(pqk_train_codebook(vectors, ROWS, &shape, 4, 0, NULL, centroids));
-    CHECK_THAT(memcmp(pqk_quantizer_codebook(quantizer).centroids, centroids,
+    CHECK_THAT(memcmp(test_codebook_of(quantizer).centroids, centroids,
                       sizeof centroids) == 0,
                "other centroids");
     CHECK_THAT(pqk_quantizer_dim(quantizer) == DIM &&
@@ -290,7 +290,7 @@ START_TEST(test_cosine_codes)
         many[i] = test_normal(&random) + (float)(i % DIM);
     test_case("codes of scaled vectors");
     CHECK_OK(pqk_quantizer_train(vectors, ROWS, &training, &quantizer));
-    codebook = pqk_quantizer_codebook(quantizer);
+    codebook = test_codebook_of(quantizer);
     CHECK_OK(pqk_quantizer_encode(quantizer, many, MANY, 2, codes));
     pqk_metric_vectors(PQK_COSINE, many, MANY, DIM, many);
     CHECK_OK(pqk_encode(&codebook, many, MANY, NULL, expected));

@@ -65,7 +65,7 @@ static void set_up(void)
     CHECK_OK(pqk_collection_add(s.collection, s.vectors, NULL, 50, THREADS));
     CHECK_OK(
         pqk_quantizer_encode(s.quantizer, s.vectors, ROWS, THREADS, codes));
-    codebook = pqk_quantizer_codebook(s.quantizer);
+    codebook = test_codebook_of(s.quantizer);
     CHECK_OK(pqk_index_create(&codebook, NULL, &s.index));
     CHECK_OK(pqk_index_add(s.index, codes, ROWS));
 }
@@ -181,7 +181,7 @@ static uint64_t train(size_t num_threads)
     uint64_t sum = 0;
 
     if (pqk_quantizer_train(s.vectors, 500, &training, &trained) == PQK_OK) {
-        sum = test_fnv(calls, pqk_quantizer_codebook(trained).centroids,
+        sum = test_fnv(calls, test_codebook_of(trained).centroids,
                        K * DIM * sizeof(float));
         pqk_quantizer_free(trained);
     }

@@ -328,7 +328,8 @@ static void search_index(struct runner *r, struct call *call)
              "pqk_scanner_results");
     }
     call->probe_ns = pqk_clock() - start - call->table_ns;
-    call->stats = library->pqk_scanner_statistics(r->search);
+    need(r, library->pqk_scanner_statistics(r->search, &call->stats),
+         "pqk_scanner_statistics");
 }
 
 /* Nothing but a copy, of which the library must change nothing. */

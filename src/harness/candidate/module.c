@@ -344,14 +344,20 @@ static pqk_status reference_scanner_results(pqk_scanner *search, size_t query,
     return PQK_OK;
 }
 
-static pqk_search_stats reference_scanner_statistics(const pqk_scanner *search)
+static pqk_status reference_scanner_statistics(pqk_scanner *search,
+                                               pqk_search_stats *stats)
 {
     uint64_t codes = size_up_to(search->index, search->index->partitions) *
                      search->num_queries;
 
-    return (pqk_search_stats){"reference", 0, codes, codes,
-                              reference_index_bytes(search->index) *
-                                  search->num_queries};
+    *stats = (pqk_search_stats){
+        .kernel = "reference",
+        .codes = codes,
+        .survivors = codes,
+        .bytes_read =
+            reference_index_bytes(search->index) * search->num_queries,
+    };
+    return PQK_OK;
 }
 
 static pqk_status reference_compute_table(const pqk_kernel *kernel,

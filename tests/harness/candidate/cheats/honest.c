@@ -290,10 +290,16 @@ PQK_API size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap,
 
 /* ------------------------------------------------------------------------ */
 
-PQK_API pqk_search_stats pqk_scanner_statistics(const pqk_scanner *search)
+PQK_API pqk_status pqk_scanner_statistics(pqk_scanner *search,
+                                          pqk_search_stats *stats)
 {
     size_t codes = search->index->num_vectors * search->num_queries;
 
-    return (pqk_search_stats){"plain", 0, codes, codes,
-                              pqk_index_bytes(search->index)};
+    *stats = (pqk_search_stats){
+        .kernel = "plain",
+        .codes = codes,
+        .survivors = codes,
+        .bytes_read = pqk_index_bytes(search->index),
+    };
+    return PQK_OK;
 }
