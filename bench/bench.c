@@ -145,7 +145,12 @@ static void make_inputs(struct bench *b)
     make_vectors(b->vectors, CODES, centres, &random);
     make_vectors(b->queries, QUERIES, centres, &random);
     b->heap = need(pqk_top_k_heap_storage(K) * sizeof *b->heap);
-    b->codebook = (pqk_codebook){M, CENTROIDS, SUB_DIM, b->centroids};
+    b->codebook = (pqk_codebook){
+        .num_sub_vectors = M,
+        .num_centroids = CENTROIDS,
+        .sub_vector_dim = SUB_DIM,
+        .centroids = b->centroids,
+    };
     ok(pqk_train_codebook(b->vectors, TRAINED, &b->codebook, 4, 1, &two_threads,
                           b->centroids),
        "training");

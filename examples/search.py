@@ -16,7 +16,8 @@ NO_ID = 2**64 - 1
 
 
 class Result(ctypes.Structure):
-    _fields_ = [("id", ctypes.c_uint64), ("distance", ctypes.c_float)]
+    _fields_ = [("id", ctypes.c_uint64), ("distance", ctypes.c_float),
+                ("reserved", ctypes.c_uint32)]
 
 
 def load():

@@ -137,12 +137,18 @@ typedef struct pqk_codebook {
     size_t num_centroids;    /**< per sub-vector, 1 to 256 */
     size_t sub_vector_dim;   /**< d, at least 1 */
     const float *centroids;  /**< [M][num_centroids][d] */
+    uint64_t reserved_int1;
+    uint64_t reserved_int2;
+    void *reserved_ptr1;
+    void *reserved_ptr2;
 } pqk_codebook;
 
 /** \brief A distance table whose memory the caller owns */
 typedef struct pqk_distance_table {
     size_t num_sub_vectors;  /**< M, 1 to 256 */
     float *entries;          /**< [M][256]; no alignment is needed */
+    uint64_t reserved_int1;
+    uint64_t reserved_int2;
 } pqk_distance_table;
 
 /** \brief A result */
@@ -160,7 +166,9 @@ typedef struct pqk_top_k_heap {
     size_t k;        /**< how many are wanted */
     size_t length;   /**< how many are held, sometimes more than k */
     uint64_t bound;  /**< no key above this can be among the k best */
-    uint64_t *keys;  /**< (distance, id) as one ordered integer each */
+    uint64_t *keys;  /**< (distance, row) as one ordered integer each */
+    void *reserved_ptr1;
+    uint64_t reserved_int1;
 } pqk_top_k_heap;
 
 /** \brief      How many uint64_t a heap for k results needs */
@@ -304,6 +312,10 @@ typedef struct pqk_search_stats {
     uint64_t survivors;      /**< of these, how many were summed in float32 */
     uint64_t bytes_read;     /**< of the prepared codes; a pass over them for
                                   several queries counts once */
+    uint64_t reserved_int1;
+    uint64_t reserved_int2;
+    uint64_t reserved_int3;
+    uint64_t reserved_int4;
 } pqk_search_stats;
 
 /**
@@ -414,6 +426,7 @@ typedef struct pqk_training {
     size_t num_sub_vectors;  /**< M, the bytes of a code, 1 to 256 */
     size_t num_centroids;    /**< per sub-vector; 0 means 256 */
     pqk_metric metric;
+    uint32_t reserved_int1;
     size_t rounds;           /**< of Lloyd's algorithm; 0 means 25 */
     uint64_t seed;           /**< same seed and vectors, same codebook, on every
                                   machine and for any number of threads */
@@ -422,6 +435,10 @@ typedef struct pqk_training {
     size_t num_threads;      /**< 0 means 1 */
     pqk_progress progress;   /**< or NULL */
     void *progress_context;
+    uint64_t reserved_int2;
+    uint64_t reserved_int3;
+    void *reserved_ptr1;
+    void *reserved_ptr2;
 } pqk_training;
 
 /**
@@ -501,6 +518,9 @@ typedef struct pqk_quantizer_error {
                                lossless, 1 no better than their mean; inf if
                                equal vectors lose anything */
     float largest;        /**< the largest squared distance */
+    uint32_t reserved_int1;
+    uint64_t reserved_int2;
+    uint64_t reserved_int3;
 } pqk_quantizer_error;
 
 /**
@@ -718,7 +738,8 @@ PQK_API pqk_status pqk_collection_open(const char *path,
 /** \brief A vector found */
 typedef struct pqk_result {
     uint64_t id;
-    float distance;  /**< as the metric says */
+    float distance;     /**< as the metric says */
+    uint32_t reserved;  /**< 0, so that equal results are equal bytes */
 } pqk_result;
 
 /** \brief      Whether a vector may be a result; asked only of those that are near
@@ -738,6 +759,12 @@ typedef struct pqk_search_options {
                                    a result is one that both allow */
     void *predicate_context;
     pqk_search_stats *stats;  /**< what the search did; may be NULL */
+    uint64_t reserved_int1;
+    uint64_t reserved_int2;
+    void *reserved_ptr1;
+    void *reserved_ptr2;
+    void *reserved_ptr3;
+    void *reserved_ptr4;
 } pqk_search_options;
 
 /**

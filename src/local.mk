@@ -128,6 +128,8 @@ libpqkern_core_la_SOURCES = \
 	src/library/format.c \
 	src/library/format.h \
 	src/library/index.c \
+	src/library/index.c \
+	src/library/index.c \
 	src/library/index.h \
 	src/library/metric.c \
 	src/library/metric.h \
@@ -138,8 +140,11 @@ libpqkern_core_la_SOURCES = \
 	src/library/quantizer_file.c \
 	src/library/quantizer_file.h \
 	src/library/quantizer_handle.c \
+	src/library/quantizer_handle.c \
+	src/library/quantizer_handle.c \
 	src/library/quantizer_handle.h \
 	src/library/rerank.c \
+	src/library/reserved.h \
 	src/library/results.c \
 	src/library/results.h \
 	src/library/scanner.c \

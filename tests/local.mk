@@ -135,7 +135,10 @@ tests_library_check_threads_SOURCES = tests/library/check_threads.c tests/checke
 tests_library_check_threads_CFLAGS = $(PQK_CHECK_CFLAGS)
 
 tests_library_check_api_CFLAGS = $(PQK_CHECK_CFLAGS)
-tests_library_check_api_SOURCES = tests/library/check_api.c tests/checked.h
+tests_library_check_api_SOURCES = \
+	tests/checked.h \
+	tests/library/check_api.c \
+	tests/library/layout.c
 # Libtool cuts a run path at spaces, and make check-bundle moves the program.
 tests_library_check_api_LDFLAGS = $(AM_LDFLAGS) -no-install \
 	-Wl,-rpath,'$$ORIGIN/../../.libs'

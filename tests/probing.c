@@ -96,7 +96,8 @@ static const char *probe_rows(const struct row_major *rows,
                     M * PQK_TABLE_STRIDE * sizeof(float), 4, placement);
     const uint8_t *codes = place_input(&codes_arena, rows->codes,
                                        rows->num_vectors * M, 1, placement);
-    const pqk_distance_table table = {M, (float *)(uintptr_t)entries};
+    const pqk_distance_table table = {.num_sub_vectors = M,
+                                      .entries = (float *)(uintptr_t)entries};
     const char *fault;
     pqk_status status = pqk_probe_pq_l2_top_k_with(
         rows->kernel, &table, rows->num_vectors ? codes : NULL,
@@ -149,7 +150,7 @@ const char *probing_table(const pqk_kernel *kernel, const float *query,
     const size_t query_bytes = M * d * sizeof(float);
     const size_t centroids_bytes = query_bytes * codebook->num_centroids;
     const size_t num_entries = M * PQK_TABLE_STRIDE;
-    pqk_distance_table table = {12345, NULL};
+    pqk_distance_table table = {.num_sub_vectors = 12345, .entries = NULL};
     pqk_codebook guarded = *codebook;
     const float *placed =
         place_input(&query_arena, query, query_bytes, 4, placement);
@@ -534,7 +535,11 @@ static const char *run_pass(const struct pass *pass, size_t k)
     const struct prepared_probe *probe = pass->probe;
     const size_t num_queries = probe->num_queries;
     pqk_top_k_heap *heaps = test_alloc(num_queries * sizeof *heaps);
-    pqk_search_stats stats = {"nobody", 77, 1000, 100, 10};
+    pqk_search_stats stats = {.kernel = "nobody",
+                              .bound_groups = 77,
+                              .codes = 1000,
+                              .survivors = 100,
+                              .bytes_read = 10};
     const char *fault = NULL;
     uint64_t results = 0;
 

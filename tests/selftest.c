@@ -66,7 +66,7 @@ static float *normals(size_t count, uint64_t seed)
 static float centroids[M * 256 * D];
 static uint8_t codes[ROWS * M];
 static float *vectors; /* [ROWS][DIM] */
-static const pqk_codebook codebook = {M, 256, D, centroids};
+static const pqk_codebook codebook = TEST_CODEBOOK(M, 256, D, centroids);
 
 static const char *train(void)
 {
@@ -263,7 +263,7 @@ static const char *attack_prepared(const pqk_kernel *kernel)
         const size_t m = shapes[s][0], count = shapes[s][1], d = shapes[s][2];
         float *values = normals(m * count * d + 2 * m * d, s);
         uint8_t *attacked = test_alloc(300 * m);
-        pqk_codebook shape = {m, count, d, values};
+        pqk_codebook shape = TEST_CODEBOOK(m, count, d, values);
         struct prepared_probe probe = {
             attacked, 300, values + m * count * d, 2, ks, TEST_COUNT(ks), 7};
         struct door door;

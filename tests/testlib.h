@@ -18,6 +18,13 @@
 /* For library/quantizer.h: a pqk_effort of so many threads. */
 #define WITH_THREADS(count) (&(struct pqk_effort){.num_threads = (count)})
 
+/* An initializer: every other member is 0. */
+#define TEST_CODEBOOK(M, K, d, values)                                         \
+    {                                                                          \
+        .num_sub_vectors = (M), .num_centroids = (K), .sub_vector_dim = (d),   \
+        .centroids = (values)                                                  \
+    }
+
 static inline pqk_codebook test_codebook_of(const pqk_quantizer *quantizer)
 {
     pqk_codebook codebook;

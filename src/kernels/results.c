@@ -33,6 +33,8 @@ void pqk_top_k_heap_init(pqk_top_k_heap *heap, uint64_t *storage, size_t k)
     heap->length = 0;
     heap->bound = open_bound(k);
     heap->keys = storage;
+    heap->reserved_ptr1 = NULL;
+    heap->reserved_int1 = 0;
 }
 
 static inline void swap_keys(uint64_t *a, uint64_t *b)

@@ -22,6 +22,7 @@
 #include "collection.h"
 #include "metric.h"
 #include "quantizer_handle.h"
+#include "reserved.h"
 #include "results.h"
 
 /* Queries that share a pass over the codes. */
@@ -376,8 +377,8 @@ static size_t merge_results(const struct pqk_rows *rows,
 
     while (num_neighbors > 0) {
         const pqk_row_result *neighbor = &neighbors[num_neighbors - 1];
-        const pqk_result new = {pqk_rows_id(rows, neighbor->row),
-                                neighbor->distance};
+        const pqk_result new = {.id = pqk_rows_id(rows, neighbor->row),
+                                .distance = neighbor->distance};
         const int take_old = num_results > 0 &&
                              pqk_result_before(&new, &results[num_results - 1]);
         const pqk_result last = take_old ? results[num_results - 1] : new;
@@ -574,7 +575,8 @@ static void give_stats(const struct search *search)
 
 static void fill_up(const struct search *search)
 {
-    const pqk_result nothing = {PQK_NO_ID, pqk_key_distance(UINT64_MAX)};
+    const pqk_result nothing = {.id = PQK_NO_ID,
+                                .distance = pqk_key_distance(UINT64_MAX)};
 
     for (size_t q = 0; q < search->num_queries; q++)
         for (size_t i = search->counts[q]; i < search->k; i++)
@@ -592,6 +594,7 @@ pqk_status pqk_collection_search(const pqk_collection *collection,
 
     if (!collection || (!queries && num_queries > 0) || k > MOST_RESULTS ||
         (!results && num_queries > 0 && k > 0) ||
+        (options && pqk_options_ask_more(options)) ||
         !pqk_product_fits(num_queries, 2 * sizeof *results) ||
         !pqk_product_fits(num_queries * 2 * sizeof *results, k) ||
         !pqk_vectors_fit(num_queries, pqk_quantizer_dim(collection->quantizer)))
@@ -637,8 +640,9 @@ static pqk_status append_results(struct search *search,
         search->range_capacity = capacity;
     }
     for (size_t i = 0; i < count; i++)
-        search->results[search->counts[0]++] = (pqk_result){
-            pqk_rows_id(rows, neighbors[i].row), neighbors[i].distance};
+        search->results[search->counts[0]++] =
+            (pqk_result){.id = pqk_rows_id(rows, neighbors[i].row),
+                         .distance = neighbors[i].distance};
     return PQK_OK;
 }
 
@@ -714,7 +718,8 @@ pqk_status pqk_collection_search_range(const pqk_collection *collection,
     struct search search;
     size_t found = 0, num_threads;
 
-    if (!collection || !query || !results || !count)
+    if (!collection || !query || !results || !count ||
+        (options && pqk_options_ask_more(options)))
         return PQK_INVALID_ARGUMENT;
     search = begin_search(collection, query, 1, RANGE_RESULTS, options);
     search.radius = radius;

@@ -8,6 +8,7 @@
 #endif
 
 #include "kernels.h"
+#include "reserved.h"
 
 pqk_status pqk_compute_distance_table_l2_with(const pqk_kernel *kernel,
                                               const float *query,
@@ -15,7 +16,8 @@ pqk_status pqk_compute_distance_table_l2_with(const pqk_kernel *kernel,
                                               pqk_distance_table *table)
 {
     if (!kernel || !query || !codebook || !codebook->centroids || !table ||
-        !table->entries)
+        !table->entries || pqk_codebook_asks_more(codebook) ||
+        pqk_table_asks_more(table))
         return PQK_INVALID_ARGUMENT;
     if (codebook->num_sub_vectors - 1 >= PQK_MAX_SUB_VECTORS ||
         codebook->num_centroids - 1 >= PQK_MAX_CENTROIDS ||
@@ -33,7 +35,8 @@ pqk_status pqk_probe_pq_l2_top_k_with(const pqk_kernel *kernel,
                                       const uint8_t *codes, size_t num_vectors,
                                       pqk_top_k_heap *heap)
 {
-    if (!kernel || !table || !table->entries || !heap)
+    if (!kernel || !table || !table->entries || !heap ||
+        pqk_table_asks_more(table))
         return PQK_INVALID_ARGUMENT;
     if (table->num_sub_vectors - 1 >= PQK_MAX_SUB_VECTORS ||
         num_vectors > UINT32_MAX || (!codes && num_vectors > 0) ||

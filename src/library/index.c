@@ -11,6 +11,7 @@
 
 #include "index.h"
 #include "base/memory.h"
+#include "reserved.h"
 #include "shape.h"
 
 static pqk_status copy_codebook(pqk_index *index, const pqk_codebook *codebook,
@@ -38,7 +39,7 @@ pqk_status pqk_index_create(const pqk_codebook *codebook,
     pqk_status status;
 
     if (!codebook || !codebook->centroids || !index ||
-        !pqk_shape_is_possible(codebook))
+        !pqk_shape_is_possible(codebook) || pqk_codebook_asks_more(codebook))
         return PQK_INVALID_ARGUMENT;
     status = pqk_choose_kernel(&kernel);
     if (status != PQK_OK)

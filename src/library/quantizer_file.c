@@ -66,10 +66,11 @@ static int read_shape(const struct pqk_section *section, pqk_codebook *shape)
     for (size_t i = 0; i < PQK_PARAMETERS; i++)
         if (parameters[i] > (i < NUM_USED ? SIZE_MAX : 0))
             return 0;
-    shape->num_sub_vectors = (size_t)parameters[AT_M];
-    shape->num_centroids = (size_t)parameters[AT_NUM_CENTROIDS];
-    shape->sub_vector_dim = (size_t)parameters[AT_SUB_VECTOR_DIM];
-    shape->centroids = NULL;
+    *shape = (pqk_codebook){
+        .num_sub_vectors = (size_t)parameters[AT_M],
+        .num_centroids = (size_t)parameters[AT_NUM_CENTROIDS],
+        .sub_vector_dim = (size_t)parameters[AT_SUB_VECTOR_DIM],
+    };
     return pqk_shape_is_possible(shape) &&
            parameters[AT_METRIC] <= PQK_COSINE &&
            section->num_bytes == 4 * (uint64_t)pqk_num_centroid_values(shape);

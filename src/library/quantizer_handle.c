@@ -10,13 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "quantizer_handle.h"
 #include "base/memory.h"
-#include "base/splitmix.h"
 #include "metric.h"
 #include "prepared.h"
 #include "quantizer.h"
+#include "quantizer_handle.h"
+#include "reserved.h"
 #include "shape.h"
+#include "base/splitmix.h"
 
 int pqk_metric_is_known(pqk_metric metric)
 {
@@ -61,8 +62,8 @@ pqk_status pqk_quantizer_create(const pqk_codebook *codebook, pqk_metric metric,
                                 pqk_quantizer **quantizer)
 {
     if (!codebook || !codebook->centroids || !quantizer ||
-        !pqk_shape_is_possible(codebook) || !pqk_metric_is_known(metric) ||
-        !pqk_centroids_are_finite(codebook))
+        pqk_codebook_asks_more(codebook) || !pqk_shape_is_possible(codebook) ||
+        !pqk_metric_is_known(metric) || !pqk_centroids_are_finite(codebook))
         return PQK_INVALID_ARGUMENT;
     return pqk_quantizer_new(codebook, metric, quantizer);
 }
@@ -179,11 +180,12 @@ static int shape_of_training(const pqk_training *training, pqk_codebook *shape)
     if (training->num_sub_vectors == 0 ||
         training->dim % training->num_sub_vectors != 0)
         return 0;
-    shape->num_sub_vectors = training->num_sub_vectors;
-    shape->num_centroids =
-        training->num_centroids ? training->num_centroids : PQK_MAX_CENTROIDS;
-    shape->sub_vector_dim = training->dim / training->num_sub_vectors;
-    shape->centroids = NULL;
+    *shape = (pqk_codebook){
+        .num_sub_vectors = training->num_sub_vectors,
+        .num_centroids = training->num_centroids ? training->num_centroids
+                                                 : PQK_MAX_CENTROIDS,
+        .sub_vector_dim = training->dim / training->num_sub_vectors,
+    };
     return pqk_shape_is_possible(shape);
 }
 
@@ -196,6 +198,7 @@ pqk_status pqk_quantizer_train(const float *vectors, size_t num_vectors,
     pqk_status status;
 
     if (!vectors || num_vectors == 0 || !training || !quantizer ||
+        pqk_training_asks_more(training) ||
         !pqk_metric_is_known(training->metric) ||
         !shape_of_training(training, &shape) ||
         !pqk_vectors_fit(num_vectors, training->dim))
@@ -444,14 +447,15 @@ pqk_status pqk_quantizer_measure(const pqk_quantizer *quantizer,
         status = measure(&measurement, vectors, num_vectors, 1);
     if (status == PQK_OK)
         status = measure(&measurement, vectors, num_vectors, 0);
-    if (status == PQK_OK) {
-        error->mean_squared = measurement.squared / (double)num_vectors;
-        /* Equal vectors have no variance to lose a share of. */
-        error->relative = measurement.squared == 0.0
-                              ? 0.0
-                              : measurement.squared / measurement.variance;
-        error->largest = (float)measurement.largest;
-    }
+    if (status == PQK_OK)
+        *error = (pqk_quantizer_error){
+            .mean_squared = measurement.squared / (double)num_vectors,
+            /* Equal vectors have no variance to lose a share of. */
+            .relative = measurement.squared == 0.0
+                            ? 0.0
+                            : measurement.squared / measurement.variance,
+            .largest = (float)measurement.largest,
+        };
     free_measurement(&measurement);
     return status;
 }

@@ -26,9 +26,11 @@ static size_t measure_results(pqk_metric metric, const float *query, size_t dim,
             pqk_metric_vectors(metric, vector, 1, dim, scaled);
             vector = scaled;
         }
-        results[kept].id = results[i].id;
-        results[kept++].distance = pqk_canonical_distance(
-            pqk_metric_distance(metric, query, vector, dim));
+        results[kept++] = (pqk_result){
+            .id = results[i].id,
+            .distance = pqk_canonical_distance(
+                pqk_metric_distance(metric, query, vector, dim)),
+        };
     }
     return kept;
 }

@@ -24,8 +24,12 @@ static pqk_quantizer *get_quantizer(const struct pqf_faiss *faiss)
     const struct pqf_faiss_shape *shape = &faiss->shape;
     float *centroids =
         tool_alloc(shape->dim, PQF_FAISS_CENTROIDS * sizeof *centroids);
-    pqk_codebook codebook = {shape->num_sub_vectors, PQF_FAISS_CENTROIDS,
-                             shape->dim / shape->num_sub_vectors, centroids};
+    pqk_codebook codebook = {
+        .num_sub_vectors = shape->num_sub_vectors,
+        .num_centroids = PQF_FAISS_CENTROIDS,
+        .sub_vector_dim = shape->dim / shape->num_sub_vectors,
+        .centroids = centroids,
+    };
     pqk_metric metric =
         shape->metric == PQF_FAISS_L2 ? PQK_L2 : PQK_INNER_PRODUCT;
     pqk_quantizer *quantizer = NULL;

@@ -43,8 +43,11 @@ static void find_shape(const struct pqf_rows *rows, pqk_codebook *codebook)
                  " sub-vectors of %" PRIu64 " centroids; say --sub-vectors and "
                  "--centroids",
                  rows->source.path, rows->num_rows, parts, centroids);
-    *codebook =
-        (pqk_codebook){(size_t)parts, (size_t)centroids, rows->dim, NULL};
+    *codebook = (pqk_codebook){
+        .num_sub_vectors = (size_t)parts,
+        .num_centroids = (size_t)centroids,
+        .sub_vector_dim = rows->dim,
+    };
 }
 
 static pqk_quantizer *take_codebook(void)
@@ -78,7 +81,7 @@ static void run(int num_operands, char **operands)
     pqk_quantizer *quantizer;
     pqk_codebook shape;
     struct pqf_rows rows;
-    pqk_quantizer_error error = {0.0, 0.0, 0.0f};
+    pqk_quantizer_error error = {.mean_squared = 0.0};
     size_t num_sampled = 0;
 
     if ((codebook_path == NULL) != (vectors != NULL))

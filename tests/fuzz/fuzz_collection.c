@@ -282,7 +282,7 @@ static void begin(struct state *s)
     const size_t K =
         fuzz_byte(s->input) % 8 ? 1 + fuzz_byte(s->input) % 32 : 256;
     float *values = test_alloc(M * K * d * sizeof *values);
-    const pqk_codebook codebook = {M, K, d, values};
+    const pqk_codebook codebook = TEST_CODEBOOK(M, K, d, values);
 
     s->M = M;
     s->K = K;

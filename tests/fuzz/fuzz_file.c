@@ -339,7 +339,7 @@ static pqk_quantizer *any_quantizer(struct test_random *random)
     const size_t K = test_below(random, 4) ? 1 + test_below(random, 16)
                                            : 1 + test_below(random, 60);
     float *values = test_alloc(M * K * d * sizeof *values);
-    const pqk_codebook codebook = {M, K, d, values};
+    const pqk_codebook codebook = TEST_CODEBOOK(M, K, d, values);
     pqk_quantizer *quantizer;
 
     for (size_t i = 0; i < M * K * d; i++)

@@ -148,7 +148,7 @@ static void prepared(struct choices *c, struct fuzz_input *input)
     float *values =
         test_alloc(dim * (PQK_TABLE_STRIDE + num_queries) * sizeof *values);
     uint8_t *codes = test_alloc(c->n * c->M);
-    pqk_codebook codebook = {c->M, K, d, values};
+    pqk_codebook codebook = TEST_CODEBOOK(c->M, K, d, values);
     struct prepared_probe probe = {codes, c->n, values + dim * K, num_queries,
                                    &c->k, 1,    c->placement};
     struct narrowed narrowed;

@@ -220,7 +220,8 @@ static size_t scan(const struct model *model, const float *query,
             continue;
         for (size_t m = 0; m < M; m++)
             sum += entries[m * PQK_TABLE_STRIDE + model->codes[row * M + m]];
-        results[count++] = (pqk_result){model->ids[row], canonical(sum)};
+        results[count++] =
+            (pqk_result){.id = model->ids[row], .distance = canonical(sum)};
     }
     qsort(results, count, sizeof *results, compare_results);
     free(entries);

@@ -274,7 +274,7 @@ START_TEST(test_quantizer)
 {
     struct test_random random = {11};
     enum { M = 3, D = 8, N = 3000 };
-    const pqk_codebook shape = {M, 256, D, NULL};
+    const pqk_codebook shape = TEST_CODEBOOK(M, 256, D, NULL);
     float *vectors = test_alloc(N * M * D * sizeof *vectors);
     float *expected = test_alloc(M * 256 * D * sizeof *expected);
     float *found = test_alloc(M * 256 * D * sizeof *found);
@@ -287,7 +287,7 @@ START_TEST(test_quantizer)
     for (size_t v = 0; v < test_variant_count(); v++) {
         const struct pqk_effort effort = {
             .nearest = test_variant(v)->nearest_centroids, .num_threads = v};
-        pqk_codebook codebook = {M, 256, D, expected};
+        pqk_codebook codebook = TEST_CODEBOOK(M, 256, D, expected);
 
         CHECK_OK(pqk_train_codebook(vectors, N, &shape, 5, 1, &effort, found));
         CHECK_THAT(memcmp(found, expected, M * 256 * D * sizeof *found) == 0,
@@ -322,7 +322,7 @@ static int count_step(void *context, uint64_t done, uint64_t total)
 START_TEST(test_progress)
 {
     enum { M = 5, N = 50, ROUNDS = 7 };
-    const pqk_codebook shape = {M, 4, 2, NULL};
+    const pqk_codebook shape = TEST_CODEBOOK(M, 4, 2, NULL);
     float vectors[N * M * 2], centroids[M * 4 * 2];
     struct test_random random = {12};
 

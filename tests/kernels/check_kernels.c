@@ -50,7 +50,7 @@ static float *normals(size_t count, struct test_random *random)
 static pqk_codebook normal_codebook(size_t M, size_t K, size_t d,
                                     struct test_random *random)
 {
-    return (pqk_codebook){M, K, d, normals(M * K * d, random)};
+    return (pqk_codebook)TEST_CODEBOOK(M, K, d, normals(M * K * d, random));
 }
 
 /* For the query 0, d = 1, the table is nearly one of test_fill_table: squares
@@ -68,7 +68,7 @@ static pqk_codebook attacking_codebook(enum test_table_kind kind, size_t M,
             centroids[m * K + c] = c % 2 ? -root : root;
         }
     free(entries);
-    return (pqk_codebook){M, K, 1, centroids};
+    return (pqk_codebook)TEST_CODEBOOK(M, K, 1, centroids);
 }
 
 static void free_codebook(pqk_codebook *codebook)
@@ -112,7 +112,7 @@ START_TEST(test_table_values)
         for (int round = 0; round < 6; round++) {
             size_t M = 5, K = 200, d = widths[w];
             float *values = test_alloc((M * K * d + M * d) * sizeof *values);
-            pqk_codebook codebook = {M, K, d, values + M * d};
+            pqk_codebook codebook = TEST_CODEBOOK(M, K, d, values + M * d);
 
             test_case("%s: table of %s, d %zu", variant_name(_i),
                       round % 2 ? "any bits" : "a huge spread", d);
@@ -304,7 +304,8 @@ static void hand_on(const struct row_major *rows, size_t k,
                     struct test_random *random)
 {
     const size_t M = rows->num_sub_vectors, n = rows->num_vectors;
-    const pqk_distance_table table = {M, (float *)(uintptr_t)rows->entries};
+    const pqk_distance_table table = {
+        .num_sub_vectors = M, .entries = (float *)(uintptr_t)rows->entries};
     uint64_t *storage = test_alloc(pqk_top_k_heap_storage(k) * 8);
     pqk_row_result *found = test_alloc(k * sizeof *found);
     pqk_row_result *expected =
@@ -438,7 +439,7 @@ START_TEST(test_prepared_tables)
     for (size_t w = 0; w < TEST_COUNT(widths); w++) {
         size_t d = widths[w], K = 256 - test_below(&random, 3);
         float *values = test_alloc((K * d + 2 * d) * sizeof *values);
-        pqk_codebook codebook = {1, K, d, values + 2 * d};
+        pqk_codebook codebook = TEST_CODEBOOK(1, K, d, values + 2 * d);
         struct door door;
 
         test_case("%s: prepared tables, %zu centroids, d %zu", variant_name(_i),
@@ -591,7 +592,8 @@ START_TEST(test_bytes)
 
     for (size_t s = 0; s < TEST_COUNT(sub_vectors); s++)
         for (size_t c = 0; c < TEST_COUNT(centroid_counts); c++) {
-            pqk_codebook shape = {sub_vectors[s], centroid_counts[c], 8, NULL};
+            pqk_codebook shape =
+                TEST_CODEBOOK(sub_vectors[s], centroid_counts[c], 8, NULL);
             size_t M = sub_vectors[s], n = (size_t)1 << 20;
             size_t bytes = kernel->codes_bytes(&shape, n);
 
@@ -843,7 +845,7 @@ static pqk_codebook swallowing_codebook(size_t M, struct test_random *random)
 
     for (size_t i = 0; i < M * 256; i++)
         centroids[i] = i < 256 ? 4096.0f : test_below(random, 32) ? 1.0f : 0.0f;
-    return (pqk_codebook){M, 256, 1, centroids};
+    return (pqk_codebook)TEST_CODEBOOK(M, 256, 1, centroids);
 }
 
 START_TEST(test_swallowing)
@@ -886,7 +888,7 @@ static pqk_codebook nan_codebook(size_t M, struct test_random *random)
             centroids[m * 256 + test_below(random, 256)] = NAN;
         centroids[m * 256 + test_below(random, 256)] = 0.1f;
     }
-    return (pqk_codebook){M, 256, 1, centroids};
+    return (pqk_codebook)TEST_CODEBOOK(M, 256, 1, centroids);
 }
 
 /* Codes are those of the nearest in half of all places. */

@@ -24,7 +24,7 @@
 static float vectors[ROWS * DIM];
 static float centroids[M * 64 * D];
 static uint8_t codes[ROWS * M];
-static const pqk_codebook codebook = {M, 64, D, centroids};
+static const pqk_codebook codebook = TEST_CODEBOOK(M, 64, D, centroids);
 
 /* Twenty clouds, trained and encoded. */
 static void make_data(void)
@@ -101,7 +101,7 @@ START_TEST(test_row_major)
 {
     static pqk_row_result expected[ROWS];
     static float entries[M * PQK_TABLE_STRIDE];
-    pqk_distance_table table = {0, entries};
+    pqk_distance_table table = {.entries = entries};
     pqk_row_result found[K];
     uint64_t *storage = test_alloc(pqk_top_k_heap_storage(K) * 8);
     pqk_top_k_heap heap;

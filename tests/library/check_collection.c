@@ -142,22 +142,32 @@ static pqk_result *list_search(const struct list *list, const float *query,
 /* ------------------------------------------------------------------------ */
 /* Comparing                                                                */
 
+/* A result as the library gives it, every byte of it. */
+static pqk_result canonical(uint64_t id, float distance)
+{
+    const uint32_t bits =
+        isnan(distance) ? 0x7fc00000u : test_bits(distance + 0.0f);
+    pqk_result result = {.id = id};
+
+    memcpy(&result.distance, &bits, sizeof bits);
+    return result;
+}
+
 /* NULL, or where they differ: an assertion for each would take too long. */
 static const char *compare_results(const pqk_result *expected,
                                    const pqk_result *found, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        const float distance = expected[i].distance;
-        const uint32_t bits =
-            isnan(distance) ? 0x7fc00000u : test_bits(distance + 0.0f);
+        const pqk_result wanted =
+            canonical(expected[i].id, expected[i].distance);
 
-        if (expected[i].id != found[i].id ||
-            bits != test_bits(found[i].distance))
-            return test_fault("result %zu is %llu at %08x, not %llu at %08x", i,
-                              (unsigned long long)found[i].id,
-                              (unsigned)test_bits(found[i].distance),
-                              (unsigned long long)expected[i].id,
-                              (unsigned)bits);
+        if (memcmp(&wanted, &found[i], sizeof wanted) != 0)
+            return test_fault(
+                "result %zu is %llu at %08x (reserved: %lx), not %llu at %08x",
+                i, (unsigned long long)found[i].id,
+                (unsigned)test_bits(found[i].distance),
+                (unsigned long)found[i].reserved, (unsigned long long)wanted.id,
+                (unsigned)test_bits(wanted.distance));
     }
     return NULL;
 }
@@ -165,9 +175,10 @@ static const char *compare_results(const pqk_result *expected,
 static const char *compare_filling(const pqk_result *found, size_t first,
                                    size_t end)
 {
+    const pqk_result nothing = canonical(PQK_NO_ID, NAN);
+
     for (size_t i = first; i < end; i++)
-        if (found[i].id != PQK_NO_ID ||
-            test_bits(found[i].distance) != 0x7fc00000u)
+        if (memcmp(&nothing, &found[i], sizeof nothing) != 0)
             return test_fault("place %zu is not filled up", i);
     return NULL;
 }
@@ -605,6 +616,58 @@ START_TEST(test_histories)
 }
 END_TEST
 
+/* What a later version's programs may ask for is refused by this one. */
+START_TEST(test_reserved_options)
+{
+    static int any;
+    static const pqk_search_options asking[] = {
+        {.reserved_int1 = 1},    {.reserved_int2 = 1},
+        {.reserved_ptr1 = &any}, {.reserved_ptr2 = &any},
+        {.reserved_ptr3 = &any}, {.reserved_ptr4 = &any},
+    };
+    struct history history;
+    const float query[MOST_DIM] = {0.0f};
+    pqk_result found[3], *in_range = NULL;
+    size_t count = 77;
+
+    test_case("reserved members of options");
+    begin_history(&history, 0, PQK_L2, &shapes[0], 1);
+    for (size_t i = 0; i < TEST_COUNT(asking); i++) {
+        test_subcase("%zu", i);
+        CHECK_STATUS(pqk_collection_search(history.collection, query, 1, 3,
+                                           &asking[i], found, &count),
+                     PQK_INVALID_ARGUMENT);
+        CHECK_STATUS(pqk_collection_search_range(history.collection, query,
+                                                 1.0f, &asking[i], &in_range,
+                                                 &count),
+                     PQK_INVALID_ARGUMENT);
+    }
+    CHECK_THAT(count == 77 && !in_range, "a failure wrote its output");
+    end_history(&history);
+}
+END_TEST
+
+/* What a search says of itself leaves no byte as it was. */
+START_TEST(test_reserved_stats)
+{
+    struct history history;
+    const float query[MOST_DIM] = {0.0f};
+    pqk_search_stats stats;
+    const pqk_search_options options = {.stats = &stats};
+    pqk_result found[3];
+
+    test_case("reserved members of statistics");
+    begin_history(&history, 0, PQK_L2, &shapes[0], 1);
+    memset(&stats, 0x55, sizeof stats);
+    CHECK_OK(pqk_collection_search(history.collection, query, 1, 3, &options,
+                                   found, NULL));
+    CHECK_THAT((stats.reserved_int1 | stats.reserved_int2 |
+                stats.reserved_int3 | stats.reserved_int4) == 0,
+               "not 0");
+    end_history(&history);
+}
+END_TEST
+
 /* More results than there is room for at first. */
 START_TEST(test_large_range)
 {
@@ -653,5 +716,7 @@ int main(void)
     add_folder_case(suite, "histories", test_histories, 60,
                     (int)TEST_COUNT(shapes));
     add_case(suite, "large range", test_large_range, 20, 0, 1);
+    add_case(suite, "reserved options", test_reserved_options, 4, 0, 1);
+    add_case(suite, "reserved statistics", test_reserved_stats, 4, 0, 1);
     return run_suite(suite);
 }

@@ -22,22 +22,32 @@
 static float centroids[2 * 3 * 2] = {0, 0, 1, 0, 2, 0, 0, 0, 0, 1, 0, 2};
 static const float query[4] = {0.5f, 0, 0, 0.5f};
 static const uint8_t codes[5 * 2] = {0, 1, 2, 2, 1, 1, 0, 0, 2, 0};
-static const pqk_codebook codebook = {2, 3, 2, centroids};
+static const pqk_codebook codebook = TEST_CODEBOOK(2, 3, 2, centroids);
 
 /* Shapes that no function may take. */
 static const pqk_codebook bad_shapes[] = {
-    {0, 3, 2, centroids},       {257, 3, 2, centroids},
-    {2, 0, 2, centroids},       {2, 257, 2, centroids},
-    {2, 3, 0, centroids},       {SIZE_MAX, 3, 2, centroids},
-    {2, SIZE_MAX, 2, centroids}};
+    TEST_CODEBOOK(0, 3, 2, centroids),
+    TEST_CODEBOOK(257, 3, 2, centroids),
+    TEST_CODEBOOK(2, 0, 2, centroids),
+    TEST_CODEBOOK(2, 257, 2, centroids),
+    TEST_CODEBOOK(2, 3, 0, centroids),
+    TEST_CODEBOOK(SIZE_MAX, 3, 2, centroids),
+    TEST_CODEBOOK(2, SIZE_MAX, 2, centroids)};
+
+/* What a later version's programs may ask for. */
+static const pqk_codebook asking_shapes[] = {
+    {2, 3, 2, centroids, 1, 0, NULL, NULL},
+    {2, 3, 2, centroids, 0, 1, NULL, NULL},
+    {2, 3, 2, centroids, 0, 0, centroids, NULL},
+    {2, 3, 2, centroids, 0, 0, NULL, centroids}};
 
 /* Dimensions whose products a size_t cannot hold. */
 static const pqk_codebook huge_shapes[] = {
-    {2, 3, SIZE_MAX, centroids},
-    {2, 3, SIZE_MAX / 2, centroids},
-    {256, 256, SIZE_MAX / 65536 + 1, centroids},
-    {256, 256, SIZE_MAX / 4 / 65536 + 1, centroids},
-    {16, 256, SIZE_MAX / 16 + 1, centroids}};
+    TEST_CODEBOOK(2, 3, SIZE_MAX, centroids),
+    TEST_CODEBOOK(2, 3, SIZE_MAX / 2, centroids),
+    TEST_CODEBOOK(256, 256, SIZE_MAX / 65536 + 1, centroids),
+    TEST_CODEBOOK(256, 256, SIZE_MAX / 4 / 65536 + 1, centroids),
+    TEST_CODEBOOK(16, 256, SIZE_MAX / 16 + 1, centroids)};
 
 static pqk_index *small_index(void)
 {
@@ -84,8 +94,10 @@ START_TEST(test_table_arguments)
 {
     static float entries[256 * PQK_TABLE_STRIDE];
     const pqk_kernel *kernel = pqk_kernel_at(0);
-    pqk_distance_table table = {0, entries}, none = {0, NULL};
-    pqk_codebook no_centroids = {2, 3, 2, NULL};
+    pqk_distance_table asking_tables[] = {{.reserved_int1 = 1},
+                                          {.reserved_int2 = 1}};
+    pqk_distance_table table = {.entries = entries}, none = {.entries = NULL};
+    pqk_codebook no_centroids = TEST_CODEBOOK(2, 3, 2, NULL);
 
     test_case("arguments of pqk_compute_distance_table_l2");
     CHECK_OK(pqk_compute_distance_table_l2(query, &codebook, &table));
@@ -101,6 +113,17 @@ START_TEST(test_table_arguments)
         INVALID(pqk_compute_distance_table_l2_with(kernel, query,
                                                    &bad_shapes[i], &table));
     }
+    for (size_t i = 0; i < TEST_COUNT(asking_shapes); i++) {
+        test_subcase(", reserved member %zu", i);
+        INVALID(
+            pqk_compute_distance_table_l2(query, &asking_shapes[i], &table));
+    }
+    for (size_t i = 0; i < TEST_COUNT(asking_tables); i++) {
+        test_subcase(", the table's reserved member %zu", i);
+        asking_tables[i].entries = entries;
+        INVALID(
+            pqk_compute_distance_table_l2(query, &codebook, &asking_tables[i]));
+    }
     CHECK_THAT(table.num_sub_vectors == 2, "the table's M became %zu",
                table.num_sub_vectors);
 }
@@ -111,7 +134,8 @@ START_TEST(test_probe_arguments)
     static float entries[2 * PQK_TABLE_STRIDE];
     static const size_t bad_ms[] = {0, 257, SIZE_MAX};
     const pqk_kernel *kernel = pqk_kernel_at(0);
-    pqk_distance_table table = {2, entries}, none = {2, NULL};
+    pqk_distance_table table = {.num_sub_vectors = 2, .entries = entries},
+                       none = {.num_sub_vectors = 2};
     uint64_t *storage = test_alloc(pqk_top_k_heap_storage(3) * 8);
     pqk_top_k_heap heap, before;
 
@@ -131,8 +155,14 @@ START_TEST(test_probe_arguments)
         INVALID(pqk_probe_pq_l2_top_k(&table, codes, 5, &heap));
         INVALID(pqk_probe_pq_l2_top_k_with(kernel, &table, codes, 5, &heap));
     }
-#if SIZE_MAX > UINT32_MAX
     table.num_sub_vectors = 2;
+    table.reserved_int1 = 1;
+    INVALID(pqk_probe_pq_l2_top_k(&table, codes, 5, &heap));
+    table.reserved_int1 = 0;
+    table.reserved_int2 = 1;
+    INVALID(pqk_probe_pq_l2_top_k(&table, codes, 5, &heap));
+    table.reserved_int2 = 0;
+#if SIZE_MAX > UINT32_MAX
     INVALID(
         pqk_probe_pq_l2_top_k(&table, codes, (size_t)UINT32_MAX + 1, &heap));
 #endif
@@ -147,7 +177,7 @@ START_TEST(test_quantizer_arguments)
     const float vectors[3 * 4] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
     float trained[2 * 3 * 2];
     uint8_t encoded[3 * 2];
-    pqk_codebook no_centroids = {2, 3, 2, NULL};
+    pqk_codebook no_centroids = TEST_CODEBOOK(2, 3, 2, NULL);
 
     test_case("arguments of pqk_train_codebook");
     CHECK_OK(
@@ -186,7 +216,7 @@ END_TEST
 START_TEST(test_index_arguments)
 {
     const uint8_t beyond[2] = {0, 3};
-    pqk_codebook no_centroids = {2, 3, 2, NULL};
+    pqk_codebook no_centroids = TEST_CODEBOOK(2, 3, 2, NULL);
     pqk_index *index = NULL, *untouched = NULL;
     pqk_codebook seen;
 
@@ -198,6 +228,8 @@ START_TEST(test_index_arguments)
         INVALID(pqk_index_create(&bad_shapes[i], NULL, &untouched));
     for (size_t i = 0; i < TEST_COUNT(huge_shapes); i++)
         INVALID(pqk_index_create(&huge_shapes[i], NULL, &untouched));
+    for (size_t i = 0; i < TEST_COUNT(asking_shapes); i++)
+        INVALID(pqk_index_create(&asking_shapes[i], NULL, &untouched));
     CHECK_THAT(!untouched, "a failure touched the index");
     pqk_index_free(NULL);
     index = small_index();
@@ -408,7 +440,7 @@ static int default_is(pqk_status wanted, const char *name)
 {
     static float entries[2 * PQK_TABLE_STRIDE];
     const pqk_kernel *found = NULL;
-    pqk_distance_table table = {2, entries};
+    pqk_distance_table table = {.num_sub_vectors = 2, .entries = entries};
     pqk_top_k_heap heap;
     pqk_index *index = NULL;
     int wrong = 0;
@@ -512,7 +544,7 @@ START_TEST(test_threads)
     struct test_random random = {1};
     float *values = test_alloc((16 * 256 * 2 + 16 * 32) * sizeof *values);
     uint8_t *many = test_alloc(SHARED_ROWS * 16);
-    pqk_codebook book = {16, 256, 2, values};
+    pqk_codebook book = TEST_CODEBOOK(16, 256, 2, values);
     pqk_index *index = NULL;
     pthread_t threads[THREADS];
 
@@ -578,7 +610,7 @@ START_TEST(test_prepare_statuses)
     for (size_t i = 0; i < TEST_COUNT(values); i++)
         values[i] = test_normal(&random);
     for (size_t i = 0; i < TEST_COUNT(num_centroids); i++) {
-        const pqk_codebook book = {3, num_centroids[i], 2, values};
+        const pqk_codebook book = TEST_CODEBOOK(3, num_centroids[i], 2, values);
         const size_t bytes = kernel->codebook_bytes(&book);
         struct test_arena arena = {0}, again = {0}, prepared = {0};
         static const uint8_t rows[2 * 3] = {0, 1, 2, 2, 0, 1};

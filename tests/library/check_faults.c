@@ -358,7 +358,7 @@ static pqk_status encode(struct stage *stage)
 
 static pqk_status measure(struct stage *stage)
 {
-    pqk_quantizer_error error = {0.0, 0.0, 0.0f};
+    pqk_quantizer_error error = {.mean_squared = 0.0};
     const pqk_status status = pqk_quantizer_measure(
         stage->quantizer, stage->vectors, ROWS, THREADS, &error);
 
@@ -497,7 +497,7 @@ static pqk_status rerank(struct stage *stage)
     pqk_status status;
 
     for (size_t i = 0; i < NEAREST; i++)
-        results[i] = (pqk_result){29 * i, 0.0f};
+        results[i] = (pqk_result){.id = 29 * i};
     status = pqk_rerank(stage->quantizer, stage->vectors, look_up, stage,
                         results, &count, 5);
     if (status == PQK_OK)

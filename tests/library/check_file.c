@@ -201,7 +201,7 @@ static void put_foreign_example(struct bytes *bytes)
 static pqk_collection *make_example(const pqk_kernel *kernel)
 {
     float centroids[M * K * D];
-    const pqk_codebook codebook = {M, K, D, centroids};
+    const pqk_codebook codebook = TEST_CODEBOOK(M, K, D, centroids);
     pqk_quantizer *quantizer;
     pqk_collection *collection;
 

@@ -197,7 +197,7 @@ START_TEST(test_golden)
     const size_t dim = g->M * g->d, num_values = dim * g->K;
     struct test_random random = {99};
     float *vectors = normals(g->n * dim, &random);
-    pqk_codebook codebook = {g->M, g->K, g->d, NULL};
+    pqk_codebook codebook = TEST_CODEBOOK(g->M, g->K, g->d, NULL);
 
     for (size_t t = 0; t < TEST_COUNT(thread_counts); t++) {
         struct test_arena values = {0}, bytes = {0};
@@ -237,7 +237,7 @@ START_TEST(test_few_vectors)
 {
     struct test_random random = {5};
     float *vectors = normals(3 * 8, &random);
-    pqk_codebook shape = {2, 256, 4, NULL};
+    pqk_codebook shape = TEST_CODEBOOK(2, 256, 4, NULL);
     float *centroids = test_alloc(2 * 256 * 4 * sizeof *centroids);
 
     test_case("3 vectors, 256 centroids");
@@ -303,7 +303,8 @@ START_TEST(test_encode)
             size_t n = lengths[test_below(&random, TEST_COUNT(lengths))];
             float *centroids = normals(M * counts[c] * widths[w], &random);
             float *vectors = normals(n * M * widths[w], &random);
-            pqk_codebook codebook = {M, counts[c], widths[w], centroids};
+            pqk_codebook codebook =
+                TEST_CODEBOOK(M, counts[c], widths[w], centroids);
 
             test_case("encode: M %zu, %zu centroids, d %zu, n %zu", M,
                       counts[c], widths[w], n);
@@ -320,7 +321,7 @@ START_TEST(test_encode_ties)
     struct test_random random = {7};
     float *centroids = test_alloc(4 * 256 * 3 * sizeof *centroids);
     float *vectors = test_alloc(500 * 12 * sizeof *vectors);
-    pqk_codebook codebook = {4, 256, 3, centroids};
+    pqk_codebook codebook = TEST_CODEBOOK(4, 256, 3, centroids);
 
     test_case("encode: ties");
     for (size_t i = 0; i < 4 * 256 * 3; i++)
@@ -343,7 +344,7 @@ START_TEST(test_encode_specials)
                                      1e-40f, 0.0f,     -0.0f,     1.0f};
     struct test_random random = {8};
     float *values = test_alloc(400 * 6 * sizeof *values);
-    pqk_codebook codebook = {2, 50, 3, values};
+    pqk_codebook codebook = TEST_CODEBOOK(2, 50, 3, values);
 
     for (int round = 0; round < 20; round++) {
         test_case("encode: special values, round %d", round);
@@ -362,7 +363,7 @@ START_TEST(test_encode_nan)
 {
     const float centroids[3 * 2] = {5, 5, 1, 1, 0, 0};
     const float vectors[4 * 2] = {NAN, 0, 0, NAN, NAN, NAN, 0, 0};
-    const pqk_codebook codebook = {1, 3, 2, centroids};
+    const pqk_codebook codebook = TEST_CODEBOOK(1, 3, 2, centroids);
     uint8_t codes[4];
 
     test_case("encode: NaN gets code 0");
@@ -379,7 +380,7 @@ START_TEST(test_encode_many)
     const size_t n = test_scale() < 1.0 ? 4100 : 20001;
     float *centroids = normals(2 * 16 * 2, &random);
     float *vectors = normals(n * 4, &random);
-    pqk_codebook codebook = {2, 16, 2, centroids};
+    pqk_codebook codebook = TEST_CODEBOOK(2, 16, 2, centroids);
 
     test_case("encode: n %zu, 5 threads", n);
     check_encode(&codebook, vectors, n, 5);

@@ -64,7 +64,7 @@ static uint64_t sum_of_training(const pqk_training *training,
 START_TEST(test_training)
 {
     pqk_training training = usual;
-    pqk_codebook shape = {M, 20, D, NULL};
+    pqk_codebook shape = TEST_CODEBOOK(M, 20, D, NULL);
     float centroids[M * 20 * D];
     pqk_quantizer *quantizer;
 
@@ -195,9 +195,21 @@ START_TEST(test_arguments)
         {.dim = DIM, .num_sub_vectors = M, .metric = (pqk_metric)3},
         {.dim = 257, .num_sub_vectors = 257},
         {.dim = SIZE_MAX - SIZE_MAX % M, .num_sub_vectors = M},
+        /* What a later version's programs may ask for. */
+        {.dim = DIM, .num_sub_vectors = M, .reserved_int1 = 1},
+        {.dim = DIM, .num_sub_vectors = M, .reserved_int2 = 1},
+        {.dim = DIM, .num_sub_vectors = M, .reserved_int3 = 1},
+        {.dim = DIM, .num_sub_vectors = M, .reserved_ptr1 = vectors},
+        {.dim = DIM, .num_sub_vectors = M, .reserved_ptr2 = vectors},
+    };
+    static const pqk_codebook asking[] = {
+        {.reserved_int1 = 1},
+        {.reserved_int2 = 1},
+        {.reserved_ptr1 = vectors},
+        {.reserved_ptr2 = vectors},
     };
     const float numbers[] = {1.0f, 2.0f, NAN};
-    pqk_codebook codebook = {1, 2, 1, numbers};
+    pqk_codebook codebook = TEST_CODEBOOK(1, 2, 1, numbers);
     pqk_quantizer *quantizer = NULL;
     pqk_quantizer_error error;
     uint8_t codes[2 * ROWS];
@@ -222,6 +234,15 @@ START_TEST(test_arguments)
     codebook.num_centroids = 0;
     INVALID(pqk_quantizer_create(&codebook, PQK_L2, &quantizer));
     codebook.num_centroids = 2;
+    for (size_t i = 0; i < TEST_COUNT(asking); i++) {
+        pqk_codebook more = asking[i];
+
+        more.num_sub_vectors = 1;
+        more.num_centroids = 2;
+        more.sub_vector_dim = 1;
+        more.centroids = numbers;
+        INVALID(pqk_quantizer_create(&more, PQK_L2, &quantizer));
+    }
     CHECK_THAT(!quantizer, "a failure touched the quantizer");
     CHECK_OK(pqk_quantizer_create(&codebook, PQK_L2, &quantizer));
     CHECK_OK(pqk_quantizer_encode(quantizer, NULL, 0, 1, NULL));
@@ -305,7 +326,7 @@ END_TEST
 START_TEST(test_decode)
 {
     const float centroids[] = {1, 2, 3, 4, 5, 6, -1, -2, -3, -4, -5, -6};
-    const pqk_codebook codebook = {2, 3, 2, centroids};
+    const pqk_codebook codebook = TEST_CODEBOOK(2, 3, 2, centroids);
     const uint8_t codes[] = {2, 0, 1, 1};
     const float expected[] = {5, 6, -1, -2, 3, 4, -3, -4};
     float found[8];
@@ -323,7 +344,7 @@ START_TEST(test_measure)
 {
     enum { MANY = 10000 };
     const float centroids[] = {0, 10, 0, 20};
-    const pqk_codebook codebook = {2, 2, 1, centroids};
+    const pqk_codebook codebook = TEST_CODEBOOK(2, 2, 1, centroids);
     float *many = test_alloc(2 * MANY * sizeof *many);
     pqk_quantizer *quantizer;
     pqk_quantizer_error error;
@@ -404,7 +425,7 @@ START_TEST(test_rerank)
 {
     const pqk_metric metric = metrics[_i];
     const float centroids[M * D] = {0};
-    const pqk_codebook codebook = {M, 1, D, centroids};
+    const pqk_codebook codebook = TEST_CODEBOOK(M, 1, D, centroids);
     pqk_quantizer *quantizer;
     pqk_result found[100], expected[100];
     uint64_t without = 7;
@@ -416,11 +437,13 @@ START_TEST(test_rerank)
     test_case("rerank, metric %d", _i);
     CHECK_OK(pqk_quantizer_create(&codebook, metric, &quantizer));
     for (size_t i = 0; i < 100; i++) {
-        found[i] = (pqk_result){99 - i, (float)i};
+        found[i] =
+            (pqk_result){.id = 99 - i, .distance = (float)i, .reserved = 77};
         if (i % 7 != 1)
-            expected[num_expected++] =
-                (pqk_result){i, exact_distance(metric, vectors + 500 * DIM,
-                                               vectors + i * DIM)};
+            expected[num_expected++] = (pqk_result){
+                .id = i,
+                .distance = exact_distance(metric, vectors + 500 * DIM,
+                                           vectors + i * DIM)};
     }
     qsort(expected, num_expected, sizeof *expected, result_order);
     CHECK_OK(pqk_rerank(quantizer, vectors + 500 * DIM, every_vector_but,
@@ -431,8 +454,8 @@ START_TEST(test_rerank)
                                   ? 0x7fc00000u
                                   : test_bits(expected[i].distance + 0.0f);
 
-        CHECK_THAT(found[i].id == expected[i].id &&
-                       test_bits(found[i].distance) == bits,
+        memcpy(&expected[i].distance, &bits, sizeof bits);
+        CHECK_THAT(memcmp(&found[i], &expected[i], sizeof found[i]) == 0,
                    "result %zu", i);
     }
     CHECK_OK(pqk_rerank(quantizer, vectors + 500 * DIM, every_vector_but,

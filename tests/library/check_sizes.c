@@ -46,7 +46,7 @@ static void set_up(void)
 
     for (size_t i = 0; i < TEST_COUNT(s.centroids); i++)
         s.centroids[i] = (float)(i * 7 % 11);
-    s.codebook = (pqk_codebook){M, K, D, s.centroids};
+    s.codebook = (pqk_codebook)TEST_CODEBOOK(M, K, D, s.centroids);
     s.vector =
         test_place_copy(&s.arenas[0], s.centroids, DIM * sizeof *s.vector, 0);
     s.code = test_place_copy(&s.arenas[1], code, M, 0);
@@ -99,7 +99,7 @@ START_TEST(shapes)
 
         codebook = s.codebook;
         *members[m] = size;
-        table = (pqk_distance_table){M, entries};
+        table = (pqk_distance_table){.num_sub_vectors = M, .entries = entries};
         CHECK_REFUSED(
             size, pqk_compute_distance_table_l2(s.vector, &codebook, &table));
         CHECK_REFUSED(size, pqk_index_create(&codebook, NULL, &index));
@@ -113,7 +113,7 @@ START_TEST(rows_of_codes)
 {
     const size_t size = beyond(M, _i);
     float entries[M * PQK_TABLE_STRIDE] = {0.0f};
-    const pqk_distance_table table = {M, entries};
+    const pqk_distance_table table = {.num_sub_vectors = M, .entries = entries};
     pqk_distance_table wide = table;
     uint64_t storage[64];
     pqk_top_k_heap heap;

@@ -28,6 +28,19 @@ for standard in c99 c11 gnu17; do
     }
 done
 
+# The structures of this machine, and of others that the compiler knows, for which
+# there need be no library: i386 aligns 64 bits to 4 bytes, x32 to 8.
+echo 'typedef int *pointer;' >$work/none.c
+for machine in "" -m32 -mx32 -m31 -mabi=ilp32; do
+    layout="$CC $CPPFLAGS -std=c11 -ffreestanding -fsyntax-only $machine"
+    test -z "$machine" || $layout -Werror $work/none.c >/dev/null 2>&1 || continue
+    $layout "$include" "$abs_top_srcdir/tests/library/layout.c" || {
+        echo "FAIL: sizes of structures, $CC $machine"
+        status=1
+    }
+    echo "sizes of structures: ${machine:-this machine}"
+done
+
 # The C++ compiler beside the C one.
 cxx=
 case $CC in

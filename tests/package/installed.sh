@@ -67,7 +67,10 @@ int main(void)
     static const float centroids[2] = {0.0f, 3.0f};
     static const unsigned char codes[3] = {1, 0, 1};
     const float query = 2.5f;
-    pqk_codebook codebook = {1, 2, 1, centroids};
+    pqk_codebook codebook = {.num_sub_vectors = 1,
+                             .num_centroids = 2,
+                             .sub_vector_dim = 1,
+                             .centroids = centroids};
     pqk_index *index = NULL;
     pqk_row_result neighbors[2];
     size_t count = 0;

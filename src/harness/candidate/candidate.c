@@ -242,9 +242,11 @@ static void clean_up(struct runner *r)
  */
 static void prepare(struct runner *r, const struct pqh_command *command)
 {
-    pqk_codebook codebook = {(size_t)command->num_sub_vectors,
-                             (size_t)command->num_centroids,
-                             (size_t)command->sub_vector_dim, NULL};
+    pqk_codebook codebook = {
+        .num_sub_vectors = (size_t)command->num_sub_vectors,
+        .num_centroids = (size_t)command->num_centroids,
+        .sub_vector_dim = (size_t)command->sub_vector_dim,
+    };
     size_t centroid_bytes = codebook.num_sub_vectors * codebook.num_centroids *
                             codebook.sub_vector_dim * sizeof(float);
     size_t num_vectors = (size_t)command->num_vectors;
@@ -365,7 +367,7 @@ static void search_rows(struct runner *r, struct call *call)
 {
     const struct pqh_module *library = &r->library;
     const struct rows *rows = &r->rows;
-    pqk_distance_table table = {0, rows->entries};
+    pqk_distance_table table = {.entries = rows->entries};
     pqk_top_k_heap heap;
     uint64_t start, tables;
 

@@ -142,8 +142,12 @@ static int make_gaussian(double ns_per_code, uint64_t seed,
     fixture->num_queries = GAUSSIAN_QUERIES;
     fixture->queries = normals(&seed, GAUSSIAN_QUERIES * dim);
     fixture->centroids = normals(&seed, PQH_CENTROIDS * dim);
-    fixture->codebook = (pqk_codebook){PQH_SUB_VECTORS, PQH_CENTROIDS,
-                                       GAUSSIAN_DIM, fixture->centroids};
+    fixture->codebook = (pqk_codebook){
+        .num_sub_vectors = PQH_SUB_VECTORS,
+        .num_centroids = PQH_CENTROIDS,
+        .sub_vector_dim = GAUSSIAN_DIM,
+        .centroids = fixture->centroids,
+    };
     if (fixture->queries == NULL || fixture->centroids == NULL) {
         return pqf_fail(err, "out of memory");
     }

@@ -117,9 +117,12 @@ static int make_data(const struct shape *shape, uint64_t seed,
         pqh_end(outcome, PQH_EXIT_ERROR, "error", "out of memory");
         return -1;
     }
-    fixture->codebook =
-        (pqk_codebook){shape->num_sub_vectors, shape->num_centroids,
-                       shape->sub_vector_dim, fixture->centroids};
+    fixture->codebook = (pqk_codebook){
+        .num_sub_vectors = shape->num_sub_vectors,
+        .num_centroids = shape->num_centroids,
+        .sub_vector_dim = shape->sub_vector_dim,
+        .centroids = fixture->centroids,
+    };
     for (size_t i = 0; i < num_centroids; i++) {
         fixture->centroids[i] = draw(shape->values, &seed);
     }
