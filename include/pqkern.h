@@ -672,13 +672,14 @@ PQK_API pqk_status pqk_collection_codes(const pqk_collection *collection,
 /**
  * \brief       List ids in ascending order
  * \param[in]   collection
- * \param       after    list ids greater than this; PQK_NO_ID to begin
+ * \param       from     list ids that are not below this: 0 to begin, then the last
+ *                       one that was written, plus 1
  * \param       max_ids
  * \param[out]  ids      room for max_ids
  * \return      how many were written; fewer than max_ids if there are no more
  */
 PQK_API size_t pqk_collection_ids(const pqk_collection *collection,
-                                  uint64_t after, size_t max_ids,
+                                  uint64_t from, size_t max_ids,
                                   uint64_t *ids);
 
 /** \brief      Bytes that codes and ids take, mapped ones included: what is not yet
@@ -816,19 +817,19 @@ typedef const float *(*pqk_vector_lookup)(void *context, uint64_t id);
  * \param[in]   query      dim values
  * \param       lookup
  * \param       context    for lookup
+ * \param       k          how many are wanted
  * \param       results    replaced by the nearest, with exact distances: under
  *                         PQK_L2 the float32 sum, in ascending order, of the
  *                         squared differences, under the others minus that of the
  *                         products, of vectors scaled to length 1 under
  *                         PQK_COSINE
  * \param       count      how many there are; how many are left, at most k
- * \param       k
  * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY
  */
 PQK_API pqk_status pqk_rerank(const pqk_quantizer *quantizer,
                               const float *query, pqk_vector_lookup lookup,
-                              void *context, pqk_result *results, size_t *count,
-                              size_t k);
+                              void *context, size_t k, pqk_result *results,
+                              size_t *count);
 
 #ifdef __cplusplus
 }

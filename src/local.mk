@@ -128,8 +128,6 @@ libpqkern_core_la_SOURCES = \
 	src/library/format.c \
 	src/library/format.h \
 	src/library/index.c \
-	src/library/index.c \
-	src/library/index.c \
 	src/library/index.h \
 	src/library/metric.c \
 	src/library/metric.h \
@@ -139,8 +137,6 @@ libpqkern_core_la_SOURCES = \
 	src/library/prepared.h \
 	src/library/quantizer_file.c \
 	src/library/quantizer_file.h \
-	src/library/quantizer_handle.c \
-	src/library/quantizer_handle.c \
 	src/library/quantizer_handle.c \
 	src/library/quantizer_handle.h \
 	src/library/rerank.c \

@@ -191,12 +191,11 @@ static void list_rows(struct listing *listing, const struct pqk_rows *rows,
     }
 }
 
-size_t pqk_collection_ids(const pqk_collection *collection, uint64_t after,
+size_t pqk_collection_ids(const pqk_collection *collection, uint64_t from,
                           size_t max_ids, uint64_t *ids)
 {
     const struct pqk_rows tail = pqk_tail_rows(&collection->tail);
     struct listing listing = {ids, 0, max_ids};
-    const uint64_t from = after + 1; /* 0 after PQK_NO_ID */
 
     for (size_t p = 0; p <= collection->num_partitions; p++) {
         const struct pqk_rows *rows =

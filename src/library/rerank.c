@@ -36,8 +36,8 @@ static size_t measure_results(pqk_metric metric, const float *query, size_t dim,
 }
 
 pqk_status pqk_rerank(const pqk_quantizer *quantizer, const float *query,
-                      pqk_vector_lookup lookup, void *context,
-                      pqk_result *results, size_t *count, size_t k)
+                      pqk_vector_lookup lookup, void *context, size_t k,
+                      pqk_result *results, size_t *count)
 {
     size_t dim, kept;
     float *scaled;

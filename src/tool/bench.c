@@ -133,7 +133,7 @@ static void make_queries(struct bench *b, const pqk_collection *collection)
 
     if (size == 0)
         tool_die("the collection is empty: there is nothing to search");
-    pqk_collection_ids(collection, PQK_NO_ID, size, ids);
+    pqk_collection_ids(collection, 0, size, ids);
     for (size_t i = 0; i < count; i++)
         ids[i] = ids[i * (size / count)];
     tool_check_status(pqk_collection_codes(collection, ids, count, codes),

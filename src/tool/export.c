@@ -125,7 +125,7 @@ static int has_own_ids(const pqk_collection *collection)
 {
     uint64_t beyond, size = pqk_collection_size(collection);
 
-    return size > 0 && pqk_collection_ids(collection, size - 1, 1, &beyond) > 0;
+    return size > 0 && pqk_collection_ids(collection, size, 1, &beyond) > 0;
 }
 
 struct faiss_out {
@@ -165,9 +165,9 @@ struct piece {
 
 static int next_piece(struct piece *p)
 {
-    const uint64_t after = p->count > 0 ? p->ids[p->count - 1] : PQK_NO_ID;
+    const uint64_t from = p->count > 0 ? p->ids[p->count - 1] + 1 : 0;
 
-    p->count = pqk_collection_ids(p->collection, after, p->max_rows, p->ids);
+    p->count = pqk_collection_ids(p->collection, from, p->max_rows, p->ids);
     return p->count > 0;
 }
 

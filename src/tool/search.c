@@ -339,8 +339,8 @@ static void finish_row(struct job *job, size_t query, pqk_result *results,
     if (rerank_path == NULL)
         return;
     tool_check_status(pqk_rerank(quantizer, job->queries + query * job->dim,
-                                 look_up, &job->originals, results, count,
-                                 (size_t)k),
+                                 look_up, &job->originals, (size_t)k, results,
+                                 count),
                       "reranking");
 }
 

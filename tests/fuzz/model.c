@@ -105,8 +105,7 @@ const char *model_read(struct model *model, const pqk_collection *collection,
     model->capacity = size + 1;
     model->ids = test_alloc((size + 1) * sizeof *model->ids);
     model->codes = test_alloc((size + 1) * code_bytes(model));
-    model->num_rows =
-        pqk_collection_ids(collection, PQK_NO_ID, size + 1, model->ids);
+    model->num_rows = pqk_collection_ids(collection, 0, size + 1, model->ids);
     *distinct = are_distinct(model);
     if (model->num_rows != size || !are_ascending(model))
         return test_fault("%zu ids are listed of %zu, ascending: %d",

@@ -249,7 +249,7 @@ static void check_ids(const struct list *list, const pqk_collection *collection,
     const size_t step = 1 + test_below(random, n + 2);
     uint64_t *expected = test_alloc((n + 1) * sizeof *expected);
     uint64_t *found = test_alloc((n + step + 1) * sizeof *found);
-    uint64_t after = PQK_NO_ID;
+    uint64_t from = 0;
     size_t total = 0, got;
 
     test_subcase("ids, %zu at a time", step);
@@ -259,13 +259,15 @@ static void check_ids(const struct list *list, const pqk_collection *collection,
     CHECK_THAT(pqk_collection_size(collection) == n, "size %zu, not %zu",
                pqk_collection_size(collection), n);
     do {
-        got = pqk_collection_ids(collection, after, step, found + total);
+        got = pqk_collection_ids(collection, from, step, found + total);
         CHECK_THAT(total + got <= n, "more than %zu ids", n);
         total += got;
-        after = total > 0 ? found[total - 1] : after;
+        from = total > 0 ? found[total - 1] + 1 : 0;
     } while (got == step);
     CHECK_THAT(total == n, "%zu ids, not %zu", total, n);
     CHECK_THAT(memcmp(expected, found, n * sizeof *found) == 0, "other ids");
+    CHECK_THAT(pqk_collection_ids(collection, PQK_NO_ID, 1, found) == 0,
+               "an id where there can be none");
     free(expected);
     free(found);
 }

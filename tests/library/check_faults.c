@@ -134,7 +134,7 @@ static uint64_t sum_of_collection(uint64_t sum,
 
     if (collection == NULL || collection == UNTOUCHED)
         return test_fnv(sum, &collection, sizeof collection);
-    size = pqk_collection_ids(collection, PQK_NO_ID, TEST_COUNT(ids), ids);
+    size = pqk_collection_ids(collection, 0, TEST_COUNT(ids), ids);
     CHECK_THAT(size == pqk_collection_size(collection), "%zu ids of %zu", size,
                pqk_collection_size(collection));
     CHECK_OK(pqk_collection_codes(collection, ids, size, codes));
@@ -498,8 +498,8 @@ static pqk_status rerank(struct stage *stage)
 
     for (size_t i = 0; i < NEAREST; i++)
         results[i] = (pqk_result){.id = 29 * i};
-    status = pqk_rerank(stage->quantizer, stage->vectors, look_up, stage,
-                        results, &count, 5);
+    status = pqk_rerank(stage->quantizer, stage->vectors, look_up, stage, 5,
+                        results, &count);
     if (status == PQK_OK)
         stage->outcome = sum_of_results(count, results, count);
     return status;

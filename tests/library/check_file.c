@@ -254,7 +254,7 @@ static void use(const pqk_collection *collection)
         query[i] = (float)i;
     CHECK_OK(pqk_collection_search(collection, query, 1, room, NULL, results,
                                    &count));
-    count = pqk_collection_ids(collection, PQK_NO_ID, room, ids);
+    count = pqk_collection_ids(collection, 0, room, ids);
     (void)pqk_collection_codes(collection, ids, count, codes);
     (void)pqk_collection_contains(collection, 20);
     free(query);
@@ -505,8 +505,8 @@ START_TEST(test_sessions)
     pqk_collection *collection = make_example(NULL);
     uint64_t ids[FIRST_ROWS + SECOND_ROWS];
     const size_t most = _i == 0 ? 1 : 12;
-    size_t count = pqk_collection_ids(collection, PQK_NO_ID,
-                                      FIRST_ROWS + SECOND_ROWS, ids);
+    size_t count =
+        pqk_collection_ids(collection, 0, FIRST_ROWS + SECOND_ROWS, ids);
 
     CHECK_OK(pqk_collection_remove(collection, ids, count, NULL));
     CHECK_OK(pqk_collection_save(collection, path));

@@ -447,7 +447,7 @@ START_TEST(test_rerank)
     }
     qsort(expected, num_expected, sizeof *expected, result_order);
     CHECK_OK(pqk_rerank(quantizer, vectors + 500 * DIM, every_vector_but,
-                        &without, found, &count, 90));
+                        &without, 90, found, &count));
     CHECK_THAT(count == num_expected, "%zu left, not %zu", count, num_expected);
     for (size_t i = 0; i < count; i++) {
         const uint32_t bits = isnan(expected[i].distance)
@@ -459,19 +459,19 @@ START_TEST(test_rerank)
                    "result %zu", i);
     }
     CHECK_OK(pqk_rerank(quantizer, vectors + 500 * DIM, every_vector_but,
-                        &without, found, &count, 3));
+                        &without, 3, found, &count));
     CHECK_THAT(count == 3 && found[2].id == expected[2].id, "not the first 3");
     count = 0;
-    CHECK_OK(pqk_rerank(quantizer, vectors, every_vector_but, &without, NULL,
-                        &count, 3));
+    CHECK_OK(pqk_rerank(quantizer, vectors, every_vector_but, &without, 3, NULL,
+                        &count));
     count = 1;
-    INVALID(pqk_rerank(quantizer, vectors, every_vector_but, &without, NULL,
-                       &count, 3));
-    INVALID(pqk_rerank(quantizer, vectors, NULL, &without, found, &count, 3));
-    INVALID(pqk_rerank(quantizer, NULL, every_vector_but, &without, found,
-                       &count, 3));
-    INVALID(pqk_rerank(NULL, vectors, every_vector_but, &without, found, &count,
-                       3));
+    INVALID(pqk_rerank(quantizer, vectors, every_vector_but, &without, 3, NULL,
+                       &count));
+    INVALID(pqk_rerank(quantizer, vectors, NULL, &without, 3, found, &count));
+    INVALID(pqk_rerank(quantizer, NULL, every_vector_but, &without, 3, found,
+                       &count));
+    INVALID(pqk_rerank(NULL, vectors, every_vector_but, &without, 3, found,
+                       &count));
     pqk_quantizer_free(quantizer);
 }
 END_TEST

@@ -256,7 +256,7 @@ START_TEST(reranking)
     size_t count = size;
 
     CHECK_REFUSED(size, pqk_rerank(s.quantizers[0], s.vector, no_vector, NULL,
-                                   s.result, &count, 1));
+                                   1, s.result, &count));
     CHECK_THAT(count == size, "the count changed");
 }
 END_TEST
@@ -270,15 +270,15 @@ START_TEST(room)
     size_t count = 1;
 
     test_case("%zu", size);
-    CHECK_THAT(pqk_collection_ids(s.collection, PQK_NO_ID, size, s.id) == 1 &&
+    CHECK_THAT(pqk_collection_ids(s.collection, 7, size, s.id) == 1 &&
                    *s.id == 7,
                "the id is not listed");
     CHECK_OK(pqk_quantizer_encode(s.quantizers[1], s.vector, 1, size, s.code));
     CHECK_OK(pqk_collection_search(s.collection, s.vector, 1, 1, &options,
                                    s.result, NULL));
     CHECK_THAT(s.result->id == 7, "the id is not found");
-    CHECK_OK(pqk_rerank(s.quantizers[0], s.vector, no_vector, NULL, s.result,
-                        &count, size));
+    CHECK_OK(pqk_rerank(s.quantizers[0], s.vector, no_vector, NULL, size,
+                        s.result, &count));
     CHECK_OK(pqk_collection_search_range(s.collection, s.vector, 1e30f,
                                          &options, &found, &count));
     CHECK_THAT(count == 1 && found[0].id == 7, "the id is not in range");

@@ -136,7 +136,7 @@ static uint64_t look(size_t num_threads)
     const size_t size = pqk_collection_size(s.collection);
     uint64_t ids[64];
     uint8_t codes[64 * M];
-    const size_t count = pqk_collection_ids(s.collection, 100, 64, ids);
+    const size_t count = pqk_collection_ids(s.collection, 101, 64, ids);
 
     (void)num_threads;
     return pqk_collection_codes(s.collection, ids, count, codes) == PQK_OK &&
