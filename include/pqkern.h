@@ -74,7 +74,8 @@ typedef enum pqk_status {
                                      contradictory */
     PQK_NEWER_FILE = 7,         /**< of a format that a later version writes */
     PQK_DUPLICATE_ID = 8,       /**< an id is there already, or given twice */
-    PQK_CANCELLED = 9           /**< a progress function said so */
+    PQK_CANCELLED = 9,          /**< a progress function said so */
+    PQK_BUSY = 10               /**< another thread is using it */
 } pqk_status;
 
 /**
@@ -300,7 +301,12 @@ PQK_API void pqk_index_codebook(const pqk_index *index, pqk_codebook *codebook);
 /* Search                                                                   */
 /* ------------------------------------------------------------------------ */
 
-/** \brief One thread's scratch memory for queries on one index */
+/**
+ * \brief Scratch memory for queries on one index
+ *
+ * One thread at a time: of two that use it at once, the second gets PQK_BUSY, and
+ * the first goes on as if alone.  Nobody may free it meanwhile.
+ */
 typedef struct pqk_scanner pqk_scanner;
 
 /** \brief What a search did, or the probes since pqk_scanner_begin */

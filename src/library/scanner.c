@@ -8,20 +8,8 @@
 
 #include <stdlib.h>
 
-#include "index.h"
 #include "base/memory.h"
-
-struct pqk_scanner {
-    const pqk_index *index;
-    size_t max_queries;
-    size_t max_k;
-    size_t num_queries; /* 0 until begun */
-    int has_tables;
-    void *tables;
-    pqk_top_k_heap *heaps; /* [max_queries] */
-    uint64_t *storage;     /* [max_queries][pqk_top_k_heap_storage(max_k)] */
-    pqk_search_stats stats;
-};
+#include "scanner.h"
 
 /* Sizes whose product a size_t cannot hold are beyond any memory. */
 static pqk_status allocate(pqk_scanner *scanner)
@@ -79,11 +67,11 @@ void pqk_scanner_free(pqk_scanner *scanner)
     free(scanner);
 }
 
-pqk_status pqk_scanner_begin(pqk_scanner *scanner, size_t num_queries, size_t k)
+static pqk_status begin(pqk_scanner *scanner, size_t num_queries, size_t k)
 {
     size_t storage;
 
-    if (!scanner || num_queries == 0 || num_queries > scanner->max_queries ||
+    if (num_queries == 0 || num_queries > scanner->max_queries ||
         k > scanner->max_k)
         return PQK_INVALID_ARGUMENT;
     storage = pqk_top_k_heap_storage(scanner->max_k);
@@ -96,28 +84,25 @@ pqk_status pqk_scanner_begin(pqk_scanner *scanner, size_t num_queries, size_t k)
     return PQK_OK;
 }
 
-pqk_status pqk_scanner_tables(pqk_scanner *scanner, const float *queries)
+static pqk_status make_tables(pqk_scanner *scanner, const float *queries)
 {
-    const struct pqk_prepared *prepared;
+    const struct pqk_prepared *prepared = &scanner->index->prepared;
 
-    if (!scanner || !queries || scanner->num_queries == 0)
+    if (scanner->num_queries == 0)
         return PQK_INVALID_ARGUMENT;
-    prepared = &scanner->index->prepared;
     prepared->kernel->compute_tables(prepared->memory, PQK_L2, queries,
                                      scanner->num_queries, scanner->tables);
     scanner->has_tables = 1;
     return PQK_OK;
 }
 
-pqk_status pqk_scanner_probe(pqk_scanner *scanner, size_t partition)
+static pqk_status probe(pqk_scanner *scanner, size_t partition)
 {
-    const struct pqk_prepared *prepared;
+    const struct pqk_prepared *prepared = &scanner->index->prepared;
     const struct pqk_partition *part;
 
-    if (!scanner || !scanner->has_tables ||
-        partition >= scanner->index->num_partitions)
+    if (!scanner->has_tables || partition >= scanner->index->num_partitions)
         return PQK_INVALID_ARGUMENT;
-    prepared = &scanner->index->prepared;
     part = &scanner->index->partitions[partition];
     if (part->num_vectors > 0)
         prepared->kernel->probe(prepared->memory, part->codes,
@@ -127,31 +112,87 @@ pqk_status pqk_scanner_probe(pqk_scanner *scanner, size_t partition)
     return PQK_OK;
 }
 
-pqk_status pqk_scanner_results(pqk_scanner *scanner, size_t query,
-                               pqk_row_result *neighbors, size_t *count)
+static pqk_status take_results(pqk_scanner *scanner, size_t query,
+                               pqk_row_result *results, size_t *count)
 {
-    if (!scanner || query >= scanner->num_queries || !count ||
-        (!neighbors && scanner->heaps[query].k > 0))
+    if (query >= scanner->num_queries ||
+        (!results && scanner->heaps[query].k > 0))
         return PQK_INVALID_ARGUMENT;
-    *count = pqk_top_k_heap_into_sorted(&scanner->heaps[query], neighbors);
+    *count = pqk_top_k_heap_into_sorted(&scanner->heaps[query], results);
     return PQK_OK;
+}
+
+pqk_status pqk_scanner_begin(pqk_scanner *scanner, size_t num_queries, size_t k)
+{
+    pqk_status status;
+
+    if (!scanner)
+        return PQK_INVALID_ARGUMENT;
+    if (!pqk_scanner_enter(scanner))
+        return PQK_BUSY;
+    status = begin(scanner, num_queries, k);
+    pqk_scanner_leave(scanner);
+    return status;
+}
+
+pqk_status pqk_scanner_tables(pqk_scanner *scanner, const float *queries)
+{
+    pqk_status status;
+
+    if (!scanner || !queries)
+        return PQK_INVALID_ARGUMENT;
+    if (!pqk_scanner_enter(scanner))
+        return PQK_BUSY;
+    status = make_tables(scanner, queries);
+    pqk_scanner_leave(scanner);
+    return status;
+}
+
+pqk_status pqk_scanner_probe(pqk_scanner *scanner, size_t partition)
+{
+    pqk_status status;
+
+    if (!scanner)
+        return PQK_INVALID_ARGUMENT;
+    if (!pqk_scanner_enter(scanner))
+        return PQK_BUSY;
+    status = probe(scanner, partition);
+    pqk_scanner_leave(scanner);
+    return status;
+}
+
+pqk_status pqk_scanner_results(pqk_scanner *scanner, size_t query,
+                               pqk_row_result *results, size_t *count)
+{
+    pqk_status status;
+
+    if (!scanner || !count)
+        return PQK_INVALID_ARGUMENT;
+    if (!pqk_scanner_enter(scanner))
+        return PQK_BUSY;
+    status = take_results(scanner, query, results, count);
+    pqk_scanner_leave(scanner);
+    return status;
 }
 
 pqk_status pqk_scanner_statistics(pqk_scanner *scanner, pqk_search_stats *stats)
 {
     if (!scanner || !stats)
         return PQK_INVALID_ARGUMENT;
+    if (!pqk_scanner_enter(scanner))
+        return PQK_BUSY;
     *stats = scanner->stats;
+    pqk_scanner_leave(scanner);
     return PQK_OK;
 }
 
 pqk_status pqk_index_search(const pqk_index *index, const float *query,
-                            size_t k, pqk_row_result *neighbors, size_t *count)
+                            size_t k, pqk_row_result *results, size_t *count)
 {
     pqk_scanner *scanner = NULL;
     pqk_status status;
 
-    if (!index || (!neighbors && k > 0))
+    if (!index || (!results && k > 0))
         return PQK_INVALID_ARGUMENT;
     if (k > index->num_vectors)
         k = index->num_vectors;
@@ -160,11 +201,10 @@ pqk_status pqk_index_search(const pqk_index *index, const float *query,
         status = pqk_scanner_begin(scanner, 1, k);
     if (status == PQK_OK)
         status = pqk_scanner_tables(scanner, query);
+    for (size_t p = 0; status == PQK_OK && p < index->num_partitions; p++)
+        status = pqk_scanner_probe(scanner, p);
     if (status == PQK_OK)
-        for (size_t p = 0; p < index->num_partitions; p++)
-            pqk_scanner_probe(scanner, p);
-    if (status == PQK_OK)
-        status = pqk_scanner_results(scanner, 0, neighbors, count);
+        status = pqk_scanner_results(scanner, 0, results, count);
     pqk_scanner_free(scanner);
     return status;
 }

@@ -45,6 +45,8 @@ const char *pqk_status_string(pqk_status status)
         return "an id is there already";
     case PQK_CANCELLED:
         return "cancelled";
+    case PQK_BUSY:
+        return "another thread is using it";
     }
     return "unknown status";
 }

@@ -15,6 +15,7 @@
 #include "../checked.h"
 #include "kernels.h"
 #include "library/quantizer.h"
+#include "library/scanner.h"
 #include "variants.h"
 
 #define INVALID(expression) CHECK_STATUS(expression, PQK_INVALID_ARGUMENT)
@@ -70,7 +71,7 @@ START_TEST(test_texts)
         const char *text = pqk_status_string((pqk_status)s);
 
         CHECK_THAT(text && *text, "status %d has no text", s);
-        for (int other = 0; other < s && s <= PQK_BAD_FILE; other++)
+        for (int other = 0; other < s && s <= PQK_BUSY; other++)
             CHECK_THAT(strcmp(text, pqk_status_string((pqk_status)other)) != 0,
                        "statuses %d and %d read alike", s, other);
     }
@@ -577,6 +578,117 @@ START_TEST(test_threads)
 }
 END_TEST
 
+/* A probe that lasts until the other thread has tried everything. */
+static struct {
+    struct pqk_kernel kernel; /* a variant's, but for the probe */
+    const struct pqk_kernel *real;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int inside, go_on;
+} lasting = {.lock = PTHREAD_MUTEX_INITIALIZER,
+             .changed = PTHREAD_COND_INITIALIZER};
+
+static void wait_for(int *flag)
+{
+    pthread_mutex_lock(&lasting.lock);
+    while (!*flag)
+        pthread_cond_wait(&lasting.changed, &lasting.lock);
+    pthread_mutex_unlock(&lasting.lock);
+}
+
+static void set_flag(int *flag)
+{
+    pthread_mutex_lock(&lasting.lock);
+    *flag = 1;
+    pthread_cond_broadcast(&lasting.changed);
+    pthread_mutex_unlock(&lasting.lock);
+}
+
+static void lasting_probe(const void *prepared_codebook,
+                          const void *prepared_codes, size_t num_vectors,
+                          uint32_t first_id, const struct pqk_filter *filter,
+                          void *tables, size_t num_queries,
+                          pqk_top_k_heap *heaps, pqk_search_stats *stats)
+{
+    set_flag(&lasting.inside);
+    wait_for(&lasting.go_on);
+    lasting.real->probe(prepared_codebook, prepared_codes, num_vectors,
+                        first_id, filter, tables, num_queries, heaps, stats);
+}
+
+static void *probe_lastingly(void *scanner)
+{
+    return pqk_scanner_probe(scanner, 0) == PQK_OK ? NULL : scanner;
+}
+
+START_TEST(test_busy)
+{
+    pqk_index *index = small_index();
+    pqk_scanner *scanner = NULL;
+    pqk_search_stats stats = {.codes = 77};
+    pqk_row_result found[3], alone[3];
+    size_t count = 77, count_alone;
+    pthread_t thread;
+    void *failed;
+
+    test_case("a scanner that another thread uses");
+    CHECK_OK(pqk_index_search(index, query, 3, alone, &count_alone));
+    lasting.real = index->prepared.kernel;
+    lasting.kernel = *lasting.real;
+    lasting.kernel.probe = lasting_probe;
+    index->prepared.kernel = &lasting.kernel;
+    CHECK_OK(pqk_scanner_create(index, 1, 3, &scanner));
+    CHECK_OK(pqk_scanner_begin(scanner, 1, 3));
+    CHECK_OK(pqk_scanner_tables(scanner, query));
+    CHECK_THAT(pthread_create(&thread, NULL, probe_lastingly, scanner) == 0,
+               "no thread");
+    wait_for(&lasting.inside);
+    CHECK_STATUS(pqk_scanner_begin(scanner, 1, 3), PQK_BUSY);
+    CHECK_STATUS(pqk_scanner_tables(scanner, query), PQK_BUSY);
+    CHECK_STATUS(pqk_scanner_probe(scanner, 0), PQK_BUSY);
+    CHECK_STATUS(pqk_scanner_results(scanner, 0, found, &count), PQK_BUSY);
+    CHECK_STATUS(pqk_scanner_statistics(scanner, &stats), PQK_BUSY);
+    CHECK_THAT(count == 77 && stats.codes == 77, "it wrote all the same");
+    set_flag(&lasting.go_on);
+    pthread_join(thread, &failed);
+    CHECK_THAT(!failed, "the first thread's probe failed");
+    test_case("a scanner that another thread has used");
+    CHECK_OK(pqk_scanner_statistics(scanner, &stats));
+    CHECK_OK(pqk_scanner_results(scanner, 0, found, &count));
+    CHECK_THAT(stats.codes == 5 && count == count_alone &&
+                   memcmp(found, alone, count * sizeof *found) == 0,
+               "other results than alone");
+    CHECK_OK(pqk_scanner_begin(scanner, 1, 3));
+    CHECK_OK(pqk_scanner_tables(scanner, query));
+    CHECK_OK(pqk_scanner_probe(scanner, 0));
+    pqk_scanner_free(scanner);
+    index->prepared.kernel = lasting.real;
+    pqk_index_free(index);
+}
+END_TEST
+
+/* A call that fails leaves, too. */
+START_TEST(test_not_busy_after_failure)
+{
+    pqk_index *index = small_index();
+    pqk_scanner *scanner = NULL;
+    pqk_row_result found[3];
+    size_t count;
+
+    test_case("a scanner after calls that failed");
+    CHECK_OK(pqk_scanner_create(index, 1, 3, &scanner));
+    for (int i = 0; i < 2; i++) {
+        INVALID(pqk_scanner_begin(scanner, 2, 3));
+        INVALID(pqk_scanner_tables(scanner, query));
+        INVALID(pqk_scanner_probe(scanner, 0));
+        INVALID(pqk_scanner_results(scanner, 0, found, &count));
+    }
+    CHECK_OK(pqk_scanner_begin(scanner, 1, 3));
+    pqk_scanner_free(scanner);
+    pqk_index_free(index);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------ */
 /* Statuses of a variant: the only ones that pass the door                    */
 
@@ -654,6 +766,8 @@ int main(void)
     add_case(suite, "list of variants", test_kernel_list, 4, 0, 1);
     add_case(suite, "find by name", test_find_by_name, 4, 0, 1);
     add_case(suite, "unavailable", test_unavailable_kernel, 4, 0, 1);
+    add_case(suite, "busy", test_busy, 20, 0, 1);
+    add_case(suite, "not busy", test_not_busy_after_failure, 4, 0, 1);
     add_case(suite, "statuses", test_prepare_statuses, 4, 0,
              (int)test_variant_count());
     add_case(suite, "threads", test_threads, 20, 0, (int)test_variant_count());
