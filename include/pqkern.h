@@ -9,6 +9,11 @@
  * a code is the sum of M table entries (asymmetric distance computation, Jégou,
  * Douze and Schmid, "Product Quantization for Nearest Neighbor Search", 2011).
  *
+ * A pqk_quantizer has the centroids, a pqk_collection the codes, under ids of the
+ * caller's: begin with pqk_quantizer_train, pqk_collection_create,
+ * pqk_collection_add and pqk_collection_search.  Below them is a level for search
+ * engines that have lists of their own, which speaks of rows and their numbers.
+ *
  * Numbers are part of the contract.  A table entry is the float32 sum, over
  * the sub-vector's dimensions in ascending order from 0.0f, of (q - c) * (q - c),
  * each operation rounded once and none fused.  A distance is the float32 sum of
@@ -16,9 +21,18 @@
  * (distance, id), NaN after +inf.  Every variant on every CPU returns the same
  * ids and the same distance bits; a NaN is returned as 0x7fc00000, and -0 as 0.
  *
- * Thread safety: functions without state may be called from any thread.  A
- * pqk_index may be searched by any number of threads, each with its own
- * pqk_scanner, as long as nobody adds to it or frees it.
+ * Parameters come in one order: the object; inputs, arrays before the count of
+ * their elements, k and other limits last; options, which are a kernel variant,
+ * threads, flags, or a structure of them; what is filled.
+ *
+ * Structures can grow without breaking programs, since they have reserved members.
+ * Zero a structure before you fill it, by an initializer that names members or by
+ * memset(): a reserved member that is not 0 asks for what only a later library
+ * knows, and gets PQK_INVALID_ARGUMENT.  Where the library fills a structure, they
+ * are 0.
+ *
+ * Thread safety: functions without state may be called from any thread; each object
+ * says what may be done with it at a time.
  *
  * The caller's floating-point environment must be the default one (round to
  * nearest, subnormals kept).  Arrays need the alignment of their elements, no
@@ -40,6 +54,10 @@ extern "C" {
 #define PQK_API
 #endif
 
+/* ------------------------------------------------------------------------ */
+/* Version and status                                                       */
+/* ------------------------------------------------------------------------ */
+
 #define PQKERN_VERSION_MAJOR 0
 #define PQKERN_VERSION_MINOR 1
 #define PQKERN_VERSION_PATCH 0
@@ -49,12 +67,13 @@ extern "C" {
     (PQKERN_VERSION_MAJOR * 10000 + PQKERN_VERSION_MINOR * 100 +                   \
      PQKERN_VERSION_PATCH)
 
-/** \brief Entries a table keeps per sub-vector, whatever the codebook's size */
-#define PQK_TABLE_STRIDE 256
+/** \brief      The library's version, "MAJOR.MINOR.PATCH" */
+PQK_API const char *pqk_version(void);
 
-/** \brief Bounds on a shape: M and the number of centroids */
-#define PQK_MAX_SUB_VECTORS 256
-#define PQK_MAX_CENTROIDS 256
+/** \brief      The library's version as a number, to be compared with
+ *              PQKERN_VERSION, which is that of the header a program was compiled
+ *              with */
+PQK_API uint32_t pqk_version_number(void);
 
 /**
  * \brief What a call came to; 0 is success
@@ -84,319 +103,61 @@ typedef enum pqk_status {
  */
 PQK_API const char *pqk_status_string(pqk_status status);
 
-/** \brief      The library's version, "MAJOR.MINOR.PATCH" */
-PQK_API const char *pqk_version(void);
-
-/** \brief      The library's version as a number, to be compared with
- *              PQKERN_VERSION, which is that of the header a program was compiled
- *              with */
-PQK_API uint32_t pqk_version_number(void);
-
 /* ------------------------------------------------------------------------ */
-/* Kernel variants                                                          */
+/* Objects                                                                  */
 /* ------------------------------------------------------------------------ */
+
+/** \brief A codebook and its metric; immutable, so any number of threads may use
+ *         one */
+typedef struct pqk_quantizer pqk_quantizer;
+
+/**
+ * \brief       Codes of vectors under 64-bit ids: to be added to, removed from,
+ *              searched, saved and mapped
+ *
+ * The codes are kept in partitions, prepared for scanning; rows that were added
+ * lately wait in a small part of their own until they fill one.  None of it shows
+ * in results, which are those of a plain scan over all rows, to the bit, in
+ * (distance, id) order.
+ *
+ * Thread safety: any number of threads may search one collection, and call what
+ * takes it as const; whoever changes it must be alone with it.
+ */
+typedef struct pqk_collection pqk_collection;
 
 /** \brief One variant of the kernels: "scalar", "neon", "ssse3", "avx2",
- *         "avx512" or "avx512vbmi" */
+ *         "avx512" or "avx512vbmi"; constant, never freed */
 typedef struct pqk_kernel pqk_kernel;
 
-/** \brief      How many variants this build holds, available here or not */
-PQK_API size_t pqk_kernel_count(void);
-
 /**
- * \brief       The variants of this build, weakest first; number 0 is "scalar"
- * \return      NULL if position is not below pqk_kernel_count()
- */
-PQK_API const pqk_kernel *pqk_kernel_at(size_t position);
-
-/** \brief      A variant's name, a constant string */
-PQK_API const char *pqk_kernel_name(const pqk_kernel *kernel);
-
-/** \brief      1 if this CPU and its operating system can run the variant */
-PQK_API int pqk_kernel_available(const pqk_kernel *kernel);
-
-/**
- * \brief       Choose a variant
- * \param[in]   name    a variant's name; NULL or "" for the default: the one
- *                      that the environment variable PQKERN_ISA names (ignored
- *                      in set-user-ID programs), else the strongest available
- * \param[out]  kernel  the variant; untouched on failure
- * \return      PQK_UNKNOWN_KERNEL or PQK_KERNEL_UNAVAILABLE when the name, or
- *              PQKERN_ISA, asks for what is not there: never another variant
- *
- * PQKERN_ISA is read once, by the first call that needs it.
- */
-PQK_API pqk_status pqk_kernel_find(const char *name, const pqk_kernel **kernel);
-
-/* ------------------------------------------------------------------------ */
-/* Table, probe, top-k on row-major codes                                   */
-/* ------------------------------------------------------------------------ */
-
-/** \brief A codebook, seen but not owned */
-typedef struct pqk_codebook {
-    size_t num_sub_vectors;  /**< M, 1 to 256 */
-    size_t num_centroids;    /**< per sub-vector, 1 to 256 */
-    size_t sub_vector_dim;   /**< d, at least 1 */
-    const float *centroids;  /**< [M][num_centroids][d] */
-    uint64_t reserved_int1;
-    uint64_t reserved_int2;
-    void *reserved_ptr1;
-    void *reserved_ptr2;
-} pqk_codebook;
-
-/** \brief A distance table whose memory the caller owns */
-typedef struct pqk_distance_table {
-    size_t num_sub_vectors;  /**< M, 1 to 256 */
-    float *entries;          /**< [M][256]; no alignment is needed */
-    uint64_t reserved_int1;
-    uint64_t reserved_int2;
-} pqk_distance_table;
-
-/** \brief A result */
-typedef struct pqk_row_result {
-    uint32_t row;
-    float distance;  /**< squared L2 */
-} pqk_row_result;
-
-/**
- * \brief       The k best of what was pushed, in memory that the caller owns
- *
- * The members are for the library; read nothing from them but k.
- */
-typedef struct pqk_top_k_heap {
-    size_t k;        /**< how many are wanted */
-    size_t length;   /**< how many are held, sometimes more than k */
-    uint64_t bound;  /**< no key above this can be among the k best */
-    uint64_t *keys;  /**< (distance, row) as one ordered integer each */
-    void *reserved_ptr1;
-    uint64_t reserved_int1;
-} pqk_top_k_heap;
-
-/** \brief      How many uint64_t a heap for k results needs */
-PQK_API size_t pqk_top_k_heap_storage(size_t k);
-
-/**
- * \brief       Begin an empty heap
- * \param[out]  heap
- * \param       storage  at least pqk_top_k_heap_storage(k) elements, used until
- *                       the heap is no longer needed; may be NULL if k is 0
- * \param       k        how many results are wanted; 0 holds none
- */
-PQK_API void pqk_top_k_heap_init(pqk_top_k_heap *heap, uint64_t *storage,
-                                 size_t k);
-
-/** \brief      Offer one result; equal distances prefer the lower id */
-PQK_API void pqk_top_k_heap_push(pqk_top_k_heap *heap, uint32_t id,
-                                 float distance);
-
-/**
- * \brief       Take the results out, nearest first; the heap is empty afterwards
- * \param       heap
- * \param[out]  neighbors  room for k
- * \return      how many were written, at most k
- */
-PQK_API size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap,
-                                          pqk_row_result *neighbors);
-
-/**
- * \brief       Squared distances of a query's sub-vectors to all centroids
- * \param[in]   query     M * d values, no alignment needed
- * \param[in]   codebook
- * \param[out]  table     num_sub_vectors is set; entries [M][256] are written,
- *                        those past num_centroids with +inf, so that a code that
- *                        names no centroid ranks behind those that do; which bits
- *                        a NaN entry has depends on the CPU
- * \return      PQK_OK; PQK_INVALID_ARGUMENT for a NULL or an impossible shape;
- *              what pqk_kernel_find(NULL) says if no variant can be chosen
- */
-PQK_API pqk_status pqk_compute_distance_table_l2(const float *query,
-                                                 const pqk_codebook *codebook,
-                                                 pqk_distance_table *table);
-
-/**
- * \brief       Scan row-major codes for the nearest
- * \param[in]   table
- * \param[in]   codes        [num_vectors][M], no alignment needed; may be NULL
- *                           if num_vectors is 0
- * \param       num_vectors  at most 2^32 - 1; row i has id i
- * \param       heap         initialised; what it holds already competes
- * \return      as pqk_compute_distance_table_l2
- *
- * It takes about 100 KiB of the stack.
- */
-PQK_API pqk_status pqk_probe_pq_l2_top_k(const pqk_distance_table *table,
-                                         const uint8_t *codes,
-                                         size_t num_vectors,
-                                         pqk_top_k_heap *heap);
-
-/** \brief      pqk_compute_distance_table_l2 with a chosen variant, which must be
- *              available */
-PQK_API pqk_status pqk_compute_distance_table_l2_with(
-    const pqk_kernel *kernel, const float *query, const pqk_codebook *codebook,
-    pqk_distance_table *table);
-
-/** \brief      pqk_probe_pq_l2_top_k with a chosen variant, which must be
- *              available */
-PQK_API pqk_status pqk_probe_pq_l2_top_k_with(const pqk_kernel *kernel,
-                                              const pqk_distance_table *table,
-                                              const uint8_t *codes,
-                                              size_t num_vectors,
-                                              pqk_top_k_heap *heap);
-
-/* ------------------------------------------------------------------------ */
-/* Index: codes prepared for scanning                                       */
-/* ------------------------------------------------------------------------ */
-
-/**
- * \brief       Codes in one or more partitions, laid out for one variant
+ * \brief       The level below: codes in one or more partitions, laid out for one
+ *              variant
  *
  * A flat index has one partition; an inverted file (IVF) has many, which share
- * the prepared codebook.  Ids count through the partitions in the order of
- * pqk_index_add: the first partition's rows are 0 .. n0 - 1, the next one's
+ * the prepared codebook.  Rows are counted through the partitions in the order of
+ * pqk_index_add: the first partition's are 0 .. n0 - 1, the next one's
  * n0 .. n0 + n1 - 1, and so on.
+ *
+ * Thread safety: any number of threads may search one index, each with a
+ * pqk_scanner of its own, as long as nobody adds to it or frees it.
  */
 typedef struct pqk_index pqk_index;
 
 /**
- * \brief       Make an empty index; the codebook is copied
- * \param[in]   codebook  finite or not: NaN and inf are ordinary values
- * \param       kernel    a variant, or NULL for pqk_kernel_find(NULL)
- * \param[out]  index     to be freed with pqk_index_free; untouched on failure
- */
-PQK_API pqk_status pqk_index_create(const pqk_codebook *codebook,
-                                    const pqk_kernel *kernel,
-                                    pqk_index **index);
-
-/** \brief      Free an index; NULL is allowed */
-PQK_API void pqk_index_free(pqk_index *index);
-
-/**
- * \brief       Add one partition: all preparation happens here, none in a search
- * \param       index
- * \param[in]   codes        [num_vectors][M] row-major, copied; every byte must be
- *                           below num_centroids, else PQK_INVALID_ARGUMENT
- * \param       num_vectors  0 is allowed; all partitions together hold at most
- *                           2^32 - 1 vectors
- */
-PQK_API pqk_status pqk_index_add(pqk_index *index, const uint8_t *codes,
-                                 size_t num_vectors);
-
-/** \brief      Vectors in all partitions; like every function that returns no
- *              status and does not say otherwise, this wants a handle, not NULL */
-PQK_API size_t pqk_index_size(const pqk_index *index);
-
-/** \brief      Partitions added so far */
-PQK_API size_t pqk_index_partitions(const pqk_index *index);
-
-/** \brief      Bytes that the prepared codes take, without the codebook */
-PQK_API size_t pqk_index_bytes(const pqk_index *index);
-
-/** \brief      The variant that the index was laid out for */
-PQK_API const pqk_kernel *pqk_index_kernel(const pqk_index *index);
-
-/** \brief      The index's codebook; its centroids are valid as long as the index */
-PQK_API void pqk_index_codebook(const pqk_index *index, pqk_codebook *codebook);
-
-/* ------------------------------------------------------------------------ */
-/* Search                                                                   */
-/* ------------------------------------------------------------------------ */
-
-/**
- * \brief Scratch memory for queries on one index
+ * \brief       The level below: scratch memory for queries on one index
  *
- * One thread at a time: of two that use it at once, the second gets PQK_BUSY, and
- * the first goes on as if alone.  Nobody may free it meanwhile.
+ * Thread safety: one thread at a time.  Of two that use one at once, the second
+ * gets PQK_BUSY, and the first goes on as if alone; nobody may free it meanwhile.
  */
 typedef struct pqk_scanner pqk_scanner;
-
-/** \brief What a search did, or the probes since pqk_scanner_begin */
-typedef struct pqk_search_stats {
-    const char *kernel;      /**< the variant's name */
-    uint32_t bound_groups;   /**< groups per sub-vector of the filter's last bound:
-                                  16, 64, 128 or 256; 0 when nothing filtered */
-    uint64_t codes;          /**< codes times queries that were decided */
-    uint64_t survivors;      /**< of these, how many were summed in float32 */
-    uint64_t bytes_read;     /**< of the prepared codes; a pass over them for
-                                  several queries counts once */
-    uint64_t reserved_int1;
-    uint64_t reserved_int2;
-    uint64_t reserved_int3;
-    uint64_t reserved_int4;
-} pqk_search_stats;
-
-/**
- * \brief       Make scratch memory; nothing is allocated later
- * \param[in]   index        must outlive the search; partitions may be added
- *                           between searches
- * \param       max_queries  most queries at a time, at least 1
- * \param       max_k        most results per query, at most 2^32 - 1; memory
- *                           for so many is taken
- * \param[out]  scanner      to be freed with pqk_scanner_free
- */
-PQK_API pqk_status pqk_scanner_create(const pqk_index *index,
-                                     size_t max_queries, size_t max_k,
-                                     pqk_scanner **scanner);
-
-/** \brief      Free a search; NULL is allowed */
-PQK_API void pqk_scanner_free(pqk_scanner *scanner);
-
-/**
- * \brief       Begin new results: empties the heaps and the statistics
- * \param       search
- * \param       num_queries  1 to max_queries
- * \param       k            0 to max_k
- */
-PQK_API pqk_status pqk_scanner_begin(pqk_scanner *scanner, size_t num_queries,
-                                    size_t k);
-
-/**
- * \brief       Build the tables of the queries that the next probes use
- * \param       scanner  begun; results that it holds stay, so that an inverted
- *                       file can give each partition its residual queries
- * \param[in]   queries  [num_queries][M * d]
- */
-PQK_API pqk_status pqk_scanner_tables(pqk_scanner *scanner, const float *queries);
-
-/**
- * \brief       Scan one partition for all queries in one pass over its codes
- * \param       scanner    with tables
- * \param       partition  below pqk_index_partitions(); its vectors compete once
- *                         more if it is probed once more
- */
-PQK_API pqk_status pqk_scanner_probe(pqk_scanner *scanner, size_t partition);
-
-/**
- * \brief       Take one query's results, nearest first; it has none afterwards
- * \param       search
- * \param       query       below num_queries
- * \param[out]  neighbors   room for k
- * \param[out]  count       how many were written: k, or fewer if fewer vectors
- *                          were probed
- */
-PQK_API pqk_status pqk_scanner_results(pqk_scanner *scanner, size_t query,
-                                      pqk_row_result *neighbors, size_t *count);
-
-/** \brief      What the probes since pqk_scanner_begin did */
-PQK_API pqk_status pqk_scanner_statistics(pqk_scanner *scanner,
-                                          pqk_search_stats *stats);
-
-/**
- * \brief       Search all partitions for one query: begin, tables, probe, results
- * \param[in]   index
- * \param[in]   query      M * d values
- * \param       k          any; memory is taken for those that there are
- * \param[out]  neighbors  room for k
- * \param[out]  count      how many were written
- * \return      also PQK_OUT_OF_MEMORY: it makes a search for the one call; for
- *              speed, keep a pqk_scanner
- */
-PQK_API pqk_status pqk_index_search(const pqk_index *index, const float *query,
-                                    size_t k, pqk_row_result *neighbors,
-                                    size_t *count);
 
 /* ------------------------------------------------------------------------ */
 /* Quantizers                                                               */
 /* ------------------------------------------------------------------------ */
+
+/** \brief Bounds on a shape: M and the number of centroids */
+#define PQK_MAX_SUB_VECTORS 256
+#define PQK_MAX_CENTROIDS 256
 
 /** \brief What near means; smaller distances are nearer under each */
 typedef enum pqk_metric {
@@ -419,12 +180,6 @@ typedef enum pqk_metric {
  *              PQK_CANCELLED
  */
 typedef int (*pqk_progress)(void *context, uint64_t done, uint64_t total);
-
-/**
- * \brief A codebook and its metric; immutable, so any number of threads may use
- *        one
- */
-typedef struct pqk_quantizer pqk_quantizer;
 
 /** \brief How to train; all zeros but dim and num_sub_vectors is a good choice */
 typedef struct pqk_training {
@@ -462,6 +217,18 @@ typedef struct pqk_training {
 PQK_API pqk_status pqk_quantizer_train(const float *vectors, size_t num_vectors,
                                        const pqk_training *training,
                                        pqk_quantizer **quantizer);
+
+/** \brief A codebook, seen but not owned */
+typedef struct pqk_codebook {
+    size_t num_sub_vectors;  /**< M, 1 to 256 */
+    size_t num_centroids;    /**< per sub-vector, 1 to 256 */
+    size_t sub_vector_dim;   /**< d, at least 1 */
+    const float *centroids;  /**< [M][num_centroids][d] */
+    uint64_t reserved_int1;
+    uint64_t reserved_int2;
+    void *reserved_ptr1;
+    void *reserved_ptr2;
+} pqk_codebook;
 
 /**
  * \brief       Make a quantizer of centroids from elsewhere
@@ -511,10 +278,13 @@ PQK_API pqk_status pqk_quantizer_encode(const pqk_quantizer *quantizer,
  * \param       num_vectors
  * \param[out]  vectors      [num_vectors][dim]
  * \return      PQK_OK or PQK_INVALID_ARGUMENT
+ *
+ * It copies, which one thread does as fast as the memory allows.
  */
 PQK_API pqk_status pqk_quantizer_decode(const pqk_quantizer *quantizer,
                                         const uint8_t *codes,
-                                        size_t num_vectors, float *vectors);
+                                        size_t num_vectors,
+                                        float *vectors);
 
 /** \brief What encoding loses */
 typedef struct pqk_quantizer_error {
@@ -577,20 +347,6 @@ PQK_API pqk_status pqk_quantizer_load(const char *path,
 /* Collections: codes under ids of one's own                                */
 /* ------------------------------------------------------------------------ */
 
-/**
- * \brief       Codes of vectors under 64-bit ids: to be added to, removed from,
- *              searched, saved and mapped
- *
- * The codes are kept in partitions, prepared for scanning; rows that were added
- * lately wait in a small part of their own until they fill one.  None of it shows
- * in results, which are those of a plain scan over all rows, to the bit, in
- * (distance, id) order.
- *
- * Thread safety: any number of threads may search one collection, and call what
- * takes it as const; whoever changes it must be alone with it.
- */
-typedef struct pqk_collection pqk_collection;
-
 /** \brief No vector's id; fills what a search did not find */
 #define PQK_NO_ID UINT64_MAX
 
@@ -625,7 +381,8 @@ PQK_API void pqk_collection_free(pqk_collection *collection);
  */
 PQK_API pqk_status pqk_collection_add(pqk_collection *collection,
                                       const float *vectors, const uint64_t *ids,
-                                      size_t num_vectors, size_t num_threads);
+                                      size_t num_vectors,
+                                      size_t num_threads);
 
 /**
  * \brief       Add codes
@@ -655,92 +412,9 @@ PQK_API pqk_status pqk_collection_remove(pqk_collection *collection,
                                          const uint64_t *ids, size_t num_ids,
                                          size_t *num_removed);
 
-/** \brief      Vectors that are there */
-PQK_API size_t pqk_collection_size(const pqk_collection *collection);
-
-/** \brief      1 if a vector of that id is there */
-PQK_API int pqk_collection_contains(const pqk_collection *collection,
-                                    uint64_t id);
-
-/**
- * \brief       Get codes back
- * \param[in]   collection
- * \param[in]   ids      [num_ids]
- * \param       num_ids
- * \param[out]  codes    [num_ids][M]; part of them may be written on failure
- * \return      PQK_OK, PQK_OUT_OF_MEMORY, or PQK_INVALID_ARGUMENT, also if an id is
- *              not there
- */
-PQK_API pqk_status pqk_collection_codes(const pqk_collection *collection,
-                                        const uint64_t *ids, size_t num_ids,
-                                        uint8_t *codes);
-
-/**
- * \brief       List ids in ascending order
- * \param[in]   collection
- * \param       from     list ids that are not below this: 0 to begin, then the last
- *                       one that was written, plus 1
- * \param       max_ids
- * \param[out]  ids      room for max_ids
- * \return      how many were written; fewer than max_ids if there are no more
- */
-PQK_API size_t pqk_collection_ids(const pqk_collection *collection,
-                                  uint64_t from, size_t max_ids,
-                                  uint64_t *ids);
-
-/** \brief      Bytes that codes and ids take, mapped ones included: what is not yet
- *              in a partition, and what was removed since, counts, so that a saved
- *              and opened collection may take less */
-PQK_API size_t pqk_collection_bytes(const pqk_collection *collection);
-
-/** \brief      The variant that it is laid out for */
-PQK_API const pqk_kernel *
-pqk_collection_kernel(const pqk_collection *collection);
-
-/** \brief      Its quantizer, valid as long as the collection */
-PQK_API const pqk_quantizer *
-pqk_collection_quantizer(const pqk_collection *collection);
-
-/**
- * \brief       Write a collection, without what was removed
- * \param[in]   collection  may be mapped from the very file at path
- * \param[in]   path        written beside, synchronised and renamed, so that a
- *                          failure or a crash leaves what was there
- * \return      PQK_OK, PQK_IO_ERROR with errno, or PQK_OUT_OF_MEMORY
- *
- * Files are replaced as by pqk_quantizer_save.  If two programs open, change and
- * save one file at a time, the last one wins; pqkern(1) says how commands avoid it.
- */
-PQK_API pqk_status pqk_collection_save(const pqk_collection *collection,
-                                       const char *path);
-
-/**
- * \brief       Map a file and use it as it is, without copying
- * \param[in]   path
- * \param       kernel      a variant, or NULL for pqk_kernel_find(NULL); one with
- *                          another layout than that of the writer's makes a copy
- * \param       flags       0, or PQK_UNVERIFIED
- * \param[out]  collection  to be freed with pqk_collection_free; untouched on
- *                          failure
- * \return      PQK_BAD_FILE if it is no collection, is cut short, fails a
- *              checksum or holds an id twice; PQK_NEWER_FILE; PQK_IO_ERROR with
- *              errno
- *
- * The file must not be changed while it is mapped; pqk_collection_save replaces
- * files, it does not change them.
- */
-PQK_API pqk_status pqk_collection_open(const char *path,
-                                       const pqk_kernel *kernel, unsigned flags,
-                                       pqk_collection **collection);
-
-/**
- * \brief Do not read codes and ids when opening: what they hold is not checked
- *
- * Then it depends on the file whether memory is accessed within its bounds, so the
- * file must come from somebody who is trusted.  Damage stays unseen, and saving the
- * collection gives it checksums that fit.
- */
-#define PQK_UNVERIFIED 1u
+/* ------------------------------------------------------------------------ */
+/* Collections: searching                                                   */
+/* ------------------------------------------------------------------------ */
 
 /** \brief A vector found */
 typedef struct pqk_result {
@@ -753,6 +427,21 @@ typedef struct pqk_result {
  *              enough, by several threads at once if the search has several, and
  *              sometimes more than once, so the answer must stay the same */
 typedef int (*pqk_predicate)(void *context, uint64_t id);
+
+/** \brief What a search did, or the probes since pqk_scanner_begin */
+typedef struct pqk_search_stats {
+    const char *kernel;      /**< the variant's name */
+    uint32_t bound_groups;   /**< groups per sub-vector of the filter's last bound:
+                                  16, 64, 128 or 256; 0 when nothing filtered */
+    uint64_t codes;          /**< codes times queries that were decided */
+    uint64_t survivors;      /**< of these, how many were summed in float32 */
+    uint64_t bytes_read;     /**< of the prepared codes; a pass over them for
+                                  several queries counts once */
+    uint64_t reserved_int1;
+    uint64_t reserved_int2;
+    uint64_t reserved_int3;
+    uint64_t reserved_int4;
+} pqk_search_stats;
 
 /** \brief How to search; all zeros is a good choice */
 typedef struct pqk_search_options {
@@ -790,7 +479,8 @@ PQK_API pqk_status pqk_collection_search(const pqk_collection *collection,
                                          const float *queries,
                                          size_t num_queries, size_t k,
                                          const pqk_search_options *options,
-                                         pqk_result *results, size_t *counts);
+                                         pqk_result *results,
+                                         size_t *counts);
 
 /**
  * \brief       Find all within a distance of a query
@@ -806,7 +496,107 @@ PQK_API pqk_status pqk_collection_search(const pqk_collection *collection,
  */
 PQK_API pqk_status pqk_collection_search_range(
     const pqk_collection *collection, const float *query, float radius,
-    const pqk_search_options *options, pqk_result **results, size_t *count);
+    const pqk_search_options *options, pqk_result **results,
+    size_t *count);
+
+/* ------------------------------------------------------------------------ */
+/* Collections: looking at what is there                                    */
+/* ------------------------------------------------------------------------ */
+
+/** \brief      Vectors that are there */
+PQK_API size_t pqk_collection_size(const pqk_collection *collection);
+
+/** \brief      1 if a vector of that id is there */
+PQK_API int pqk_collection_contains(const pqk_collection *collection,
+                                    uint64_t id);
+
+/**
+ * \brief       List ids in ascending order
+ * \param[in]   collection
+ * \param       from     list ids that are not below this: 0 to begin, then the last
+ *                       one that was written, plus 1
+ * \param       max_ids
+ * \param[out]  ids      room for max_ids; may be NULL if that is 0
+ * \return      how many were written; fewer than max_ids if there are no more
+ */
+PQK_API size_t pqk_collection_ids(const pqk_collection *collection,
+                                  uint64_t from, size_t max_ids,
+                                  uint64_t *ids);
+
+/**
+ * \brief       Get codes back
+ * \param[in]   collection
+ * \param[in]   ids      [num_ids]
+ * \param       num_ids
+ * \param[out]  codes    [num_ids][M]; part of them may be written on failure
+ * \return      PQK_OK, PQK_OUT_OF_MEMORY, or PQK_INVALID_ARGUMENT, also if an id is
+ *              not there
+ */
+PQK_API pqk_status pqk_collection_codes(const pqk_collection *collection,
+                                        const uint64_t *ids, size_t num_ids,
+                                        uint8_t *codes);
+
+/** \brief      Bytes that codes and ids take, mapped ones included: what is not yet
+ *              in a partition, and what was removed since, counts, so that a saved
+ *              and opened collection may take less */
+PQK_API size_t pqk_collection_bytes(const pqk_collection *collection);
+
+/** \brief      The variant that it is laid out for */
+PQK_API const pqk_kernel *
+pqk_collection_kernel(const pqk_collection *collection);
+
+/** \brief      Its quantizer, valid as long as the collection */
+PQK_API const pqk_quantizer *
+pqk_collection_quantizer(const pqk_collection *collection);
+
+/* ------------------------------------------------------------------------ */
+/* Collections: files                                                       */
+/* ------------------------------------------------------------------------ */
+
+/**
+ * \brief       Write a collection, without what was removed
+ * \param[in]   collection  may be mapped from the very file at path
+ * \param[in]   path        written beside, synchronised and renamed, so that a
+ *                          failure or a crash leaves what was there
+ * \return      PQK_OK, PQK_IO_ERROR with errno, or PQK_OUT_OF_MEMORY
+ *
+ * Files are replaced as by pqk_quantizer_save.  If two programs open, change and
+ * save one file at a time, the last one wins; pqkern(1) says how commands avoid it.
+ */
+PQK_API pqk_status pqk_collection_save(const pqk_collection *collection,
+                                       const char *path);
+
+/**
+ * \brief Do not read codes and ids when opening: what they hold is not checked
+ *
+ * Then it depends on the file whether memory is accessed within its bounds, so the
+ * file must come from somebody who is trusted.  Damage stays unseen, and saving the
+ * collection gives it checksums that fit.
+ */
+#define PQK_UNVERIFIED 1u
+
+/**
+ * \brief       Map a file and use it as it is, without copying
+ * \param[in]   path
+ * \param       kernel      a variant, or NULL for pqk_kernel_find(NULL); one with
+ *                          another layout than that of the writer's makes a copy
+ * \param       flags       0, or PQK_UNVERIFIED
+ * \param[out]  collection  to be freed with pqk_collection_free; untouched on
+ *                          failure
+ * \return      PQK_BAD_FILE if it is no collection, is cut short, fails a
+ *              checksum or holds an id twice; PQK_NEWER_FILE; PQK_IO_ERROR with
+ *              errno
+ *
+ * The file must not be changed while it is mapped; pqk_collection_save replaces
+ * files, it does not change them.
+ */
+PQK_API pqk_status pqk_collection_open(const char *path,
+                                       const pqk_kernel *kernel, unsigned flags,
+                                       pqk_collection **collection);
+
+/* ------------------------------------------------------------------------ */
+/* Reranking                                                                */
+/* ------------------------------------------------------------------------ */
 
 /**
  * \brief       Where a caller keeps an original vector
@@ -836,6 +626,274 @@ PQK_API pqk_status pqk_rerank(const pqk_quantizer *quantizer,
                               const float *query, pqk_vector_lookup lookup,
                               void *context, size_t k, pqk_result *results,
                               size_t *count);
+
+/* ------------------------------------------------------------------------ */
+/* Kernel variants                                                          */
+/* ------------------------------------------------------------------------ */
+
+/** \brief      How many variants this build holds, available here or not */
+PQK_API size_t pqk_kernel_count(void);
+
+/**
+ * \brief       The variants of this build, weakest first; number 0 is "scalar"
+ * \return      NULL if position is not below pqk_kernel_count()
+ */
+PQK_API const pqk_kernel *pqk_kernel_at(size_t position);
+
+/** \brief      A variant's name, a constant string */
+PQK_API const char *pqk_kernel_name(const pqk_kernel *kernel);
+
+/** \brief      1 if this CPU and its operating system can run the variant */
+PQK_API int pqk_kernel_available(const pqk_kernel *kernel);
+
+/**
+ * \brief       Choose a variant
+ * \param[in]   name    a variant's name; NULL or "" for the default: the one
+ *                      that the environment variable PQKERN_ISA names (ignored
+ *                      in set-user-ID programs), else the strongest available
+ * \param[out]  kernel  the variant; untouched on failure
+ * \return      PQK_UNKNOWN_KERNEL or PQK_KERNEL_UNAVAILABLE when the name, or
+ *              PQKERN_ISA, asks for what is not there: never another variant
+ *
+ * PQKERN_ISA is read once, by the first call that needs it.
+ */
+PQK_API pqk_status pqk_kernel_find(const char *name,
+                                   const pqk_kernel **kernel);
+
+/* ------------------------------------------------------------------------ */
+/* The level below: an index, codes prepared for scanning                   */
+/* ------------------------------------------------------------------------ */
+
+/** \brief A row found */
+typedef struct pqk_row_result {
+    uint32_t row;    /**< its number */
+    float distance;  /**< squared L2 */
+} pqk_row_result;
+
+/**
+ * \brief       Make an empty index; the codebook is copied
+ * \param[in]   codebook  finite or not: NaN and inf are ordinary values
+ * \param       kernel    a variant, or NULL for pqk_kernel_find(NULL)
+ * \param[out]  index     to be freed with pqk_index_free; untouched on failure
+ */
+PQK_API pqk_status pqk_index_create(const pqk_codebook *codebook,
+                                    const pqk_kernel *kernel,
+                                    pqk_index **index);
+
+/** \brief      Free an index; NULL is allowed */
+PQK_API void pqk_index_free(pqk_index *index);
+
+/**
+ * \brief       Add one partition: all preparation happens here, none in a search
+ * \param       index
+ * \param[in]   codes        [num_vectors][M] row-major, copied; every byte must be
+ *                           below num_centroids, else PQK_INVALID_ARGUMENT
+ * \param       num_vectors  0 is allowed; all partitions together hold at most
+ *                           2^32 - 1 vectors
+ */
+PQK_API pqk_status pqk_index_add(pqk_index *index, const uint8_t *codes,
+                                 size_t num_vectors);
+
+/**
+ * \brief       Search all partitions for one query: begin, tables, probe, results
+ * \param[in]   index
+ * \param[in]   query    M * d values
+ * \param       k        any; memory is taken for those that there are
+ * \param[out]  results  room for k, in (distance, row) order
+ * \param[out]  count    how many were written
+ * \return      also PQK_OUT_OF_MEMORY: it makes a scanner for the one call; for
+ *              speed, keep a pqk_scanner
+ */
+PQK_API pqk_status pqk_index_search(const pqk_index *index, const float *query,
+                                    size_t k, pqk_row_result *results,
+                                    size_t *count);
+
+/** \brief      Vectors in all partitions */
+PQK_API size_t pqk_index_size(const pqk_index *index);
+
+/** \brief      Partitions added so far */
+PQK_API size_t pqk_index_partitions(const pqk_index *index);
+
+/** \brief      Bytes that the prepared codes take, without the codebook */
+PQK_API size_t pqk_index_bytes(const pqk_index *index);
+
+/** \brief      The variant that the index was laid out for */
+PQK_API const pqk_kernel *pqk_index_kernel(const pqk_index *index);
+
+/** \brief      The index's codebook, whose centroids are valid as long as it */
+PQK_API void pqk_index_codebook(const pqk_index *index,
+                                pqk_codebook *codebook);
+
+/* ------------------------------------------------------------------------ */
+/* The level below: a scanner, for many queries on an index                 */
+/* ------------------------------------------------------------------------ */
+
+/**
+ * \brief       Make scratch memory; nothing is allocated later
+ * \param[in]   index        must outlive the scanner; partitions may be added
+ *                           between searches
+ * \param       max_queries  most queries at a time, at least 1
+ * \param       max_k        most results per query, at most 2^32 - 1; memory
+ *                           for so many is taken
+ * \param[out]  scanner      to be freed with pqk_scanner_free
+ */
+PQK_API pqk_status pqk_scanner_create(const pqk_index *index,
+                                      size_t max_queries, size_t max_k,
+                                      pqk_scanner **scanner);
+
+/** \brief      Free a scanner; NULL is allowed */
+PQK_API void pqk_scanner_free(pqk_scanner *scanner);
+
+/**
+ * \brief       Begin new results: empties the heaps and the statistics
+ * \param       scanner
+ * \param       num_queries  1 to max_queries
+ * \param       k            0 to max_k
+ * \return      PQK_OK, PQK_INVALID_ARGUMENT, or PQK_BUSY if another thread is in a
+ *              call with this scanner: nothing was done then
+ */
+PQK_API pqk_status pqk_scanner_begin(pqk_scanner *scanner, size_t num_queries,
+                                     size_t k);
+
+/**
+ * \brief       Build the tables of the queries that the next probes use
+ * \param       scanner  begun; results that it holds stay, so that an inverted
+ *                       file can give each partition its residual queries
+ * \param[in]   queries  [num_queries][M * d]
+ * \return      as pqk_scanner_begin
+ */
+PQK_API pqk_status pqk_scanner_tables(pqk_scanner *scanner,
+                                      const float *queries);
+
+/**
+ * \brief       Scan one partition for all queries in one pass over its codes
+ * \param       scanner    with tables
+ * \param       partition  below pqk_index_partitions(); its vectors compete once
+ *                         more if it is probed once more
+ * \return      as pqk_scanner_begin
+ */
+PQK_API pqk_status pqk_scanner_probe(pqk_scanner *scanner,
+                                     size_t partition);
+
+/**
+ * \brief       Take one query's results, nearest first; it has none afterwards
+ * \param       scanner
+ * \param       query    below num_queries
+ * \param[out]  results  room for k, in (distance, row) order
+ * \param[out]  count    how many were written: k, or fewer if fewer vectors
+ *                       were probed
+ * \return      as pqk_scanner_begin
+ */
+PQK_API pqk_status pqk_scanner_results(pqk_scanner *scanner, size_t query,
+                                       pqk_row_result *results,
+                                       size_t *count);
+
+/**
+ * \brief       What the probes since pqk_scanner_begin did
+ * \return      as pqk_scanner_begin
+ */
+PQK_API pqk_status pqk_scanner_statistics(pqk_scanner *scanner,
+                                          pqk_search_stats *stats);
+
+/* ------------------------------------------------------------------------ */
+/* The level below: table, probe and top-k on codes that stay where they are */
+/* ------------------------------------------------------------------------ */
+
+/** \brief Entries a table keeps per sub-vector, whatever the codebook's size */
+#define PQK_TABLE_STRIDE 256
+
+/** \brief A distance table whose memory the caller owns */
+typedef struct pqk_distance_table {
+    size_t num_sub_vectors;  /**< M, 1 to 256 */
+    float *entries;          /**< [M][256]; no alignment is needed */
+    uint64_t reserved_int1;
+    uint64_t reserved_int2;
+} pqk_distance_table;
+
+/**
+ * \brief       The k best of what was pushed, in memory that the caller owns
+ *
+ * The members are for the library, which sets all of them in pqk_top_k_heap_init;
+ * read nothing from them but k.
+ */
+typedef struct pqk_top_k_heap {
+    size_t k;        /**< how many are wanted */
+    size_t length;   /**< how many are held, sometimes more than k */
+    uint64_t bound;  /**< no key above this can be among the k best */
+    uint64_t *keys;  /**< (distance, row) as one ordered integer each */
+    void *reserved_ptr1;
+    uint64_t reserved_int1;
+} pqk_top_k_heap;
+
+/** \brief      How many uint64_t a heap for k results needs */
+PQK_API size_t pqk_top_k_heap_storage(size_t k);
+
+/**
+ * \brief       Begin an empty heap
+ * \param[out]  heap
+ * \param       storage  at least pqk_top_k_heap_storage(k) elements, used until
+ *                       the heap is no longer needed; may be NULL if k is 0
+ * \param       k        how many results are wanted; 0 holds none
+ */
+PQK_API void pqk_top_k_heap_init(pqk_top_k_heap *heap, uint64_t *storage,
+                                 size_t k);
+
+/** \brief      Offer one result; equal distances prefer the lower row */
+PQK_API void pqk_top_k_heap_push(pqk_top_k_heap *heap, uint32_t row,
+                                 float distance);
+
+/**
+ * \brief       Take the results out, nearest first; the heap is empty afterwards
+ * \param       heap
+ * \param[out]  results  room for k; may be NULL if that is 0
+ * \return      how many were written, at most k
+ */
+PQK_API size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap,
+                                          pqk_row_result *results);
+
+/**
+ * \brief       Squared distances of a query's sub-vectors to all centroids
+ * \param[in]   query     M * d values, no alignment needed
+ * \param[in]   codebook
+ * \param[out]  table     num_sub_vectors is set; entries [M][256] are written,
+ *                        those past num_centroids with +inf, so that a code that
+ *                        names no centroid ranks behind those that do; which bits
+ *                        a NaN entry has depends on the CPU
+ * \return      PQK_OK; PQK_INVALID_ARGUMENT for a NULL or an impossible shape;
+ *              what pqk_kernel_find(NULL) says if no variant can be chosen
+ */
+PQK_API pqk_status
+pqk_compute_distance_table_l2(const float *query, const pqk_codebook *codebook,
+                              pqk_distance_table *table);
+
+/**
+ * \brief       Scan row-major codes for the nearest
+ * \param[in]   table
+ * \param[in]   codes        [num_vectors][M], no alignment needed; may be NULL
+ *                           if num_vectors is 0
+ * \param       num_vectors  at most 2^32 - 1; they are rows 0 to num_vectors - 1
+ * \param       heap         initialised; what it holds already competes
+ * \return      as pqk_compute_distance_table_l2
+ *
+ * It takes about 100 KiB of the stack.
+ */
+PQK_API pqk_status pqk_probe_pq_l2_top_k(const pqk_distance_table *table,
+                                         const uint8_t *codes,
+                                         size_t num_vectors,
+                                         pqk_top_k_heap *heap);
+
+/** \brief      pqk_compute_distance_table_l2 with a chosen variant, which must be
+ *              available */
+PQK_API pqk_status pqk_compute_distance_table_l2_with(
+    const pqk_kernel *kernel, const float *query, const pqk_codebook *codebook,
+    pqk_distance_table *table);
+
+/** \brief      pqk_probe_pq_l2_top_k with a chosen variant, which must be
+ *              available */
+PQK_API pqk_status pqk_probe_pq_l2_top_k_with(
+    const pqk_kernel *kernel, const pqk_distance_table *table,
+    const uint8_t *codes, size_t num_vectors,
+    pqk_top_k_heap *heap);
 
 #ifdef __cplusplus
 }

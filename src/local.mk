@@ -144,8 +144,6 @@ libpqkern_core_la_SOURCES = \
 	src/library/results.c \
 	src/library/results.h \
 	src/library/scanner.c \
-	src/library/scanner.c \
-	src/library/scanner.c \
 	src/library/scanner.h \
 	src/library/status.c \
 	src/library/tail.c \

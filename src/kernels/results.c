@@ -129,9 +129,9 @@ void pqk_heap_tighten(pqk_top_k_heap *heap)
     heap->bound = bound;
 }
 
-void pqk_top_k_heap_push(pqk_top_k_heap *heap, uint32_t id, float distance)
+void pqk_top_k_heap_push(pqk_top_k_heap *heap, uint32_t row, float distance)
 {
-    uint64_t key = pqk_result_key(distance, id);
+    uint64_t key = pqk_result_key(distance, row);
 
     if (key > heap->bound)
         return;
@@ -140,8 +140,7 @@ void pqk_top_k_heap_push(pqk_top_k_heap *heap, uint32_t id, float distance)
         pqk_heap_tighten(heap);
 }
 
-size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap,
-                                  pqk_row_result *neighbors)
+size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap, pqk_row_result *results)
 {
     size_t count;
 
@@ -149,8 +148,8 @@ size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap,
     count = heap->length;
     sort_keys(heap->keys, count);
     for (size_t i = 0; i < count; i++) {
-        neighbors[i].row = (uint32_t)heap->keys[i];
-        neighbors[i].distance = pqk_key_distance(heap->keys[i]);
+        results[i].row = (uint32_t)heap->keys[i];
+        results[i].distance = pqk_key_distance(heap->keys[i]);
     }
     heap->length = 0;
     heap->bound = open_bound(heap->k);
