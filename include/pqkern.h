@@ -34,6 +34,9 @@
  * Thread safety: functions without state may be called from any thread; each object
  * says what may be done with it at a time.
  *
+ * A function with a status checks its pointers for NULL.  One without takes none,
+ * but where it says so.
+ *
  * The caller's floating-point environment must be the default one (round to
  * nearest, subnormals kept).  Arrays need the alignment of their elements, no
  * other; they are the caller's and are not kept after a call unless it says so.
@@ -52,6 +55,16 @@ extern "C" {
 #define PQK_API __attribute__((visibility("default")))
 #else
 #define PQK_API
+#endif
+
+/* A status that nobody looks at, and a NULL where there is no status to tell it by,
+ * draw a warning. */
+#ifdef __GNUC__
+#define PQK_MUST_USE     __attribute__((warn_unused_result))
+#define PQK_NONNULL(...) __attribute__((nonnull(__VA_ARGS__)))
+#else
+#define PQK_MUST_USE
+#define PQK_NONNULL(...)
 #endif
 
 /* ------------------------------------------------------------------------ */
@@ -216,7 +229,7 @@ typedef struct pqk_training {
  */
 PQK_API pqk_status pqk_quantizer_train(const float *vectors, size_t num_vectors,
                                        const pqk_training *training,
-                                       pqk_quantizer **quantizer);
+                                       pqk_quantizer **quantizer) PQK_MUST_USE;
 
 /** \brief A codebook, seen but not owned */
 typedef struct pqk_codebook {
@@ -239,20 +252,21 @@ typedef struct pqk_codebook {
  */
 PQK_API pqk_status pqk_quantizer_create(const pqk_codebook *codebook,
                                         pqk_metric metric,
-                                        pqk_quantizer **quantizer);
+                                        pqk_quantizer **quantizer) PQK_MUST_USE;
 
 /** \brief      Free a quantizer; NULL is allowed */
 PQK_API void pqk_quantizer_free(pqk_quantizer *quantizer);
 
 /** \brief      Values of a vector, M * d */
-PQK_API size_t pqk_quantizer_dim(const pqk_quantizer *quantizer);
+PQK_API size_t pqk_quantizer_dim(const pqk_quantizer *quantizer) PQK_NONNULL(1);
 
 /** \brief      The metric that it was made for */
-PQK_API pqk_metric pqk_quantizer_metric(const pqk_quantizer *quantizer);
+PQK_API pqk_metric pqk_quantizer_metric(const pqk_quantizer *quantizer)
+    PQK_NONNULL(1);
 
 /** \brief      Shape and centroids, which are valid as long as the quantizer */
 PQK_API void pqk_quantizer_codebook(const pqk_quantizer *quantizer,
-                                    pqk_codebook *codebook);
+                                    pqk_codebook *codebook) PQK_NONNULL(1, 2);
 
 /**
  * \brief       Encode vectors: the first nearest centroid of each sub-vector, by
@@ -268,7 +282,7 @@ PQK_API void pqk_quantizer_codebook(const pqk_quantizer *quantizer,
 PQK_API pqk_status pqk_quantizer_encode(const pqk_quantizer *quantizer,
                                         const float *vectors,
                                         size_t num_vectors, size_t num_threads,
-                                        uint8_t *codes);
+                                        uint8_t *codes) PQK_MUST_USE;
 
 /**
  * \brief       Decode: the centroids that codes name
@@ -284,7 +298,7 @@ PQK_API pqk_status pqk_quantizer_encode(const pqk_quantizer *quantizer,
 PQK_API pqk_status pqk_quantizer_decode(const pqk_quantizer *quantizer,
                                         const uint8_t *codes,
                                         size_t num_vectors,
-                                        float *vectors);
+                                        float *vectors) PQK_MUST_USE;
 
 /** \brief What encoding loses */
 typedef struct pqk_quantizer_error {
@@ -313,7 +327,7 @@ typedef struct pqk_quantizer_error {
 PQK_API pqk_status pqk_quantizer_measure(const pqk_quantizer *quantizer,
                                          const float *vectors,
                                          size_t num_vectors, size_t num_threads,
-                                         pqk_quantizer_error *error);
+                                         pqk_quantizer_error *error) PQK_MUST_USE;
 
 /**
  * \brief       Write a quantizer
@@ -331,7 +345,7 @@ PQK_API pqk_status pqk_quantizer_measure(const pqk_quantizer *quantizer,
  * killed may leave a file path.*.tmp, which nobody needs.
  */
 PQK_API pqk_status pqk_quantizer_save(const pqk_quantizer *quantizer,
-                                      const char *path);
+                                      const char *path) PQK_MUST_USE;
 
 /**
  * \brief       Read the quantizer of a quantizer's or a collection's file
@@ -341,7 +355,7 @@ PQK_API pqk_status pqk_quantizer_save(const pqk_quantizer *quantizer,
  *              PQK_OUT_OF_MEMORY
  */
 PQK_API pqk_status pqk_quantizer_load(const char *path,
-                                      pqk_quantizer **quantizer);
+                                      pqk_quantizer **quantizer) PQK_MUST_USE;
 
 /* ------------------------------------------------------------------------ */
 /* Collections: codes under ids of one's own                                */
@@ -361,7 +375,7 @@ PQK_API pqk_status pqk_quantizer_load(const char *path,
  */
 PQK_API pqk_status pqk_collection_create(const pqk_quantizer *quantizer,
                                          const pqk_kernel *kernel,
-                                         pqk_collection **collection);
+                                         pqk_collection **collection) PQK_MUST_USE;
 
 /** \brief      Free a collection and unmap its file; NULL is allowed */
 PQK_API void pqk_collection_free(pqk_collection *collection);
@@ -382,7 +396,7 @@ PQK_API void pqk_collection_free(pqk_collection *collection);
 PQK_API pqk_status pqk_collection_add(pqk_collection *collection,
                                       const float *vectors, const uint64_t *ids,
                                       size_t num_vectors,
-                                      size_t num_threads);
+                                      size_t num_threads) PQK_MUST_USE;
 
 /**
  * \brief       Add codes
@@ -397,7 +411,7 @@ PQK_API pqk_status pqk_collection_add_codes(pqk_collection *collection,
                                             const uint8_t *codes,
                                             const uint64_t *ids,
                                             size_t num_vectors,
-                                            size_t num_threads);
+                                            size_t num_threads) PQK_MUST_USE;
 
 /**
  * \brief       Remove vectors
@@ -410,7 +424,7 @@ PQK_API pqk_status pqk_collection_add_codes(pqk_collection *collection,
  */
 PQK_API pqk_status pqk_collection_remove(pqk_collection *collection,
                                          const uint64_t *ids, size_t num_ids,
-                                         size_t *num_removed);
+                                         size_t *num_removed) PQK_MUST_USE;
 
 /* ------------------------------------------------------------------------ */
 /* Collections: searching                                                   */
@@ -480,7 +494,7 @@ PQK_API pqk_status pqk_collection_search(const pqk_collection *collection,
                                          size_t num_queries, size_t k,
                                          const pqk_search_options *options,
                                          pqk_result *results,
-                                         size_t *counts);
+                                         size_t *counts) PQK_MUST_USE;
 
 /**
  * \brief       Find all within a distance of a query
@@ -497,18 +511,19 @@ PQK_API pqk_status pqk_collection_search(const pqk_collection *collection,
 PQK_API pqk_status pqk_collection_search_range(
     const pqk_collection *collection, const float *query, float radius,
     const pqk_search_options *options, pqk_result **results,
-    size_t *count);
+    size_t *count) PQK_MUST_USE;
 
 /* ------------------------------------------------------------------------ */
 /* Collections: looking at what is there                                    */
 /* ------------------------------------------------------------------------ */
 
 /** \brief      Vectors that are there */
-PQK_API size_t pqk_collection_size(const pqk_collection *collection);
+PQK_API size_t pqk_collection_size(const pqk_collection *collection)
+    PQK_NONNULL(1);
 
 /** \brief      1 if a vector of that id is there */
 PQK_API int pqk_collection_contains(const pqk_collection *collection,
-                                    uint64_t id);
+                                    uint64_t id) PQK_NONNULL(1);
 
 /**
  * \brief       List ids in ascending order
@@ -521,7 +536,7 @@ PQK_API int pqk_collection_contains(const pqk_collection *collection,
  */
 PQK_API size_t pqk_collection_ids(const pqk_collection *collection,
                                   uint64_t from, size_t max_ids,
-                                  uint64_t *ids);
+                                  uint64_t *ids) PQK_NONNULL(1);
 
 /**
  * \brief       Get codes back
@@ -534,20 +549,21 @@ PQK_API size_t pqk_collection_ids(const pqk_collection *collection,
  */
 PQK_API pqk_status pqk_collection_codes(const pqk_collection *collection,
                                         const uint64_t *ids, size_t num_ids,
-                                        uint8_t *codes);
+                                        uint8_t *codes) PQK_MUST_USE;
 
 /** \brief      Bytes that codes and ids take, mapped ones included: what is not yet
  *              in a partition, and what was removed since, counts, so that a saved
  *              and opened collection may take less */
-PQK_API size_t pqk_collection_bytes(const pqk_collection *collection);
+PQK_API size_t pqk_collection_bytes(const pqk_collection *collection)
+    PQK_NONNULL(1);
 
 /** \brief      The variant that it is laid out for */
 PQK_API const pqk_kernel *
-pqk_collection_kernel(const pqk_collection *collection);
+pqk_collection_kernel(const pqk_collection *collection) PQK_NONNULL(1);
 
 /** \brief      Its quantizer, valid as long as the collection */
 PQK_API const pqk_quantizer *
-pqk_collection_quantizer(const pqk_collection *collection);
+pqk_collection_quantizer(const pqk_collection *collection) PQK_NONNULL(1);
 
 /* ------------------------------------------------------------------------ */
 /* Collections: files                                                       */
@@ -564,7 +580,7 @@ pqk_collection_quantizer(const pqk_collection *collection);
  * save one file at a time, the last one wins; pqkern(1) says how commands avoid it.
  */
 PQK_API pqk_status pqk_collection_save(const pqk_collection *collection,
-                                       const char *path);
+                                       const char *path) PQK_MUST_USE;
 
 /**
  * \brief Do not read codes and ids when opening: what they hold is not checked
@@ -592,7 +608,7 @@ PQK_API pqk_status pqk_collection_save(const pqk_collection *collection,
  */
 PQK_API pqk_status pqk_collection_open(const char *path,
                                        const pqk_kernel *kernel, unsigned flags,
-                                       pqk_collection **collection);
+                                       pqk_collection **collection) PQK_MUST_USE;
 
 /* ------------------------------------------------------------------------ */
 /* Reranking                                                                */
@@ -625,7 +641,7 @@ typedef const float *(*pqk_vector_lookup)(void *context, uint64_t id);
 PQK_API pqk_status pqk_rerank(const pqk_quantizer *quantizer,
                               const float *query, pqk_vector_lookup lookup,
                               void *context, size_t k, pqk_result *results,
-                              size_t *count);
+                              size_t *count) PQK_MUST_USE;
 
 /* ------------------------------------------------------------------------ */
 /* Kernel variants                                                          */
@@ -641,10 +657,10 @@ PQK_API size_t pqk_kernel_count(void);
 PQK_API const pqk_kernel *pqk_kernel_at(size_t position);
 
 /** \brief      A variant's name, a constant string */
-PQK_API const char *pqk_kernel_name(const pqk_kernel *kernel);
+PQK_API const char *pqk_kernel_name(const pqk_kernel *kernel) PQK_NONNULL(1);
 
 /** \brief      1 if this CPU and its operating system can run the variant */
-PQK_API int pqk_kernel_available(const pqk_kernel *kernel);
+PQK_API int pqk_kernel_available(const pqk_kernel *kernel) PQK_NONNULL(1);
 
 /**
  * \brief       Choose a variant
@@ -658,7 +674,7 @@ PQK_API int pqk_kernel_available(const pqk_kernel *kernel);
  * PQKERN_ISA is read once, by the first call that needs it.
  */
 PQK_API pqk_status pqk_kernel_find(const char *name,
-                                   const pqk_kernel **kernel);
+                                   const pqk_kernel **kernel) PQK_MUST_USE;
 
 /* ------------------------------------------------------------------------ */
 /* The level below: an index, codes prepared for scanning                   */
@@ -678,7 +694,7 @@ typedef struct pqk_row_result {
  */
 PQK_API pqk_status pqk_index_create(const pqk_codebook *codebook,
                                     const pqk_kernel *kernel,
-                                    pqk_index **index);
+                                    pqk_index **index) PQK_MUST_USE;
 
 /** \brief      Free an index; NULL is allowed */
 PQK_API void pqk_index_free(pqk_index *index);
@@ -692,7 +708,7 @@ PQK_API void pqk_index_free(pqk_index *index);
  *                           2^32 - 1 vectors
  */
 PQK_API pqk_status pqk_index_add(pqk_index *index, const uint8_t *codes,
-                                 size_t num_vectors);
+                                 size_t num_vectors) PQK_MUST_USE;
 
 /**
  * \brief       Search all partitions for one query: begin, tables, probe, results
@@ -706,23 +722,24 @@ PQK_API pqk_status pqk_index_add(pqk_index *index, const uint8_t *codes,
  */
 PQK_API pqk_status pqk_index_search(const pqk_index *index, const float *query,
                                     size_t k, pqk_row_result *results,
-                                    size_t *count);
+                                    size_t *count) PQK_MUST_USE;
 
 /** \brief      Vectors in all partitions */
-PQK_API size_t pqk_index_size(const pqk_index *index);
+PQK_API size_t pqk_index_size(const pqk_index *index) PQK_NONNULL(1);
 
 /** \brief      Partitions added so far */
-PQK_API size_t pqk_index_partitions(const pqk_index *index);
+PQK_API size_t pqk_index_partitions(const pqk_index *index) PQK_NONNULL(1);
 
 /** \brief      Bytes that the prepared codes take, without the codebook */
-PQK_API size_t pqk_index_bytes(const pqk_index *index);
+PQK_API size_t pqk_index_bytes(const pqk_index *index) PQK_NONNULL(1);
 
 /** \brief      The variant that the index was laid out for */
-PQK_API const pqk_kernel *pqk_index_kernel(const pqk_index *index);
+PQK_API const pqk_kernel *pqk_index_kernel(const pqk_index *index)
+    PQK_NONNULL(1);
 
 /** \brief      The index's codebook, whose centroids are valid as long as it */
 PQK_API void pqk_index_codebook(const pqk_index *index,
-                                pqk_codebook *codebook);
+                                pqk_codebook *codebook) PQK_NONNULL(1, 2);
 
 /* ------------------------------------------------------------------------ */
 /* The level below: a scanner, for many queries on an index                 */
@@ -739,7 +756,7 @@ PQK_API void pqk_index_codebook(const pqk_index *index,
  */
 PQK_API pqk_status pqk_scanner_create(const pqk_index *index,
                                       size_t max_queries, size_t max_k,
-                                      pqk_scanner **scanner);
+                                      pqk_scanner **scanner) PQK_MUST_USE;
 
 /** \brief      Free a scanner; NULL is allowed */
 PQK_API void pqk_scanner_free(pqk_scanner *scanner);
@@ -753,7 +770,7 @@ PQK_API void pqk_scanner_free(pqk_scanner *scanner);
  *              call with this scanner: nothing was done then
  */
 PQK_API pqk_status pqk_scanner_begin(pqk_scanner *scanner, size_t num_queries,
-                                     size_t k);
+                                     size_t k) PQK_MUST_USE;
 
 /**
  * \brief       Build the tables of the queries that the next probes use
@@ -763,7 +780,7 @@ PQK_API pqk_status pqk_scanner_begin(pqk_scanner *scanner, size_t num_queries,
  * \return      as pqk_scanner_begin
  */
 PQK_API pqk_status pqk_scanner_tables(pqk_scanner *scanner,
-                                      const float *queries);
+                                      const float *queries) PQK_MUST_USE;
 
 /**
  * \brief       Scan one partition for all queries in one pass over its codes
@@ -773,7 +790,7 @@ PQK_API pqk_status pqk_scanner_tables(pqk_scanner *scanner,
  * \return      as pqk_scanner_begin
  */
 PQK_API pqk_status pqk_scanner_probe(pqk_scanner *scanner,
-                                     size_t partition);
+                                     size_t partition) PQK_MUST_USE;
 
 /**
  * \brief       Take one query's results, nearest first; it has none afterwards
@@ -786,14 +803,14 @@ PQK_API pqk_status pqk_scanner_probe(pqk_scanner *scanner,
  */
 PQK_API pqk_status pqk_scanner_results(pqk_scanner *scanner, size_t query,
                                        pqk_row_result *results,
-                                       size_t *count);
+                                       size_t *count) PQK_MUST_USE;
 
 /**
  * \brief       What the probes since pqk_scanner_begin did
  * \return      as pqk_scanner_begin
  */
 PQK_API pqk_status pqk_scanner_statistics(pqk_scanner *scanner,
-                                          pqk_search_stats *stats);
+                                          pqk_search_stats *stats) PQK_MUST_USE;
 
 /* ------------------------------------------------------------------------ */
 /* The level below: table, probe and top-k on codes that stay where they are */
@@ -836,11 +853,11 @@ PQK_API size_t pqk_top_k_heap_storage(size_t k);
  * \param       k        how many results are wanted; 0 holds none
  */
 PQK_API void pqk_top_k_heap_init(pqk_top_k_heap *heap, uint64_t *storage,
-                                 size_t k);
+                                 size_t k) PQK_NONNULL(1);
 
 /** \brief      Offer one result; equal distances prefer the lower row */
 PQK_API void pqk_top_k_heap_push(pqk_top_k_heap *heap, uint32_t row,
-                                 float distance);
+                                 float distance) PQK_NONNULL(1);
 
 /**
  * \brief       Take the results out, nearest first; the heap is empty afterwards
@@ -849,7 +866,8 @@ PQK_API void pqk_top_k_heap_push(pqk_top_k_heap *heap, uint32_t row,
  * \return      how many were written, at most k
  */
 PQK_API size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap,
-                                          pqk_row_result *results);
+                                          pqk_row_result *results)
+    PQK_NONNULL(1);
 
 /**
  * \brief       Squared distances of a query's sub-vectors to all centroids
@@ -864,7 +882,7 @@ PQK_API size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap,
  */
 PQK_API pqk_status
 pqk_compute_distance_table_l2(const float *query, const pqk_codebook *codebook,
-                              pqk_distance_table *table);
+                              pqk_distance_table *table) PQK_MUST_USE;
 
 /**
  * \brief       Scan row-major codes for the nearest
@@ -880,20 +898,20 @@ pqk_compute_distance_table_l2(const float *query, const pqk_codebook *codebook,
 PQK_API pqk_status pqk_probe_pq_l2_top_k(const pqk_distance_table *table,
                                          const uint8_t *codes,
                                          size_t num_vectors,
-                                         pqk_top_k_heap *heap);
+                                         pqk_top_k_heap *heap) PQK_MUST_USE;
 
 /** \brief      pqk_compute_distance_table_l2 with a chosen variant, which must be
  *              available */
 PQK_API pqk_status pqk_compute_distance_table_l2_with(
     const pqk_kernel *kernel, const float *query, const pqk_codebook *codebook,
-    pqk_distance_table *table);
+    pqk_distance_table *table) PQK_MUST_USE;
 
 /** \brief      pqk_probe_pq_l2_top_k with a chosen variant, which must be
  *              available */
 PQK_API pqk_status pqk_probe_pq_l2_top_k_with(
     const pqk_kernel *kernel, const pqk_distance_table *table,
     const uint8_t *codes, size_t num_vectors,
-    pqk_top_k_heap *heap);
+    pqk_top_k_heap *heap) PQK_MUST_USE;
 
 #ifdef __cplusplus
 }

@@ -153,21 +153,27 @@ static const char *golden_recall(const pqk_kernel *kernel)
     struct pqf_error err;
     pqk_index *index = NULL;
     size_t hits = 0, count = 0;
+    pqk_status status;
 
     test_case("%s: golden number", pqk_kernel_name(kernel));
     if (pqh_fixture_load(&request, &fixture, &err) != 0)
         return test_fault("%s", err.text);
-    pqk_index_create(&fixture.codebook, kernel, &index);
-    pqk_index_add(index, fixture.codes, fixture.num_base);
-    for (size_t q = 0; q < fixture.num_queries; q++) {
+    status = pqk_index_create(&fixture.codebook, kernel, &index);
+    if (status == PQK_OK)
+        status = pqk_index_add(index, fixture.codes, fixture.num_base);
+    for (size_t q = 0; q < fixture.num_queries && status == PQK_OK; q++) {
         pqk_row_result found[10];
 
-        pqk_index_search(index, fixture.queries + q * fixture.dim, 10, found,
-                         &count);
-        hits += count_hits(fixture.truth + q * fixture.truth_k, found, count);
+        status = pqk_index_search(index, fixture.queries + q * fixture.dim, 10,
+                                  found, &count);
+        if (status == PQK_OK)
+            hits +=
+                count_hits(fixture.truth + q * fixture.truth_k, found, count);
     }
     pqk_index_free(index);
     pqh_fixture_free(&fixture);
+    if (status != PQK_OK)
+        return test_fault("%s", pqk_status_string(status));
     return hits == 423 ? NULL : test_fault("%zu hits of 640, not 423", hits);
 }
 

@@ -266,10 +266,9 @@ pqk_status pqk_quantizer_encode_with(const pqk_quantizer *quantizer,
  * to fail. */
 static const pqk_kernel *usual_kernel(void)
 {
-    const pqk_kernel *kernel = NULL;
+    const pqk_kernel *kernel;
 
-    (void)pqk_kernel_find(NULL, &kernel);
-    return kernel;
+    return pqk_kernel_find(NULL, &kernel) == PQK_OK ? kernel : NULL;
 }
 
 pqk_status pqk_quantizer_encode(const pqk_quantizer *quantizer,

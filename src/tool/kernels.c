@@ -36,7 +36,8 @@ static void run(int num_operands, char **operands)
 
     (void)num_operands;
     (void)operands;
-    (void)pqk_kernel_find(NULL, &chosen);
+    if (pqk_kernel_find(NULL, &chosen) != PQK_OK)
+        chosen = NULL;
     for (size_t i = 0; i < pqk_kernel_count(); i++)
         print_kernel(i, pqk_kernel_at(i), pqk_kernel_at(i) == chosen);
     if (json)

@@ -248,6 +248,7 @@ static void use(const pqk_collection *collection)
     uint8_t *codes = test_alloc((room + 1) * num_sub_vectors);
     pqk_result *results = test_alloc((room + 1) * sizeof *results);
     size_t count;
+    pqk_status status;
 
     for (size_t i = 0;
          i < pqk_quantizer_dim(pqk_collection_quantizer(collection)); i++)
@@ -255,7 +256,9 @@ static void use(const pqk_collection *collection)
     CHECK_OK(pqk_collection_search(collection, query, 1, room, NULL, results,
                                    &count));
     count = pqk_collection_ids(collection, 0, room, ids);
-    (void)pqk_collection_codes(collection, ids, count, codes);
+    status = pqk_collection_codes(collection, ids, count, codes);
+    CHECK_THAT(status == PQK_OK || status == PQK_INVALID_ARGUMENT, "codes: %s",
+               pqk_status_string(status));
     (void)pqk_collection_contains(collection, 20);
     free(query);
     free(ids);
