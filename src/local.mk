@@ -114,12 +114,33 @@ libquantizer_la_LIBADD = libbase.la
 # Everything, with hidden symbols within reach of the tests.
 noinst_LTLIBRARIES += libpqkern-core.la
 libpqkern_core_la_SOURCES = \
-	src/library/collection.c \
-	src/library/collection.h \
-	src/library/collection_change.c \
-	src/library/collection_codes.c \
-	src/library/collection_file.c \
-	src/library/collection_search.c \
+	src/library/collection/add.c \
+	src/library/collection/codes.c \
+	src/library/collection/codes.c \
+	src/library/collection/codes.c \
+	src/library/collection/collection.c \
+	src/library/collection/collection.h \
+	src/library/collection/contents.c \
+	src/library/collection/filter.c \
+	src/library/collection/open.c \
+	src/library/collection/partition.c \
+	src/library/collection/partition.c \
+	src/library/collection/partition.c \
+	src/library/collection/partition.h \
+	src/library/collection/probe.c \
+	src/library/collection/range.c \
+	src/library/collection/regroup.c \
+	src/library/collection/remove.c \
+	src/library/collection/run.c \
+	src/library/collection/save.c \
+	src/library/collection/scratch.c \
+	src/library/collection/search.c \
+	src/library/collection/search.h \
+	src/library/collection/sections.h \
+	src/library/collection/stored.c \
+	src/library/collection/stored.h \
+	src/library/collection/tail.c \
+	src/library/collection/tail.h \
 	src/library/contract.c \
 	src/library/cpu.c \
 	src/library/cpu.h \
@@ -131,8 +152,6 @@ libpqkern_core_la_SOURCES = \
 	src/library/index.h \
 	src/library/metric.c \
 	src/library/metric.h \
-	src/library/partition.c \
-	src/library/partition.h \
 	src/library/prepared.c \
 	src/library/prepared.h \
 	src/library/quantizer_file.c \
@@ -146,8 +165,6 @@ libpqkern_core_la_SOURCES = \
 	src/library/scanner.c \
 	src/library/scanner.h \
 	src/library/status.c \
-	src/library/tail.c \
-	src/library/tail.h \
 	src/library/variants.c
 libpqkern_core_la_CFLAGS = $(PQK_CORE_CFLAGS)
 libpqkern_core_la_LIBADD = \

@@ -8,7 +8,7 @@
 #endif
 
 #include "fuzz.h"
-#include "library/collection.h"
+#include "library/collection/collection.h"
 #include "model.h"
 
 #define MAX_SUB_VECTORS  ((size_t)20)

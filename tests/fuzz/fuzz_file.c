@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "library/collection.h"
+#include "library/collection/collection.h"
 #include "base/little_endian.h"
 #include "base/xxh64.h"
 #include "model.h"

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "../checked.h"
-#include "library/collection.h"
+#include "library/collection/collection.h"
 
 #define MAX_ROWS ((size_t)5000)
 #define MAX_M    16

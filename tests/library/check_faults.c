@@ -18,7 +18,7 @@
 
 #include "../checked.h"
 #include "faults.h"
-#include "library/collection.h"
+#include "library/collection/collection.h"
 
 #define M           ((size_t)4)
 #define K           ((size_t)16)

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "../checked.h"
-#include "library/collection.h"
+#include "library/collection/collection.h"
 #include "base/xxh64.h"
 
 static char *folder;

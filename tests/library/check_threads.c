@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "../checked.h"
-#include "library/collection.h"
+#include "library/collection/collection.h"
 
 #define M       ((size_t)8)
 #define K       ((size_t)64)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* What the parts of a collection share. */
+/* A collection: what its parts, each a file here, share. */
 #ifndef PQK_COLLECTION_H
 #define PQK_COLLECTION_H
 
-#include "file.h"
+#include "library/file.h"
 #include "partition.h"
 #include "tail.h"
 
@@ -31,6 +31,17 @@ void pqk_collection_set_sizes(pqk_collection *collection,
 
 /* Room for `more` partitions. */
 pqk_status pqk_collection_reserve(pqk_collection *collection, size_t more);
+
+/* The last partition takes the place of one that is freed. */
+void pqk_collection_drop(pqk_collection *collection, size_t p);
+
+/* Adds sorted rows for which the tail has no room. */
+pqk_status pqk_collection_add_beyond_tail(pqk_collection *collection,
+                                          const struct pqk_row *rows,
+                                          size_t num_rows, size_t num_threads);
+
+/* Small partitions go back into the tail, as far as it has room. */
+pqk_status pqk_collection_reopen_tail(pqk_collection *collection);
 
 /* Rows of the largest partition or the tail. */
 size_t pqk_collection_most_rows(const pqk_collection *collection);

@@ -6,7 +6,7 @@
 #ifndef PQK_PARTITION_H
 #define PQK_PARTITION_H
 
-#include "prepared.h"
+#include "library/prepared.h"
 
 /* Rows are numbers of 32 bits to the kernels, and the last one is no row. */
 #define PQK_MOST_ROWS ((size_t)UINT32_MAX - 1)

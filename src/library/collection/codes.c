@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
 #include "collection.h"
+#include "base/memory.h"
 
 /* Where the code of a row is wanted. */
 struct hit {

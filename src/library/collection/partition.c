@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "partition.h"
 #include "base/memory.h"
+#include "partition.h"
 
 /* ------------------------------------------------------------------------ */
 /* Finding rows by their ids                                                */
