@@ -105,8 +105,13 @@ libprograms_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 # Training and encoding alone, for the harness too, which links no kernel.
 noinst_LTLIBRARIES += libquantizer.la
 libquantizer_la_SOURCES = \
-	src/library/quantizer.c \
 	src/library/quantizer.h \
+	src/library/quantizer/codes.c \
+	src/library/quantizer/kmeans.c \
+	src/library/quantizer/nearest.c \
+	src/library/quantizer/nearest.h \
+	src/library/quantizer/work.c \
+	src/library/quantizer/work.h \
 	src/library/shape.h
 libquantizer_la_CFLAGS = $(PQK_CORE_CFLAGS)
 libquantizer_la_LIBADD = libbase.la
@@ -115,16 +120,16 @@ libquantizer_la_LIBADD = libbase.la
 noinst_LTLIBRARIES += libpqkern-core.la
 libpqkern_core_la_SOURCES = \
 	src/library/collection/add.c \
-	src/library/collection/codes.c \
-	src/library/collection/codes.c \
+	src/library/collection/add.c \
+	src/library/collection/add.c \
 	src/library/collection/codes.c \
 	src/library/collection/collection.c \
 	src/library/collection/collection.h \
 	src/library/collection/contents.c \
 	src/library/collection/filter.c \
 	src/library/collection/open.c \
-	src/library/collection/partition.c \
-	src/library/collection/partition.c \
+	src/library/collection/open.c \
+	src/library/collection/open.c \
 	src/library/collection/partition.c \
 	src/library/collection/partition.h \
 	src/library/collection/probe.c \
@@ -132,8 +137,14 @@ libpqkern_core_la_SOURCES = \
 	src/library/collection/regroup.c \
 	src/library/collection/remove.c \
 	src/library/collection/run.c \
+	src/library/collection/run.c \
+	src/library/collection/run.c \
+	src/library/collection/save.c \
+	src/library/collection/save.c \
 	src/library/collection/save.c \
 	src/library/collection/scratch.c \
+	src/library/collection/search.c \
+	src/library/collection/search.c \
 	src/library/collection/search.c \
 	src/library/collection/search.h \
 	src/library/collection/sections.h \
@@ -154,10 +165,15 @@ libpqkern_core_la_SOURCES = \
 	src/library/metric.h \
 	src/library/prepared.c \
 	src/library/prepared.h \
-	src/library/quantizer_file.c \
-	src/library/quantizer_file.h \
-	src/library/quantizer_handle.c \
-	src/library/quantizer_handle.h \
+	src/library/quantizer/encode.c \
+	src/library/quantizer/handle.c \
+	src/library/quantizer/handle.h \
+	src/library/quantizer/measure.c \
+	src/library/quantizer/section.c \
+	src/library/quantizer/section.c \
+	src/library/quantizer/section.c \
+	src/library/quantizer/section.h \
+	src/library/quantizer/train.c \
 	src/library/rerank.c \
 	src/library/reserved.h \
 	src/library/results.c \

@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 #include "metric.h"
-#include "quantizer_handle.h"
+#include "quantizer/handle.h"
 #include "results.h"
 
 /* Exact distances, for those results that have a vector; how many. */

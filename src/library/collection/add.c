@@ -11,7 +11,7 @@
 
 #include "collection.h"
 #include "base/memory.h"
-#include "library/quantizer_handle.h"
+#include "library/quantizer/handle.h"
 
 /* Rows with the ids given, or those that follow the last one, sorted. */
 static pqk_status number_rows(const pqk_collection *collection,

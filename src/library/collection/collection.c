@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "collection.h"
-#include "library/quantizer_handle.h"
+#include "library/quantizer/handle.h"
 
 /* Four times as many partitions for as many rows, and a search takes an eighth
  * longer: each has a threshold of its own to find and tables to make for it. */

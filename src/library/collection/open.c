@@ -11,8 +11,8 @@
 
 #include "base/little_endian.h"
 #include "base/memory.h"
-#include "library/quantizer_file.h"
-#include "library/quantizer_handle.h"
+#include "library/quantizer/section.h"
+#include "library/quantizer/handle.h"
 #include "stored.h"
 
 /* What the codes' layout is to the kernel: its own? */

@@ -8,7 +8,7 @@
 #endif
 
 #include "library/metric.h"
-#include "library/quantizer_handle.h"
+#include "library/quantizer/handle.h"
 #include "search.h"
 
 struct pqk_rows pqk_source_rows(const pqk_collection *collection, size_t source)

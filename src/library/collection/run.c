@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "library/quantizer_handle.h"
+#include "library/quantizer/handle.h"
 #include "base/threads.h"
 #include "search.h"
 

@@ -13,7 +13,7 @@
 #include "collection.h"
 #include "base/little_endian.h"
 #include "base/memory.h"
-#include "library/quantizer_file.h"
+#include "library/quantizer/section.h"
 #include "sections.h"
 
 /* Rows that become a partition of the file: a partition, or the tail. */

@@ -11,7 +11,7 @@
 
 #include "base/memory.h"
 #include "library/metric.h"
-#include "library/quantizer_handle.h"
+#include "library/quantizer/handle.h"
 #include "search.h"
 
 pqk_status pqk_reserve_results(struct pqk_scratch *scratch, size_t group_size,

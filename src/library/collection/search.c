@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "library/quantizer_handle.h"
+#include "library/quantizer/handle.h"
 #include "library/reserved.h"
 #include "library/results.h"
 #include "search.h"

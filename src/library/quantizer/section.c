@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* A quantizer's section, written and read; its file has no other. */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
@@ -6,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "quantizer_file.h"
+#include "handle.h"
 #include "base/little_endian.h"
 #include "base/memory.h"
-#include "quantizer_handle.h"
-#include "shape.h"
+#include "library/shape.h"
+#include "section.h"
 
 enum { AT_M, AT_NUM_CENTROIDS, AT_SUB_VECTOR_DIM, AT_METRIC, NUM_USED };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* A quantizer's section, the first one of every file. */
-#ifndef PQK_QUANTIZER_FILE_H
-#define PQK_QUANTIZER_FILE_H
+#ifndef PQK_QUANTIZER_SECTION_H
+#define PQK_QUANTIZER_SECTION_H
 
-#include "format.h"
+#include "library/format.h"
 
 /* Describes the section; its offset and checksum are left to be set. */
 struct pqk_section pqk_quantizer_section(const pqk_quantizer *quantizer);
