@@ -139,8 +139,9 @@ static struct data make_data(int variant, const size_t shape[3], size_t n,
                              size_t num_queries, struct test_random *random)
 {
     const size_t M = shape[0], K = shape[1], d = shape[2];
-    struct data data = {
-        .codebook = {M, K, d, NULL}, .n = n, .num_queries = num_queries};
+    struct data data = {.codebook = TEST_CODEBOOK(M, K, d, NULL),
+                        .n = n,
+                        .num_queries = num_queries};
 
     data.centroids = test_alloc(M * K * d * sizeof(float));
     data.codes = test_alloc(n * M);
@@ -166,7 +167,7 @@ static struct data make_attack(int variant, enum test_table_kind kind, size_t M,
                                size_t n, struct test_random *random)
 {
     struct data data = {
-        .codebook = {M, 256, 1, NULL}, .n = n, .num_queries = 1};
+        .codebook = TEST_CODEBOOK(M, 256, 1, NULL), .n = n, .num_queries = 1};
 
     data.centroids = test_alloc(M * PQK_TABLE_STRIDE * sizeof(float));
     data.codes = test_alloc(n * M);

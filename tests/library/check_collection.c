@@ -371,7 +371,7 @@ static void begin_history(struct history *history, size_t variant,
     for (size_t i = 0; i < count; i++)
         centroids[i] = some_value(history);
     history->list = (struct list){
-        .codebook = {shape->M, shape->K, shape->d, centroids},
+        .codebook = TEST_CODEBOOK(shape->M, shape->K, shape->d, centroids),
         .metric = metric,
         .rows = test_alloc(MAX_ROWS * sizeof(struct row)),
     };

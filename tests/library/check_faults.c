@@ -67,7 +67,8 @@ static void begin_stage(struct stage *stage, char *folder)
     struct test_random random = {4711};
 
     *stage = (struct stage){.folder = folder,
-                            .codebook = {M, K, DIM / M, stage->centroids},
+                            .codebook =
+                                TEST_CODEBOOK(M, K, DIM / M, stage->centroids),
                             .made_quantizer = UNTOUCHED,
                             .made_collection = UNTOUCHED,
                             .made_index = UNTOUCHED,

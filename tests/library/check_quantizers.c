@@ -427,7 +427,7 @@ START_TEST(test_rerank)
     const float centroids[M * D] = {0};
     const pqk_codebook codebook = TEST_CODEBOOK(M, 1, D, centroids);
     pqk_quantizer *quantizer;
-    pqk_result found[100], expected[100];
+    pqk_result found[100], expected[100] = {{.id = 0}};
     uint64_t without = 7;
     size_t num_expected = 0, count = 100;
 
