@@ -120,15 +120,11 @@ libquantizer_la_LIBADD = libbase.la
 noinst_LTLIBRARIES += libpqkern-core.la
 libpqkern_core_la_SOURCES = \
 	src/library/collection/add.c \
-	src/library/collection/add.c \
-	src/library/collection/add.c \
 	src/library/collection/codes.c \
 	src/library/collection/collection.c \
 	src/library/collection/collection.h \
 	src/library/collection/contents.c \
 	src/library/collection/filter.c \
-	src/library/collection/open.c \
-	src/library/collection/open.c \
 	src/library/collection/open.c \
 	src/library/collection/partition.c \
 	src/library/collection/partition.h \
@@ -137,14 +133,8 @@ libpqkern_core_la_SOURCES = \
 	src/library/collection/regroup.c \
 	src/library/collection/remove.c \
 	src/library/collection/run.c \
-	src/library/collection/run.c \
-	src/library/collection/run.c \
-	src/library/collection/save.c \
-	src/library/collection/save.c \
 	src/library/collection/save.c \
 	src/library/collection/scratch.c \
-	src/library/collection/search.c \
-	src/library/collection/search.c \
 	src/library/collection/search.c \
 	src/library/collection/search.h \
 	src/library/collection/sections.h \
@@ -169,8 +159,6 @@ libpqkern_core_la_SOURCES = \
 	src/library/quantizer/handle.c \
 	src/library/quantizer/handle.h \
 	src/library/quantizer/measure.c \
-	src/library/quantizer/section.c \
-	src/library/quantizer/section.c \
 	src/library/quantizer/section.c \
 	src/library/quantizer/section.h \
 	src/library/quantizer/train.c \

@@ -635,7 +635,7 @@ START_TEST(test_reserved_options)
     test_case("reserved members of options");
     begin_history(&history, 0, PQK_L2, &shapes[0], 1);
     for (size_t i = 0; i < TEST_COUNT(asking); i++) {
-        test_subcase("%zu", i);
+        test_subcase(", %zu", i);
         CHECK_STATUS(pqk_collection_search(history.collection, query, 1, 3,
                                            &asking[i], found, &count),
                      PQK_INVALID_ARGUMENT);
