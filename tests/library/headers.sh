@@ -19,7 +19,7 @@ int main(void)
     pqk_result result = {PQK_NO_ID, 0.0f, 0};
     pqk_row_result found = {0, 0.0f};
     unsigned flags = PQK_UNVERIFIED;
-    return result.id == found.row || flags == PQK_OK;
+    return result.reserved != found.row || flags == PQK_OK;
 }
 END
 cp $work/probe.c $work/probe.cc
