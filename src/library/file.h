@@ -31,10 +31,10 @@ pqk_status pqk_replacement_put(struct pqk_replacement *replacement,
                                uint64_t offset, const void *bytes,
                                size_t num_bytes);
 
-/* Ends with the new file in the old one's place and on the disk, if status is
- * PQK_OK; else, or if that fails, without it; but if only its folder cannot be
- * synchronised, which is PQK_IO_ERROR, then with it.  Returns the first that was
- * not PQK_OK; errno stays what it was then. */
+/* If status is PQK_OK, puts the new file in the old one's place and on the disk;
+ * else, or if that fails, removes it.  If only the folder cannot be synchronised,
+ * the new file stays and PQK_IO_ERROR is returned.  Returns the first status that
+ * was not PQK_OK, with its errno. */
 pqk_status pqk_replacement_end(struct pqk_replacement *replacement,
                                pqk_status status);
 

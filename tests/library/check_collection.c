@@ -628,7 +628,7 @@ START_TEST(test_reserved_options)
         {.reserved_ptr3 = &any}, {.reserved_ptr4 = &any},
     };
     struct history history;
-    const float query[MOST_DIM] = {0.0f};
+    const float query[MAX_DIM] = {0.0f};
     pqk_result found[3], *in_range = NULL;
     size_t count = 77;
 
@@ -653,7 +653,7 @@ END_TEST
 START_TEST(test_reserved_stats)
 {
     struct history history;
-    const float query[MOST_DIM] = {0.0f};
+    const float query[MAX_DIM] = {0.0f};
     pqk_search_stats stats;
     const pqk_search_options options = {.stats = &stats};
     pqk_result found[3];

@@ -156,8 +156,8 @@ pqk_status pqk_collection_codes(const pqk_collection *collection,
                              prepared->codebook.num_sub_vectors);
     hits.sought = sought;
     hits.hits = pqk_array_alloc(num_ids, sizeof *hits.hits);
-    wanted = malloc((pqk_collection_most_rows(collection) / 64 + 1) *
-                    sizeof *wanted);
+    wanted =
+        malloc((pqk_collection_max_rows(collection) / 64 + 1) * sizeof *wanted);
     codes_of_labels =
         calloc(prepared->codebook.num_sub_vectors, PQK_MAX_CENTROIDS);
     if (sought && hits.hits && wanted && codes_of_labels) {

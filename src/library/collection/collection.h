@@ -44,7 +44,7 @@ pqk_status pqk_collection_add_beyond_tail(pqk_collection *collection,
 pqk_status pqk_collection_reopen_tail(pqk_collection *collection);
 
 /* Rows of the largest partition or the tail. */
-size_t pqk_collection_most_rows(const pqk_collection *collection);
+size_t pqk_collection_max_rows(const pqk_collection *collection);
 
 /* How many of the sought rows, which are sorted, are there. */
 size_t pqk_collection_count(const pqk_collection *collection,

@@ -6,7 +6,7 @@
 
 #include "collection.h"
 
-size_t pqk_collection_most_rows(const pqk_collection *collection)
+size_t pqk_collection_max_rows(const pqk_collection *collection)
 {
     size_t most = collection->tail.num_rows;
 

@@ -9,7 +9,7 @@
 #include "library/prepared.h"
 
 /* Rows are numbers of 32 bits to the kernels, and the last one is no row. */
-#define PQK_MOST_ROWS ((size_t)UINT32_MAX - 1)
+#define PQK_MAX_ROWS ((size_t)UINT32_MAX - 1)
 
 struct pqk_rows {
     size_t num_rows;

@@ -39,15 +39,15 @@ size_t pqk_threads_wanted(const struct pqk_searching *search)
 {
     const size_t wanted = search->options->num_threads;
 
-    return wanted == 0                 ? 1
+    return wanted == 0                ? 1
            : wanted < PQK_MAX_THREADS ? wanted
-                                       : PQK_MAX_THREADS;
+                                      : PQK_MAX_THREADS;
 }
 
 void pqk_run_search(struct pqk_searching *search, void *(*run)(void *),
                     size_t num_threads)
 {
-    const size_t most = pqk_collection_most_rows(search->collection);
+    const size_t most = pqk_collection_max_rows(search->collection);
     const size_t k = search->k < most ? search->k : most;
     size_t made = 0;
 

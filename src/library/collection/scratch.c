@@ -30,16 +30,16 @@ pqk_status pqk_reserve_results(struct pqk_scratch *scratch, size_t group_size,
     return scratch->neighbors && scratch->storage ? PQK_OK : PQK_OUT_OF_MEMORY;
 }
 
-/* Rows of the largest source that filters may need a bit of: none, if nothing is
- * filtered by bits.  What is a few times as large as all the rest would have
- * allocators give memory back after every search. */
+/* Rows for which filters may need a bit: those of the largest source; none if
+ * nothing is filtered by bits, since allocators give such a large block back
+ * after every search. */
 static size_t rows_with_bits(const struct pqk_searching *search)
 {
     int any = search->options->allowed != NULL;
 
     for (size_t s = 0; s < search->num_sources && !any; s++)
         any = pqk_source_rows(search->collection, s).removed != NULL;
-    return any ? pqk_collection_most_rows(search->collection) : 0;
+    return any ? pqk_collection_max_rows(search->collection) : 0;
 }
 
 pqk_status pqk_create_scratch(const struct pqk_searching *search, size_t k,

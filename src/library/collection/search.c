@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * Finding the k nearest.  The work is cut into units of a group of queries and
- * some of the sources, which are the partitions and the tail.  A unit finds the
- * best of one source after the other and merges them into the caller's results,
- * whose worst bounds what the next source has to look for.  That is exact,
- * whatever the order: a row that is among the k best of all is never beyond the
- * k-th of some.
+ * some of the sources, which are the partitions and the tail.  A unit searches one
+ * source after the other and merges what it finds into the caller's results; the
+ * k-th of these is the bound for the next source.  That is exact in any order: a
+ * row among the k best of all is never beyond the k-th best of a part.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -22,13 +21,13 @@
 /* Queries that share a pass over the codes. */
 #define GROUP ((size_t)16)
 
-/* Of those, fewer if they keep more results than this together. */
+/* A group has fewer queries if they would hold more results than this together. */
 #define RESULTS_OF_A_GROUP ((size_t)1 << 18)
 
-/* With so many groups for each thread none waits long for the last one. */
+/* Groups for each thread: enough that no thread waits long for the last one. */
 #define GROUPS_PER_THREAD 4
 
-#define MOST_RESULTS ((uint64_t)1 << 31)
+#define MAX_RESULTS ((uint64_t)1 << 31)
 
 /* Merges a source's sorted neighbours into sorted results, from behind, and
  * leaves out the last if there are more than k. */
@@ -121,12 +120,12 @@ static void *search_units(void *argument)
 
     while ((unit = atomic_fetch_add(&search->next_unit, 1)) <
            search->num_groups * per_group) {
-        const size_t turn = unit % per_group;
+        const size_t share = unit % per_group;
         const size_t sources = search->num_sources / per_group;
 
         pqk_load_group(search, unit / per_group, scratch);
         for (size_t i = 0; i < sources; i++)
-            search_source(search, turn * sources + i, scratch);
+            search_source(search, share * sources + i, scratch);
     }
     pqk_add_stats(search, scratch);
     return NULL;
@@ -137,8 +136,8 @@ static size_t groups_of(size_t num_queries, size_t size)
     return num_queries / size + (num_queries % size > 0);
 }
 
-/* A unit is a group and one source, or all if that makes enough of them.  How
- * many threads have something to do. */
+/* A unit is a group and one source, or a group and all sources if that makes
+ * enough units.  Returns how many threads have something to do. */
 static size_t cut_into_units(struct pqk_searching *search, size_t num_threads)
 {
     const size_t num_queries = search->num_queries;
@@ -149,7 +148,7 @@ static size_t cut_into_units(struct pqk_searching *search, size_t num_threads)
         size = GROUP;
     if (size > num_queries)
         size = num_queries;
-    /* Rather few queries to a pass than threads without any. */
+    /* Better fewer queries in a pass than threads without work. */
     if (size > 0 &&
         groups_of(num_queries, size) < num_threads / search->num_sources)
         size = num_queries * search->num_sources / num_threads;
@@ -184,7 +183,7 @@ pqk_status pqk_collection_search(const pqk_collection *collection,
     size_t *own_counts = NULL;
     size_t num_threads;
 
-    if (!collection || (!queries && num_queries > 0) || k > MOST_RESULTS ||
+    if (!collection || (!queries && num_queries > 0) || k > MAX_RESULTS ||
         (!results && num_queries > 0 && k > 0) ||
         (options && pqk_options_ask_more(options)) ||
         !pqk_product_fits(num_queries, 2 * sizeof *results) ||

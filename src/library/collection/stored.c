@@ -84,7 +84,7 @@ size_t pqk_read_stored(const struct pqk_reader *reader, size_t at,
     const uint64_t *parameters = codes->parameters;
 
     if (codes->type != PQK_SECTION_CODES || codes->partition != partition ||
-        parameters[AT_NUM_ROWS] - 1 >= PQK_MOST_ROWS ||
+        parameters[AT_NUM_ROWS] - 1 >= PQK_MAX_ROWS ||
         parameters[NUM_USED] != 0)
         return 0;
     *stored = (struct pqk_stored){

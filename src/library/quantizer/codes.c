@@ -14,7 +14,7 @@
 
 struct encoding {
     const pqk_codebook *codebook;
-    float *turned; /* [M][d][256] */
+    float *transposed; /* [M][d][256] */
     const float *vectors;
     size_t num_vectors;
     uint8_t *codes;
@@ -33,7 +33,7 @@ static pqk_status encode_piece(struct pqk_work *work, void *context,
     const size_t left = encoding->num_vectors - first;
 
     for (size_t m = 0; m < num_sub_vectors; m++)
-        nearest(encoding->turned + m * d * PQK_MAX_CENTROIDS, d,
+        nearest(encoding->transposed + m * d * PQK_MAX_CENTROIDS, d,
                 encoding->vectors + (first * num_sub_vectors + m) * d,
                 left < ROWS_PER_PIECE ? left : ROWS_PER_PIECE,
                 num_sub_vectors * d,
@@ -57,18 +57,18 @@ pqk_status pqk_encode(const pqk_codebook *codebook, const float *vectors,
         !pqk_shape_is_possible(codebook))
         return PQK_INVALID_ARGUMENT;
     d = codebook->sub_vector_dim;
-    encoding.turned = pqk_turned_create(codebook->num_sub_vectors * d);
-    if (!encoding.turned)
+    encoding.transposed = pqk_transposed_create(codebook->num_sub_vectors * d);
+    if (!encoding.transposed)
         return PQK_OUT_OF_MEMORY;
     for (size_t m = 0; m < codebook->num_sub_vectors; m++)
-        pqk_turn_centroids(codebook->centroids +
-                               m * codebook->num_centroids * d,
-                           codebook->num_centroids, d,
-                           encoding.turned + m * d * PQK_MAX_CENTROIDS);
+        pqk_transpose_centroids(
+            codebook->centroids + m * codebook->num_centroids * d,
+            codebook->num_centroids, d,
+            encoding.transposed + m * d * PQK_MAX_CENTROIDS);
     work.num_pieces =
         num_vectors / ROWS_PER_PIECE + (num_vectors % ROWS_PER_PIECE != 0);
     work.num_steps = work.num_pieces;
     status = pqk_share_work(&work);
-    free(encoding.turned);
+    free(encoding.transposed);
     return status;
 }

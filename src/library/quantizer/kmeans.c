@@ -25,7 +25,7 @@ struct kmeans {
     pqk_nearest_function *nearest;
     float *centroids; /* [num_centroids][dim] */
     float *gathered;  /* the rows, if they were apart */
-    float *turned;
+    float *transposed;
     float *sums;      /* [num_centroids][dim] */
     uint32_t *counts; /* [num_centroids] */
     uint8_t *codes;   /* [ROWS_AT_ONCE] */
@@ -49,11 +49,11 @@ static pqk_status kmeans_create(struct kmeans *km)
         km->rows = km->gathered;
         km->stride = km->dim;
     }
-    km->turned = pqk_turned_create(km->dim);
+    km->transposed = pqk_transposed_create(km->dim);
     km->sums = malloc(km->num_centroids * km->dim * sizeof(float));
     km->counts = malloc(km->num_centroids * sizeof(uint32_t));
     km->codes = malloc(ROWS_AT_ONCE);
-    return km->rows && km->turned && km->sums && km->counts && km->codes
+    return km->rows && km->transposed && km->sums && km->counts && km->codes
                ? PQK_OK
                : PQK_OUT_OF_MEMORY;
 }
@@ -61,7 +61,7 @@ static pqk_status kmeans_create(struct kmeans *km)
 static void kmeans_free(struct kmeans *km)
 {
     free(km->gathered);
-    free(km->turned);
+    free(km->transposed);
     free(km->sums);
     free(km->counts);
     free(km->codes);
@@ -92,13 +92,15 @@ static void sum_clusters(struct kmeans *km)
 {
     memset(km->sums, 0, km->num_centroids * km->dim * sizeof(float));
     memset(km->counts, 0, km->num_centroids * sizeof(uint32_t));
-    pqk_turn_centroids(km->centroids, km->num_centroids, km->dim, km->turned);
+    pqk_transpose_centroids(km->centroids, km->num_centroids, km->dim,
+                            km->transposed);
     for (size_t first = 0; first < km->num_rows; first += ROWS_AT_ONCE) {
         const float *rows = km->rows + first * km->stride;
         size_t left = km->num_rows - first;
         size_t count = left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE;
 
-        km->nearest(km->turned, km->dim, rows, count, km->stride, km->codes, 1);
+        km->nearest(km->transposed, km->dim, rows, count, km->stride, km->codes,
+                    1);
         sum_rows(km, rows, count);
     }
 }

@@ -11,17 +11,17 @@
 
 #include "nearest.h"
 
-float *pqk_turned_create(size_t d)
+float *pqk_transposed_create(size_t d)
 {
     return aligned_alloc(64, d * PQK_MAX_CENTROIDS * sizeof(float));
 }
 
-void pqk_turn_centroids(const float *centroids, size_t num_centroids, size_t d,
-                        float *turned)
+void pqk_transpose_centroids(const float *centroids, size_t num_centroids,
+                             size_t d, float *transposed)
 {
     for (size_t i = 0; i < d; i++)
         for (size_t c = 0; c < PQK_MAX_CENTROIDS; c++)
-            turned[i * PQK_MAX_CENTROIDS + c] =
+            transposed[i * PQK_MAX_CENTROIDS + c] =
                 c < num_centroids ? centroids[c * d + i] : __builtin_inff();
 }
 

@@ -6,11 +6,11 @@
 #include "library/quantizer.h"
 
 /* What nearest functions want: [d][256], 64-byte aligned. */
-float *pqk_turned_create(size_t d);
+float *pqk_transposed_create(size_t d);
 
 /* No row is at a finite distance from the centroids that are not there. */
-void pqk_turn_centroids(const float *centroids, size_t num_centroids, size_t d,
-                        float *turned);
+void pqk_transpose_centroids(const float *centroids, size_t num_centroids,
+                             size_t d, float *transposed);
 
 /* A pqk_nearest_function. */
 void pqk_plain_nearest(const float *centroids, size_t d, const float *rows,
