@@ -329,3 +329,13 @@ bench_bench_SOURCES = bench/bench.c
 bench_bench_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 bench_bench_LDADD = libharness.la libpqkern-core.la $(PQK_LIBDL) $(PQK_LIBM)
 CLEANFILES += bench/bench$(EXEEXT)
+
+# --- scripts/costs ----------------------------------------------------------
+
+# Static, whatever else is built: what is counted is the program and nothing else.
+EXTRA_PROGRAMS += bench/costs/query
+bench_costs_query_SOURCES = bench/costs/query.c
+bench_costs_query_LDFLAGS = $(AM_LDFLAGS) $(PQK_PTHREAD) -all-static
+bench_costs_query_LDADD = libpqkern.la
+CLEANFILES += bench/costs/query$(EXEEXT)
+EXTRA_DIST += bench/costs/blocks.c

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Which instructions a cell executes, and how often."""
+
+import collections
+import dataclasses
+import os
+import shutil
+import subprocess
+
+from .build import QUERY
+from .targets import Failed
+
+
+@dataclasses.dataclass
+class Section:
+    """What one cell ran."""
+    cell: str
+    queries: int
+    codes: int
+    answers: str        # a digest; the same for all variants
+    # {(address, (address of each instruction, ...)): runs}
+    blocks: dict
+
+    @property
+    def share(self):
+        """What a figure is divided by."""
+        return self.queries * self.codes
+
+
+def symbols(target, program):
+    """{name: address} of the two functions that the plugin wants."""
+    output = subprocess.check_output([target.tool("nm"), program], text=True)
+    found = {}
+    for line in output.splitlines():
+        words = line.split()
+        if len(words) == 3 and words[2] in ("costs_begin", "costs_end"):
+            # Thumb functions may be listed with the lowest bit set.
+            mask = ~1 if target.name == "armhf" else ~0
+            found[words[2]] = int(words[0], 16) & mask
+    return found
+
+
+def blocks_of(lines):
+    blocks = collections.Counter()
+    for line in lines:
+        address, runs, sizes = line.split()
+        at, addresses = int(address, 16), []
+        for size in sizes:
+            addresses.append(at)
+            at += int(size, 16)
+        blocks[tuple(addresses)] += int(runs)
+    return blocks
+
+
+def count(build, target, kernel, cells):
+    """Run the cells of one variant under QEMU; returns their sections."""
+    program = build.path(target.name, QUERY)
+    at = symbols(target, program)
+    output = f"{target.name}-{kernel}.blocks"
+    # Nothing of this machine's that could show: no environment, and paths from
+    # the build folder only.
+    command = [shutil.which(target.emulator), "-cpu", target.cpu, "-plugin",
+               f"./blocks.so,begin={at['costs_begin']:#x},"
+               f"end={at['costs_end']:#x},output={output}",
+               "./" + os.path.join(target.name, QUERY), "run", kernel,
+               "data/photos_codebook.fvecs", "photos.codes",
+               "data/photos_query.bvecs", *cells]
+    result = subprocess.run(command, cwd=build.folder, env={}, text=True,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, check=False)
+    if result.returncode != 0:
+        raise Failed(f"{target.name} {kernel} under {target.emulator}: "
+                     f"{result.stderr.strip() or result.returncode}")
+    heads = [line.split() for line in result.stdout.splitlines()]
+    with open(build.path(output), encoding="ascii") as text:
+        parts = text.read().split("section\n")[1:]
+    if [head[0] for head in heads] != list(cells) or len(parts) != len(heads):
+        raise Failed(f"{target.name} {kernel}: {len(heads)} of {len(cells)} cells "
+                     f"answered, and {len(parts)} were counted")
+    os.remove(build.path(output))
+    return [Section(head[0], int(head[1]), int(head[2]), head[3],
+                    blocks_of(part.splitlines()))
+            for head, part in zip(heads, parts)]
