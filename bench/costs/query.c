@@ -5,7 +5,7 @@
  * is counted but the program itself, at addresses that are always the same.
  *
  *     query encode CODEBOOK.fvecs BASE.bvecs >CODES
- *     query run KERNEL CODEBOOK.fvecs CODES QUERIES.bvecs CELL...
+ *     query run KERNEL CODEBOOK.fvecs CODES QUERIES.bvecs CELL
  *     query cells
  *
  * Everything is fixed: the shipped photographs, and codes made of theirs.
@@ -66,9 +66,7 @@ struct inputs {
     float *centroids, *queries;
     uint8_t *codes, *large;
     size_t num_codes, num_queries;
-    /* The last index, which the next cell may be able to use. */
     pqk_index *index;
-    size_t indexed, partition;
 };
 
 static void fail(const char *what, const char *why)
@@ -221,15 +219,9 @@ static void make_large(struct inputs *in)
     free(near);
 }
 
-/* An index is made once for the cells that follow one another with the same. */
 static void make_index(struct inputs *in, const uint8_t *codes,
                        size_t num_codes, size_t partition)
 {
-    if (in->index != NULL && in->indexed == num_codes &&
-        in->partition == partition) {
-        return;
-    }
-    pqk_index_free(in->index);
     ok(pqk_index_create(&in->codebook, in->kernel, &in->index), "index");
     for (size_t i = 0; i < num_codes; i += partition) {
         size_t rest = num_codes - i;
@@ -237,12 +229,10 @@ static void make_index(struct inputs *in, const uint8_t *codes,
                          rest < partition ? rest : partition),
            "partition");
     }
-    in->indexed = num_codes;
-    in->partition = partition;
 }
 
 /* All variants have to give the same answers. */
-static uint64_t digest;
+static uint64_t digest = 0xcbf29ce484222325u;
 
 static void take(const void *memory, size_t length)
 {
@@ -340,12 +330,9 @@ static void run_cell(struct inputs *in, const struct cell *cell)
     size_t num_codes = cell->codes == 0 ? in->num_codes : cell->codes;
     const uint8_t *codes = in->codes;
     if (cell->codes != 0) {
-        if (in->large == NULL) {
-            make_large(in);
-        }
+        make_large(in);
         codes = in->large;
     }
-    digest = 0xcbf29ce484222325u;
     switch (cell->way) {
     case PROBE:
         make_index(in, codes, num_codes,
@@ -362,14 +349,15 @@ static void run_cell(struct inputs *in, const struct cell *cell)
     }
     printf("%s %zu %zu %016llx\n", cell->name, cell->queries, num_codes,
            (unsigned long long)digest);
-    fflush(stdout);
 }
 
-static int run(int argc, char **argv)
+/* One cell a process: what another one leaves in the heap moves what this one gets,
+ * and copying takes some instructions more or less by where it starts. */
+static int run(char **argv)
 {
     struct inputs in = {0};
     const char *kernel = argv[2];
-    size_t length;
+    size_t length, c = 0;
     /* For what takes the default variant. */
     if (setenv("PQKERN_ISA", kernel, 1) != 0) {
         fail(kernel, "cannot be chosen");
@@ -382,16 +370,13 @@ static int run(int argc, char **argv)
     if (in.num_codes == 0 || in.num_queries < ENCODED) {
         fail(argv[4], "too little");
     }
-    for (int i = 6; i < argc; i++) {
-        size_t c = 0;
-        while (c < CELLS && strcmp(cells[c].name, argv[i]) != 0) {
-            c++;
-        }
-        if (c == CELLS) {
-            fail(argv[i], "no such cell");
-        }
-        run_cell(&in, &cells[c]);
+    while (c < CELLS && strcmp(cells[c].name, argv[6]) != 0) {
+        c++;
     }
+    if (c == CELLS) {
+        fail(argv[6], "no such cell");
+    }
+    run_cell(&in, &cells[c]);
     pqk_index_free(in.index);
     free(in.centroids);
     free(in.queries);
@@ -431,11 +416,11 @@ int main(int argc, char **argv)
     if (argc == 4 && strcmp(argv[1], "encode") == 0) {
         return encode_base(argv);
     }
-    if (argc > 6 && strcmp(argv[1], "run") == 0) {
-        return run(argc, argv);
+    if (argc == 7 && strcmp(argv[1], "run") == 0) {
+        return run(argv);
     }
     fputs("Usage: query encode CODEBOOK.fvecs BASE.bvecs >CODES\n"
-          "       query run KERNEL CODEBOOK.fvecs CODES QUERIES.bvecs CELL...\n"
+          "       query run KERNEL CODEBOOK.fvecs CODES QUERIES.bvecs CELL\n"
           "       query cells\n",
           stderr);
     return 64;

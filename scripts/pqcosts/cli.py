@@ -11,7 +11,7 @@ import sys
 
 from . import count as counting, places as placing
 from .build import Build
-from .model import Model
+from .model import Model, covering
 from .table import REST, Cost, Table, growth, written
 from .targets import TARGETS, Failed, Impossible, qemu_version
 
@@ -151,7 +151,7 @@ def usage(message):
     return EXIT_USAGE
 
 
-def cost_of(target, kernel, section, cores, cycles, where):
+def cost_of(target, section, cores, cycles, where):
     """One cell's figures, and those of its functions."""
     divisor = section.share
     whole = [0.0] * (1 + len(cores))
@@ -161,20 +161,24 @@ def cost_of(target, kernel, section, cores, cycles, where):
             file, function = where.get(at, ("?", "?"))
             functions[f"{file}:{function}"][0] += runs
         whole[0] += runs * len(block)
+    covered_by = covering(section)
     for i, core in enumerate(cores, 1):
-        # A block that could not be modelled goes as fast as all the others.
-        known = {block: cycles[core][block] for block in section.blocks
-                 if cycles[core].get(block) is not None}
+        # What is not modelled goes as fast as all that is.  Other sections' blocks
+        # do not count, or figures would depend on what else is measured.
+        known = {block: cycles[core][block] for block in covered_by
+                 if cycles[core][block] is not None}
         covered = sum(section.blocks[b] * len(b) for b in known)
         taken = sum(section.blocks[b] * known[b] for b in known)
-        pace = taken / covered if covered else 0.0
+        if not covered:
+            raise Failed(f"llvm-mca makes nothing of {target.name} for {core}")
+        pace = taken / covered
         for block, runs in section.blocks.items():
             each = known.get(block, pace * len(block)) / len(block)
             for at in block:
                 file, function = where.get(at, ("?", "?"))
                 functions[f"{file}:{function}"][i] += runs * each
             whole[i] += runs * each * len(block)
-    return Cost(target.name, kernel, section.cell, tuple(cores),
+    return Cost(target.name, section.kernel, section.cell, tuple(cores),
                 [figure / divisor for figure in whole],
                 {name: [figure / divisor for figure in figures]
                  for name, figures in functions.items()},
@@ -189,34 +193,43 @@ def measure(options, targets, say):
     programs = {target.name: build.program(target) for target in targets}
     build.inputs(programs)
     cells = [cell for cell in CELLS if not options.cell or cell in options.cell]
-    work = [(target, kernel) for target in targets for kernel in target.kernels
-            if not options.kernel or kernel in options.kernel]
-    say(f"counting {len(work)} variants")
+    work = [(target, kernel, cell) for target in targets
+            for kernel in target.kernels
+            if not options.kernel or kernel in options.kernel for cell in cells]
+    # What takes longest first.
+    work.sort(key=lambda job: not job[2].startswith("large"))
+    done = 0
+
+    def one(job):
+        nonlocal done
+        section = counting.count(build, *job)
+        done += 1
+        say(f"counting: {done} of {len(work)} cells")
+        return section
+
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        sections = list(pool.map(
-            lambda job: counting.count(build, *job, cells), work))
+        sections = dict(zip(work, pool.map(one, work)))
     model = Model(build.folder, options.jobs)
     costs = []
     for target in targets:
-        mine = [(kernel, found) for (t, kernel), found in zip(work, sections)
-                if t is target]
+        mine = [sections[target, kernel, cell] for kernel in target.kernels
+                for cell in cells if (target, kernel, cell) in sections]
         cores = [] if options.core == ["none"] or not model.there else \
             list(options.core or target.cores)
         for core in list(cores):
             if not model.knows(target, core):
                 cores.remove(core)
         program = programs[target.name]
-        everything = [section for _, found in mine for section in found]
-        addresses = {at for section in everything for block in section.blocks
+        addresses = {at for section in mine for block in section.blocks
                      for at in block}
         where = placing.places(target, program, addresses)
         code = model.assembly(target, program) if cores else {}
         cycles = {}
         for core in cores:
             say(f"{target.name}: modelling {core}")
-            cycles[core] = model.cycles(target, core, code, everything)
-        costs += [cost_of(target, kernel, section, cores, cycles, where)
-                  for kernel, found in mine for section in found]
+            cycles[core] = model.cycles(target, core, code, mine)
+        costs += [cost_of(target, section, cores, cycles, where)
+                  for section in mine]
     model.keep()
     return costs, model
 

@@ -14,11 +14,12 @@ from .targets import Failed
 @dataclasses.dataclass
 class Section:
     """What one cell ran."""
+    kernel: str
     cell: str
     queries: int
     codes: int
     answers: str        # a digest; the same for all variants
-    # {(address, (address of each instruction, ...)): runs}
+    # {(address of each instruction, ...): runs}
     blocks: dict
 
     @property
@@ -52,11 +53,11 @@ def blocks_of(lines):
     return blocks
 
 
-def count(build, target, kernel, cells):
-    """Run the cells of one variant under QEMU; returns their sections."""
+def count(build, target, kernel, cell):
+    """Run one cell of one variant under QEMU; returns its section."""
     program = build.path(target.name, QUERY)
     at = symbols(target, program)
-    output = f"{target.name}-{kernel}.blocks"
+    output = f"{target.name}-{kernel}-{cell}.blocks"
     # Nothing of this machine's that could show: no environment, and paths from
     # the build folder only.
     command = [shutil.which(target.emulator), "-cpu", target.cpu, "-plugin",
@@ -64,20 +65,18 @@ def count(build, target, kernel, cells):
                f"end={at['costs_end']:#x},output={output}",
                "./" + os.path.join(target.name, QUERY), "run", kernel,
                "data/photos_codebook.fvecs", "photos.codes",
-               "data/photos_query.bvecs", *cells]
+               "data/photos_query.bvecs", cell]
     result = subprocess.run(command, cwd=build.folder, env={}, text=True,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, check=False)
     if result.returncode != 0:
-        raise Failed(f"{target.name} {kernel} under {target.emulator}: "
+        raise Failed(f"{target.name} {kernel} {cell} under {target.emulator}: "
                      f"{result.stderr.strip() or result.returncode}")
-    heads = [line.split() for line in result.stdout.splitlines()]
     with open(build.path(output), encoding="ascii") as text:
-        parts = text.read().split("section\n")[1:]
-    if [head[0] for head in heads] != list(cells) or len(parts) != len(heads):
-        raise Failed(f"{target.name} {kernel}: {len(heads)} of {len(cells)} cells "
-                     f"answered, and {len(parts)} were counted")
+        lines = text.read().splitlines()
     os.remove(build.path(output))
-    return [Section(head[0], int(head[1]), int(head[2]), head[3],
-                    blocks_of(part.splitlines()))
-            for head, part in zip(heads, parts)]
+    words = result.stdout.split()
+    if len(words) != 4 or lines[:1] != ["section"] or lines.count("section") != 1:
+        raise Failed(f"{target.name} {kernel} {cell}: nothing was counted")
+    return Section(kernel, cell, int(words[1]), int(words[2]), words[3],
+                   blocks_of(lines[1:]))

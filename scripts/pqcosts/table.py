@@ -136,7 +136,9 @@ def growth(before, after, limit, with_cycles):
         if name not in columns or (i > 0 and not with_cycles):
             continue
         at = columns.index(name)
-        old, new = before.figures[at], after.figures[i]
+        # As precise as it is written: a sum of floats is not.
+        old, new = (float(written(figure)) for figure in
+                    (before.figures[at], after.figures[i]))
         if new > old * (1 + limit):
             # In the order of the table's columns.
             moved = dataclasses.replace(after, functions={
