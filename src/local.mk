@@ -338,4 +338,4 @@ bench_costs_query_SOURCES = bench/costs/query.c
 bench_costs_query_LDFLAGS = $(AM_LDFLAGS) $(PQK_PTHREAD) -all-static
 bench_costs_query_LDADD = libpqkern.la
 CLEANFILES += bench/costs/query$(EXEEXT)
-EXTRA_DIST += bench/costs/blocks.c
+EXTRA_DIST += bench/costs/blocks.c bench/costs/table

@@ -87,6 +87,9 @@ def make_parser():
                         "ones; may be repeated; `none`: count only")
     parser.add_argument("--functions", action="store_true",
                         help="what each function has of it")
+    parser.add_argument("--blocks", type=whole_number, metavar="N", default=0,
+                        help="print the N blocks of each cell that take most, with "
+                        "their instructions; wants llvm-objdump")
     parser.add_argument("--json", metavar="FILE",
                         help="write all figures there; - is standard output")
     parser.add_argument("--compare", action="store_true",
@@ -185,6 +188,23 @@ def cost_of(target, section, cores, cycles, where):
                 section.queries, section.codes, section.answers)
 
 
+def hottest(section, number, core, cycles, code, where):
+    """The blocks with most cycles of the first core, or else instructions."""
+    def weight(block):
+        each = cycles[core].get(block) if core else None
+        return section.blocks[block] * (each or len(block))
+
+    found = []
+    for block in sorted(section.blocks, key=lambda b: (-weight(b), b))[:number]:
+        middle = where.get(block[len(block) // 2], ("?", "?"))
+        found.append({
+            "address": f"{block[0]:#x}", "function": ":".join(middle),
+            "runs": section.blocks[block] / section.share,
+            "cycles": {each: cycles[each].get(block) for each in cycles},
+            "instructions": [code.get(at, "?") for at in block]})
+    return found
+
+
 def measure(options, targets, say):
     """Build, count and model; returns ([Cost, ...], model)."""
     build = Build(TOP, options.build, options.jobs, say)
@@ -223,13 +243,17 @@ def measure(options, targets, say):
         addresses = {at for section in mine for block in section.blocks
                      for at in block}
         where = placing.places(target, program, addresses)
-        code = model.assembly(target, program) if cores else {}
+        code = model.assembly(target, program) if cores or \
+            (options.blocks and model.there) else {}
         cycles = {}
         for core in cores:
             say(f"{target.name}: modelling {core}")
             cycles[core] = model.cycles(target, core, code, mine)
-        costs += [cost_of(target, section, cores, cycles, where)
-                  for section in mine]
+        for section in mine:
+            cost = cost_of(target, section, cores, cycles, where)
+            cost.blocks = hottest(section, options.blocks, cores[0] if cores else
+                                  None, cycles, code, where)
+            costs.append(cost)
     model.keep()
     return costs, model
 
@@ -291,6 +315,14 @@ def show(costs, compilers, model, times, functions):
             row(f"    {part}", written(figures[0]),
                 f"{100 * figures[0] / cost.figures[0]:.1f} %",
                 map(written, figures[1:]))
+        for block in cost.blocks:
+            each = ", ".join(f"{core} {found:.2f}" for core, found in
+                             block["cycles"].items() if found is not None)
+            out.append(f"    {block['address']} {block['function']}: runs "
+                       f"{block['runs']:.5f} times {cost.unit()}, "
+                       f"{len(block['instructions'])} instructions"
+                       + (f", cycles: {each}" if each else "") + "\n")
+            out += [f"        {line}\n" for line in block["instructions"]]
     sys.stdout.write("".join(out).lstrip("\n"))
 
 
@@ -311,6 +343,7 @@ def as_json(costs, compilers, model, times):
                           for name, figures in sorted(
                               cost.functions.items(),
                               key=lambda item: (-item[1][0], item[0]))],
+            "blocks": cost.blocks,
         } for cost in costs]}
 
 

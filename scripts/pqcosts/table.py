@@ -28,6 +28,7 @@ class Cost:
     queries: int = 0
     codes: int = 0
     answers: str = ""
+    blocks: list = dataclasses.field(default_factory=list)
 
     @property
     def name(self):

@@ -190,7 +190,7 @@ static inline unsigned isa_transposed_row(unsigned lane)
 #define ISA_NAME      neon
 #define ISA_HAS_128   0
 #define ISA_BY_GROUPS 1
-#ifdef __aarch64__ /* see scripts/neon_mca */
+#ifdef __aarch64__ /* see doc/notebook/neon.md */
 #define ISA_PLANS(num_queries) PLANS_OF_64_GROUPS
 #else
 #define ISA_PLANS(num_queries) PLANS_OF_GROUPS
