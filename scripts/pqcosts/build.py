@@ -16,10 +16,9 @@ SOURCES = ("configure.ac", "Makefile.am", "src/local.mk", "tests/local.mk")
 
 
 class Build:
-    def __init__(self, top, folder, jobs, say):
+    def __init__(self, top, folder, say):
         self.top = top
         self.folder = os.path.abspath(folder)
-        self.jobs = jobs
         self.say = say
         os.makedirs(self.folder, exist_ok=True)
         # One command at a time builds here; the lock goes with the process.
@@ -59,7 +58,7 @@ class Build:
             self._run("./bootstrap", ["./bootstrap"], self.top,
                       self.path("bootstrap.log"))
 
-    def program(self, target):
+    def program(self, target, jobs):
         """Configure and make one target's program; returns its path."""
         folder = self.path(target.name)
         os.makedirs(folder, exist_ok=True)
@@ -92,7 +91,7 @@ class Build:
                 text.write(wanted)
         self.say(f"{target.name}: make")
         self._run(f"make for {target.name}",
-                  ["make", f"-j{self.jobs}", QUERY], folder, log)
+                  ["make", f"-j{jobs}", QUERY], folder, log)
         return os.path.join(folder, QUERY)
 
     def plugin(self):

@@ -207,10 +207,15 @@ def hottest(section, number, core, cycles, code, where):
 
 def measure(options, targets, say):
     """Build, count and model; returns ([Cost, ...], model)."""
-    build = Build(TOP, options.build, options.jobs, say)
+    build = Build(TOP, options.build, say)
     build.bootstrap()
     build.plugin()
-    programs = {target.name: build.program(target) for target in targets}
+    # configure uses one processor, so targets are built side by side.
+    beside = min(len(targets), options.jobs)
+    with concurrent.futures.ThreadPoolExecutor(beside) as pool:
+        programs = dict(zip((target.name for target in targets), pool.map(
+            lambda target: build.program(target, options.jobs // beside),
+            targets)))
     build.inputs(programs)
     cells = [cell for cell in CELLS if not options.cell or cell in options.cell]
     work = [(target, kernel, cell) for target in targets
