@@ -259,35 +259,37 @@ __attribute__((noinline)) void costs_end(void)
 
 static void probe(struct inputs *in, const struct cell *cell)
 {
-    pqk_search *search;
-    pqk_neighbor *found = need(cell->queries * cell->k, sizeof *found);
+    pqk_scanner *scanner;
+    pqk_row_result *found = need(cell->queries * cell->k, sizeof *found);
     size_t count = 0;
-    ok(pqk_search_create(in->index, cell->batch, cell->k, &search), "search");
+    ok(pqk_scanner_create(in->index, cell->batch, cell->k, &scanner),
+       "scanner");
     costs_begin();
     for (size_t i = 0; i < cell->queries; i += cell->batch) {
         const float *query = in->queries + i % in->num_queries * DIM;
-        ok(pqk_search_begin(search, cell->batch, cell->k), "begin");
+        ok(pqk_scanner_begin(scanner, cell->batch, cell->k), "begin");
         for (size_t p = 0; p < pqk_index_partitions(in->index); p++) {
             if (p == 0 || cell->tables == OWN) {
-                ok(pqk_search_tables(search, query), "table");
+                ok(pqk_scanner_tables(scanner, query), "table");
             }
-            ok(pqk_search_probe(search, p), "probe");
+            ok(pqk_scanner_probe(scanner, p), "probe");
         }
         for (size_t j = 0; j < cell->batch; j++) {
-            ok(pqk_search_results(search, j, found + (i + j) * cell->k, &count),
+            ok(pqk_scanner_results(scanner, j, found + (i + j) * cell->k,
+                                   &count),
                "results");
         }
     }
     costs_end();
     take(found, cell->queries * cell->k * sizeof *found);
-    pqk_search_free(search);
+    pqk_scanner_free(scanner);
     free(found);
 }
 
 static void rows(const struct inputs *in, const struct cell *cell,
                  const uint8_t *codes, size_t num_codes)
 {
-    pqk_neighbor *found = need(cell->queries * cell->k, sizeof *found);
+    pqk_row_result *found = need(cell->queries * cell->k, sizeof *found);
     uint64_t *storage = need(pqk_top_k_heap_storage(cell->k), sizeof *storage);
     float *entries = need((size_t)M * PQK_TABLE_STRIDE, sizeof *entries);
     pqk_distance_table table = {.num_sub_vectors = M, .entries = entries};

@@ -11,7 +11,7 @@ import sys
 
 from . import count as counting, places as placing
 from .build import Build
-from .model import Model, covering
+from .model import Model, covering, joined
 from .table import REST, Cost, Table, growth, written
 from .targets import TARGETS, Failed, Impossible, qemu_version
 
@@ -250,6 +250,8 @@ def measure(options, targets, say):
         where = placing.places(target, program, addresses)
         code = model.assembly(target, program) if cores or \
             (options.blocks and model.there) else {}
+        for section in mine if cores else ():
+            section.blocks = joined(target, code, section.blocks)
         cycles = {}
         for core in cores:
             say(f"{target.name}: modelling {core}")

@@ -174,6 +174,33 @@ class Model:
             pass
 
 
+def joined(target, code, blocks):
+    """The blocks, those put together that an emulator had cut.  It translates no
+    further than a page, so where code lies would change what blocks there are; and
+    the second half of a loop, alone, would seem to wait for its own results."""
+    ordered = sorted(code)
+    after = dict(zip(ordered, ordered[1:]))
+    leaves = re.compile(target.leaves)
+    by_start, left, whole = {}, dict(blocks), {}
+    for block in blocks:
+        by_start.setdefault(block[0], []).append(block)
+    for block in sorted(blocks):
+        runs = left[block]
+        if runs == 0:
+            continue
+        chain, last = block, block[-1]
+        while last in code and not leaves.match(code[last]):
+            following = by_start.get(after.get(last), [])
+            if len(following) != 1 or left[following[0]] < runs or \
+                    following[0][0] in chain:
+                break
+            left[following[0]] -= runs
+            chain += following[0]
+            last = chain[-1]
+        whole[chain] = whole.get(chain, 0) + runs
+    return whole
+
+
 def covering(section):
     """The blocks that hold nearly all instructions of a section."""
     weights = {block: runs * len(block) for block, runs in section.blocks.items()}

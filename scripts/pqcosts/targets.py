@@ -30,6 +30,7 @@ class Target:
     mca: tuple          # how llvm-mca is to read the code
     comment: str        # begins a comment in its assembly
     branches: str       # mnemonics whose last operand is an address
+    leaves: str         # instructions after which another one may not be next
     options: tuple = () # of configure
 
     @property
@@ -81,7 +82,8 @@ TARGETS = {target.name: target for target in (
            kernels=("neon", "scalar"),
            cores=("neoverse-v2", "neoverse-n1", "cortex-a72"),
            mca=("-mtriple=aarch64-linux-gnu",), comment="#",
-           branches=r"b|bl|b\.\w+|cbn?z|tbn?z|adrp?"),
+           branches=r"b|bl|b\.\w+|cbn?z|tbn?z|adrp?",
+           leaves=r"(b|bl|b\.\w+|cbn?z|tbn?z|br|blr|ret)\b"),
     Target(name="armhf", triplet="arm-linux-gnueabihf", debian="armhf",
            emulator="qemu-arm", cpu="cortex-a15",
            kernels=("neon", "scalar"),
@@ -89,7 +91,9 @@ TARGETS = {target.name: target for target in (
            mca=("-mtriple=thumbv7-linux-gnueabihf", "-mattr=+neon,+vfp4"),
            comment="@",
            branches=r"bl?x?(eq|ne|cs|cc|hs|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?"
-           r"(\.[nw])?|cbn?z"),
+           r"(\.[nw])?|cbn?z",
+           leaves=r"bl?x?(eq|ne|cs|cc|hs|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?\b|"
+           r"cbn?z|tb[bh]|(pop|ldm).*\bpc\b|(ldr|mov|add)\S* pc\b"),
     # The emulator has no AVX-512.
     Target(name="x86_64", triplet="x86_64-linux-gnu", debian="amd64",
            emulator="qemu-x86_64", cpu="max",
@@ -97,6 +101,7 @@ TARGETS = {target.name: target for target in (
            cores=("znver3", "icelake-server", "skylake"),
            mca=("-mtriple=x86_64-linux-gnu",), comment="#",
            branches=r"j\w+|callq?|xbegin",
+           leaves=r"(j\w+|callq?|retq?|rep|loop|notrack|bnd)\b",
            options=("--disable-avx512", "--disable-avx512vbmi")),
 )}
 
