@@ -75,13 +75,13 @@ def make_parser():
     parser = Parser(prog="scripts/costs", description=DESCRIPTION, epilog=EPILOG,
                     allow_abbrev=False,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, metavar, choices in (("target", "T", list(TARGETS)),
-                                   ("kernel", "K", kernels),
-                                   ("cell", "C", list(CELLS))):
+    for name, metavar, choices, said in (
+            ("target", "T", list(TARGETS), "target"),
+            ("kernel", "K", kernels, "variant"),
+            ("cell", "C", list(CELLS), "cell")):
         parser.add_argument(f"--{name}", action="append", metavar=metavar,
-                            choices=choices,
-                            help=f"only this {'variant' if name == 'kernel' else name}"
-                            "; may be repeated")
+                            choices=choices, help=f"only this {said}; may be "
+                            "repeated")
     parser.add_argument("--core", action="append", metavar="CORE",
                         help="model this core, as LLVM calls it, and not the usual "
                         "ones; may be repeated; `none`: count only")
@@ -392,11 +392,12 @@ def compare(costs, table, compilers, model, limit):
                          f"{cost.unit()} (+{100 * (new / old - 1):.1f} %), most of "
                          f"it in {function} (+{written(by)})\n")
             status = 1
-    lines.append(f"{compared} cells compared with the table, limit "
-                 f"{100 * limit:g} %: "
-                 f"{'something has grown' if status == 1 else 'nothing has grown'}"
-                 + (f"; {shrunk} are smaller than it says, which --update writes "
-                    "down" if shrunk else "") + "\n")
+    if compared:
+        lines.append(
+            f"cells compared with the table: {compared}, limit {100 * limit:g} %: "
+            f"{'something has grown' if status == 1 else 'nothing has grown'}"
+            + (f"; smaller than it says: {shrunk}, which --update writes down"
+               if shrunk else "") + "\n")
     if status == 1:
         lines.append("If that is worth it: scripts/costs --update, and say why in "
                      "the commit.\n")
@@ -406,11 +407,12 @@ def compare(costs, table, compilers, model, limit):
 
 def update(costs, table, compilers, model, path):
     if not model.there or not all(cost.cores for cost in costs):
-        raise Impossible("the table has cycles, too; Debian: apt-get install llvm-19")
+        raise Impossible("the table has cycles, too; Debian: apt-get install "
+                         "llvm-19")
     for cost in costs:
         if cost.cores != TARGETS[cost.target].cores:
-            raise Failed("the table has the usual cores: update without --core, and "
-                         "with an LLVM that knows them "
+            raise Failed("the table has the usual cores: update without --core, "
+                         "and with an LLVM that knows them "
                          f"({', '.join(TARGETS[cost.target].cores)})")
     new = {cost.name for cost in costs}
     for name in table.costs:
@@ -418,8 +420,9 @@ def update(costs, table, compilers, model, path):
             table.llvm != model.version
         if name not in new and other and name[0] in TARGETS:
             raise Failed(
-                f"the table has {' '.join(name)} of {table.compilers.get(name[0])} "
-                f"and LLVM {table.llvm}, another than here: update all of it at once")
+                f"the table has {' '.join(name)} of "
+                f"{table.compilers.get(name[0])} and LLVM {table.llvm}, another "
+                "than here: update all of it at once")
     table.llvm = model.version
     for cost in costs:
         table.compilers[cost.target] = compilers[cost.target]

@@ -9,10 +9,10 @@ SHARE = 0.01
 REST = "rest"
 HEAD = """\
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# What a code costs (of `encode`: a vector), in executed instructions and in modelled
-# cycles of the cores named in the head: a line for each cell, and one for each
-# function with 1 % of it.  scripts/costs --update writes it, --compare reads it, and
-# doc/costs.md says what it means.
+# What a code costs (of `encode`: a vector), in executed instructions and in
+# modelled cycles of the cores named below: a line for each cell, and one for each
+# function with 1 % of it.  scripts/costs --update writes it, --compare reads it,
+# and doc/costs.md says what it means.
 """
 
 
@@ -116,15 +116,18 @@ class Table:
         os.replace(path + ".new", path)
 
 
-def most_grown(before, after, column):
-    """(function, by how much) of the one that grew most in a figure."""
-    old, best = before.functions, (REST, 0.0)
+def most_grown(before, after, old, new):
+    """(function, by how much) of the one that grew most; `old` and `new` are the
+    figure's columns."""
+    best = (REST, 0.0)
     for name, figures in sorted(after.functions.items()):
-        # What the table does not name had less than its share.
-        least = min(figures[column], SHARE * before.figures[column])
-        was = old[name][column] if name in old else least
-        if figures[column] - was > best[1]:
-            best = (name, figures[column] - was)
+        if name in before.functions:
+            was = before.functions[name][old]
+        else:
+            # What the table does not name had less than its share.
+            was = min(figures[new], SHARE * before.figures[old])
+        if figures[new] - was > best[1]:
+            best = (name, figures[new] - was)
     return best
 
 
@@ -141,11 +144,6 @@ def growth(before, after, limit, with_cycles):
         old, new = (float(written(figure)) for figure in
                     (before.figures[at], after.figures[i]))
         if new > old * (1 + limit):
-            # In the order of the table's columns.
-            moved = dataclasses.replace(after, functions={
-                part: [0.0] * at + [figures[i]]
-                for part, figures in after.functions.items()})
-            function, by = most_grown(before, moved, at)
-            grown.append((name, old, new, function, by))
+            grown.append((name, old, new, *most_grown(before, after, at, i)))
         shrunk = shrunk or new < old * (1 - limit)
     return grown, shrunk
