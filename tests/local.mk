@@ -351,7 +351,9 @@ endif
 
 TESTS = $(PQK_SHELL_TESTS) $(check_PROGRAMS)
 EXTRA_DIST += $(PQK_SHELL_TESTS) tests/harness/judge/check_statistics.py \
-	tests/mutations/mutations.py tests/mutations/kernels.list \
+	tests/mutations/mutations.py tests/mutations/files.list \
+	tests/mutations/judge.list tests/mutations/kernels.list \
+	tests/mutations/search.list \
 	tests/no-emulator tests/trial/trial.py \
 	tests/trial/trial_dies.py \
 	tests/trial/wall.py

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """make check-mutations: breaks the code in one place after another, and shows
-which test sees it.  tests/mutations/ has the places; HACKING says how to add one."""
+which test sees it.  tests/mutations/ has the places; HACKING says how to add one.
+
+A test is a program of tests/, or a shell test with the cases of it that are to be
+run: harness/judge/judge.sh=lazy-first,lazy-third."""
 
 import argparse
 import difflib
@@ -21,8 +24,17 @@ import time
 
 LISTS = os.path.join("tests", "mutations", "*.list")
 NOT_OK = re.compile(r"not ok \d+ - (?:tests/)?(.*)")
+FAIL = re.compile(r"FAIL: (.*)")
 VARIANTS = re.compile(r"# variants:([^;]*)")
 TOKEN = re.compile(r"\w+|[^\w\s]")
+SKIPPED = 77
+
+# What shell tests want to have been built: the programs that are judged with shared
+# libraries only, so that a build for these has shared ones.
+CHEATS = [f"tests/harness/candidate/cheats/{name}.la"
+          for name in ("cheats", "empty", "slowed")]
+SHELL_NEEDS = {"harness/judge/judge.sh": ["run_experiment", *CHEATS],
+               "tool/tool.sh": ["pqkern"]}
 
 
 class Wrong(Exception):
@@ -84,6 +96,9 @@ def parse(path, top):
         elif not entry:
             entry = Mutation(place, line.strip(), programs)
             mutations.append(entry)
+        elif line.startswith("run: "):
+            more = lines[number - 2].startswith("run: ")
+            entry.programs = (entry.programs if more else []) + line[5:].split()
         elif line.startswith("in "):
             where, _, needs = line[3:].partition(" for ")
             entry.file, entry.needs = where.strip(), needs.split()
@@ -92,7 +107,8 @@ def parse(path, top):
         elif line[:2] in ("+ ", "+"):
             entry.new.append(line[2:])
         else:
-            raise Wrong(f"{place}: neither \"in FILE\" nor \"- old\" nor \"+ new\"")
+            raise Wrong(f"{place}: neither \"in FILE\" nor \"run: TESTS\" nor "
+                        "\"- old\" nor \"+ new\"")
     names = set()
     for each in mutations:
         if not (each.file and "".join(each.old).strip() and each.programs):
@@ -220,7 +236,7 @@ def run(command, cwd, env, seconds, log, to_the_end=True):
                 match = VARIANTS.match(line)
                 if match:
                     variants = match.group(1).split()
-                match = NOT_OK.match(line)
+                match = NOT_OK.match(line) or FAIL.match(line)
                 if match:
                     faults.append(match.group(1).strip())
                     if not to_the_end:
@@ -238,6 +254,21 @@ def run(command, cwd, env, seconds, log, to_the_end=True):
 
 # ---------------------------------------------------------------------------
 # The work folder: a copy of the tree, and a build of it
+
+
+def is_shell(test):
+    return test.partition("=")[0].endswith(".sh")
+
+
+def targets_of(test):
+    """What make has to build for it."""
+    if is_shell(test):
+        return SHELL_NEEDS.get(test.partition("=")[0], ["all"])
+    return ["tests/" + test]
+
+
+def log_name(test):
+    return re.sub(r"[^\w.-]", "-", test)[:100] + ".log"
 
 
 def tree_files(top):
@@ -285,8 +316,9 @@ class Work:
         self.home, self.options = home, options
         self.tree = os.path.join(home, "tree")
         self.build = os.path.join(home, "build")
-        self.usual = {}  # program: the seconds that it takes
+        self.usual = {}  # test: the seconds that it takes
         self.objects = None
+        self.environment = {}  # of shell tests
 
     def _command(self, what, command, cwd):
         log = os.path.join(self.home, what + ".log")
@@ -306,7 +338,7 @@ class Work:
         if code != 0:
             raise Wrong(f"{what} failed: {log}")
 
-    def configure_arguments(self):
+    def configure_arguments(self, shared):
         """Those of the build folder, but for what costs time."""
         given = subprocess.run(
             [os.path.join(self.options.build_dir, "config.status"), "--config"],
@@ -314,21 +346,31 @@ class Work:
         arguments = shlex.split(given)
         if not any(each.startswith("CFLAGS=") for each in arguments):
             arguments.append("CFLAGS=-O2")
-        return [*arguments, "--disable-shared", "--enable-static"]
+        return arguments + (["--enable-shared", "--disable-static"] if shared else
+                            ["--disable-shared", "--enable-static"])
+
+    def configure(self, shared):
+        """Anew, if what was kept has other libraries."""
+        arguments = shlex.join(self.configure_arguments(shared))
+        kept = os.path.join(self.home, "configured")
+        if not os.path.exists(kept) or read(kept) != arguments:
+            shutil.rmtree(self.build, ignore_errors=True)
+            os.makedirs(self.build)
+            self._must("configure", [os.path.join("..", "tree", "configure"),
+                                     *shlex.split(arguments)], self.build)
+            self._write(kept, arguments)
 
     def prepare(self, programs):
         """Builds; returns those of the programs that there are."""
-        os.makedirs(self.build, exist_ok=True)
         update_tree(self.options.top, self.tree)
         if not os.path.exists(os.path.join(self.tree, "configure")):
             self._must("bootstrap", ["./bootstrap"], self.tree)
-        if not os.path.exists(os.path.join(self.build, "config.status")):
-            self._must("configure", [os.path.join("..", "tree", "configure"),
-                                     *self.configure_arguments()], self.build)
+        self.configure(any(is_shell(each) for each in programs))
         # Of PQK_CHECK_PROGRAMS, which make passes: without Check there are few.
         built = self.options.programs
         absent = [each for each in programs
-                  if built and "tests/" + each not in built]
+                  if built and not is_shell(each) and
+                  "tests/" + each not in built]
         if absent:
             print("not in this build: " + ", ".join(absent), flush=True)
         programs = [each for each in programs if each not in absent]
@@ -336,23 +378,43 @@ class Work:
         if code != 0:
             raise Wrong(f"the unmutated tree does not build: {log}")
         self.objects = self.code()
+        if any(is_shell(each) for each in programs):
+            self.environment = self._environment()
         return programs
 
+    def _environment(self):
+        """What `make check` gives to a shell test."""
+        self._write(os.path.join(self.build, "environment.sh"), "env -0 >environment\n")
+        self._must("environment", [self.options.make, "environment.log"], self.build)
+        pairs = read(os.path.join(self.build, "environment")).split("\0")
+        return dict(each.split("=", 1) for each in pairs if each)
+
     def make(self, programs):
-        targets = ["tests/" + each for each in programs]
+        targets = dict.fromkeys(target for each in programs
+                                for target in targets_of(each))
         return self._command("make", [
             self.options.make, f"-j{self.options.make_jobs}", *targets], self.build)
 
     def code(self):
         """A hash of all objects that the programs are made of."""
         total = hashlib.sha256()
-        for path in sorted(glob.glob(os.path.join(self.build, "src", "**", "*.o"),
-                                     recursive=True)):
+        paths = [os.path.join(folder, name) for folder, _, names in
+                 os.walk(os.path.join(self.build, "src")) for name in names
+                 if name.endswith(".o")]
+        for path in sorted(paths):
             with open(path, "rb") as file:
                 total.update(path[len(self.home):].encode() + file.read())
         return total.hexdigest()
 
+    def _test_shell(self, test, seconds, to_the_end):
+        script, _, cases = test.partition("=")
+        env = dict(self.environment, PQK_CASES=cases.replace(",", " "))
+        return run(["sh", os.path.join(self.tree, "tests", script)], self.build, env,
+                   seconds, os.path.join(self.home, log_name(test)), to_the_end)
+
     def test(self, program, seconds, to_the_end):
+        if is_shell(program):
+            return self._test_shell(program, seconds, to_the_end)
         env = {name: os.environ[name] for name in
                ("PATH", "HOME", "TMPDIR", "PQK_TEST_SCALE") if name in os.environ}
         env.update(abs_top_srcdir=self.tree, abs_top_builddir=self.build,
@@ -364,13 +426,15 @@ class Work:
         if emulator:
             env.setdefault("PQK_TEST_SCALE", "0.1")
         return run([*emulator, os.path.join("tests", program)], self.build, env,
-                   seconds, os.path.join(self.home, program.replace("/", "-") +
-                                         ".log"), to_the_end)
+                   seconds, os.path.join(self.home, log_name(program)), to_the_end)
 
     def test_unmutated(self, programs):
         variants = set()
         for program in programs:
             ended = self.test(program, 3600.0, True)
+            if is_shell(program) and ended.code == SKIPPED:
+                print(f"tests/{program} skips itself: {ended.last}", flush=True)
+                continue
             if ended.failed():
                 raise Wrong(f"tests/{program} fails without a mutation: "
                             f"{ended.reason()}")
@@ -384,6 +448,8 @@ class Work:
         shutil.copytree(self.home, home, symlinks=True)
         other = Work(home, self.options)
         other.usual, other.objects = self.usual, other.code()
+        other.environment = {name: value.replace(self.home, home)
+                             for name, value in self.environment.items()}
         return other
 
     def attempt(self, mutation, programs):
@@ -392,15 +458,14 @@ class Work:
         whole = read(path)
         try:
             self._write(path, mutation.apply(whole))
-            code, log = self.make(programs)
-            if code != 0:
-                kept = os.path.join(self.home, "compile-error.log")
-                shutil.copyfile(log, kept)
-                return "wrong", f"does not compile ({kept})"
-            if self.code() == self.objects:
-                return "wrong", "compiles to the same code"
             found = []
+            # One after another: most are caught before all had to be linked.
             for program in sorted(programs, key=self.usual.get):
+                code, log = self.make([program])
+                if code != 0:
+                    kept = os.path.join(self.home, "compile-error.log")
+                    shutil.copyfile(log, kept)
+                    return "wrong", f"does not compile ({kept})"
                 ended = self.test(program, 4 * self.usual[program] + 15,
                                   self.options.every)
                 if ended.failed():
@@ -409,6 +474,8 @@ class Work:
                         break
             if found:
                 return "caught", "; ".join(found)
+            if self.code() == self.objects:
+                return "wrong", "compiles to the same code"
             return "SURVIVED", ""
         finally:
             self._write(path, whole)
@@ -477,9 +544,9 @@ def parse_options():
         "caught, 1 if one survived, 2 if the list does not apply.")
     parser.add_argument("--list", action="store_true", help="name them, no more")
     parser.add_argument("--only", metavar="PATTERN", action="append", default=[],
-                        help="those whose name or file contains or matches it; "
-                        "may be repeated")
-    parser.add_argument("--tests", metavar="PROGRAMS", type=str.split,
+                        help="those whose name, file or list contains or matches "
+                        "it; may be repeated")
+    parser.add_argument("--tests", metavar="TESTS", type=str.split,
                         help="run these instead of what the list says")
     parser.add_argument("--every", action="store_true",
                         help="run all programs to their end, and name all that fail")
@@ -509,7 +576,8 @@ def parse_options():
 def chosen(mutation, patterns):
     return not patterns or any(
         pattern in text or fnmatch.fnmatchcase(text, pattern)
-        for pattern in patterns for text in (mutation.name, mutation.file))
+        for pattern in patterns
+        for text in (mutation.name, mutation.file, mutation.place))
 
 
 def check_texts(mutations, top):
@@ -538,7 +606,8 @@ def attempt_list(mutations, options):
     variants = first.test_unmutated(programs)
     print("variants: " + " ".join(sorted(variants)) + "; without a mutation " +
           ", ".join(f"{name} {first.usual[name]:.1f} s"
-                    for name in sorted(programs, key=first.usual.get)), flush=True)
+                    for name in sorted(first.usual, key=first.usual.get)),
+          flush=True)
     works = [first] + [first.copy(os.path.join(home, str(n)))
                        for n in range(2, options.jobs + 1)]
     attempt_all(works, mutations, variants, count, options)
