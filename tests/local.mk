@@ -72,12 +72,15 @@ tests_selftest_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 if HAVE_CHECK
 check_PROGRAMS += \
+	tests/base/check_base \
 	tests/base/check_sha256 \
 	tests/formats/check_faiss \
 	tests/formats/check_npy \
 	tests/formats/check_vecs \
 	tests/harness/fixture/check_fixture \
 	tests/harness/fixture/check_floors \
+	tests/harness/judge/check_judge \
+	tests/harness/judge/check_report \
 	tests/harness/judge/check_statistics \
 	tests/kernels/check_encode \
 	tests/kernels/check_filters \
@@ -94,6 +97,9 @@ check_PROGRAMS += \
 	tests/library/check_threads
 endif
 
+tests_base_check_base_SOURCES = \
+	tests/base/check_base.c tests/checked.h tests/scratch.h
+tests_base_check_base_CFLAGS = $(PQK_CHECK_CFLAGS)
 tests_base_check_sha256_SOURCES = tests/base/check_sha256.c tests/checked.h
 tests_base_check_sha256_CFLAGS = $(PQK_CHECK_CFLAGS)
 tests_formats_check_faiss_SOURCES = tests/formats/check_faiss.c tests/checked.h
@@ -108,6 +114,12 @@ tests_harness_fixture_check_fixture_CFLAGS = $(PQK_CHECK_CFLAGS)
 tests_harness_fixture_check_floors_SOURCES = \
 	tests/harness/fixture/check_floors.c tests/checked.h
 tests_harness_fixture_check_floors_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_harness_judge_check_judge_SOURCES = \
+	tests/harness/judge/check_judge.c tests/checked.h
+tests_harness_judge_check_judge_CFLAGS = $(PQK_CHECK_CFLAGS)
+tests_harness_judge_check_report_SOURCES = \
+	tests/harness/judge/check_report.c tests/checked.h tests/scratch.h
+tests_harness_judge_check_report_CFLAGS = $(PQK_CHECK_CFLAGS)
 tests_harness_judge_check_statistics_SOURCES = \
 	tests/harness/judge/check_statistics.c tests/checked.h
 tests_harness_judge_check_statistics_CFLAGS = $(PQK_CHECK_CFLAGS)
