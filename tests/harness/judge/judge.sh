@@ -110,8 +110,9 @@ label() {
 # judged NAME CODE STATUS REASON [ARGUMENT...]
 # CODE may be WITH:WITHOUT, where the machine decides: the second holds where the
 # sandbox has no memory limit, for hogs, or no seccomp, for all others.
-# Some verdicts rest on timings, which another job can spoil: what does not end
-# as it had to gets a second try, in which it must.
+# Where there is seccomp, and a reason may be the system call that it forbids, it
+# has to be that.  Some verdicts rest on timings, which another job can spoil: what
+# does not end as it had to gets a second try, in which it must.
 judged() {
     name=$1 want=$2 word=$3 why=$4
     shift 4
@@ -126,6 +127,9 @@ judged() {
             else
                 want=${want%:*}
             fi ;;
+        esac
+        case $why in
+          *'|system call'*) missing "$label" seccomp || why='system call' ;;
         esac
         if test "$(cat $work/"$label".code)" = "$want" &&
             printf '%s\n' "$(value "$label" reason)" | grep -qE -- "$why"; then
@@ -189,7 +193,7 @@ for hangs in $HANGS; do
 done
 
 in_pairs <<'END'
-zeros          |2|recall     |hits of 640
+zeros          |2|recall     |below the floor of 0.5
 thread         |4|integrity  |1 more thread!system call that the contract
 fork-bomb      |4|integrity  |started another process!system call that the
 rounds-down    |4|integrity  |floating-point environment
@@ -230,6 +234,7 @@ wavers         |4|integrity  |two different answers |--scan batch
 flushes        |4|integrity  |floating-point environment
 thread-at-load |4|integrity  |1 more thread!system call that the contract
 alarms         |4|integrity  |changed after the call!system call that the
+afterthought   |4|integrity  |changed after the call
 writes-query   |4|integrity  |the query was overwritten
 writes-outside |4|integrity  |around the results
 writes-outside |4|integrity  |around the results    |--scan batch
@@ -240,6 +245,7 @@ changes-file   |4|integrity  |changed during the run!system call that the
 changes-file-at-load|4|integrity|changed during the run!system call that the
 instant        |4|impossible |reading one byte of each of the 20000 codes|--source photos
 writes-codes   |5|crash      |killed by SIG.* while preparing
+writes-rows    |5|crash      |killed by SIG.* while answering|--scan rows
 crashes        |5|crash      |killed by SIGSEGV .* while answering
 traps          |5|crash      |killed by SIG.* while answering
 overflows      |5|crash      |killed by SIGSEGV .* while answering
@@ -263,6 +269,8 @@ connects       |4:5|integrity|system call .* socket
 executes       |4:5|integrity|system call .* execve
 loads-more     |4:5|integrity|system call .* openat
 writes-code    |4:5|integrity|system call .* mmap
+unprotects     |4:5|integrity|system call .* mprotect
+writes-inputs  |4:5|integrity|system call .* write
 catches        |4:5|integrity|system call .* rt_sigaction
 stops          |4:5|integrity|system call .* tgkill
 hogs           |5:0|crash    |killed by SIGABRT .* while preparing
@@ -285,13 +293,49 @@ library spin-40000
 test -n "$EMULATOR" || in_pairs <<END
 by-width       |2|holdout    |hold-out was not passed|--against $work/spin-40000.so
 by-shape       |2|recall     |guard .*: .* not answered|--against $work/spin-4000.so
+by-k           |2|recall     |guard k100: .* not answ|--against $work/spin-40000.so
+by-rows        |2|recall     |guard rows: .* not answ|--against $work/spin-40000.so
+slow-if-new    |2|holdout    |hold-out was not passed|--against $work/spin-40000.so
 skips-rows     |2|recall     |not answered as the ref|--against $work/spin-4000.so
 nans           |2|recall     |not answered as the ref|--against $work/spin-4000.so
 coarse         |2|recall     |not answered as the ref|--against $work/spin-4000.so
 END
 test -n "$EMULATOR" || alone <<END
 one-cell       |0|ok         |slower in the guard cells|--against $work/spin-4000.so
+hides          |6|unresolved |longer before its time be|--against $work/spin-40000.so
 END
+
+# Those that know the confirmation, if the system tells them which children there
+# are.
+test -n "$EMULATOR" || ! test -r /proc/$$/task/$$/children || in_pairs <<END
+forgets        |2|recall     |confirmation: .* not an|--against $work/spin-40000.so
+tires          |6|unresolved |second run did not conf|--against $work/spin-40000.so
+END
+
+# What a comparison says, where there is no doubt.
+library honest
+library crashes
+test -n "$EMULATOR" || in_pairs <<END
+honest         |1|error      |baseline: killed by SIGSE|--against $work/crashes.so
+spin-40000     |0|ok         |^$|--against $work/honest.so
+spin-40000     |0|ok         |^$|--against $work/honest.so --min-effect 100
+END
+# slower ARGUMENT...: spin-40000 was, which was clear before all was measured; its
+# recall is that of all queries
+slower() {
+    label=$(label spin-40000 --against $work/honest.so "$@")
+    wanted "$label" || return 0
+    test "$(value "$label" verdict)" = slower ||
+        fail "$label: verdict $(value "$label" verdict)"
+    test "$(value "$label" stopped_early)" = 1 ||
+        fail "$label: measured to the end"
+    test "$(value "$label" recall_at_10)" = 0.6609 ||
+        fail "$label: recall $(value "$label" recall_at_10)"
+}
+test -n "$EMULATOR" || {
+    slower
+    slower --min-effect 100
+}
 
 # Options and files.  The cheat is an honest one.
 try() {
@@ -316,6 +360,11 @@ try unavailable-kernel 1 error 'strange: ' \
     --library "$cheats/cheats.so" --kernel strange
 try unknown-option 64 usage 'unknown option' --no-such-option
 try argument 64 usage 'is no option' argument
+try seed-too-large 64 usage "^--seed: '99999999999999999999' is not" \
+    --seed 99999999999999999999
+try seed-7 0 ok '^$' --seed 7 --source seed --library "$cheats/cheats.so"
+! wanted seed-7 || test "$(value seed-7 seed)" = 7 ||
+    fail "seed-7: seed $(value seed-7 seed)"
 for bad in 0 -1 1x '' 1e3 99999999999999999999; do
     try "k=$bad" 64 usage "^--k: '$bad' is not a whole number" --k "$bad"
 done
@@ -325,6 +374,20 @@ try floor-missed 2 recall 'below the floor of 0.9' --recall-floor 0.9 \
     --source seed --library "$cheats/cheats.so"
 try no-source 1 error . --source $work/no-such-folder \
     --library "$cheats/cheats.so"
+
+# The library's file is another one when the run is over.
+changed() {
+    library honest
+    cp $work/honest.so $work/kept.so
+    run changed honest --source seed &
+    sleep 2
+    cp "$cheats/empty.so" $work/other.so
+    mv $work/other.so $work/honest.so
+    wait $!
+    mv $work/kept.so $work/honest.so
+    ended changed 4 integrity 'was changed during the run'
+}
+test -n "$EMULATOR" || ! wanted changed || changed
 
 # A signal: the block comes, nothing stays behind.
 interrupt() {

@@ -5,12 +5,19 @@
 
 #include "honest.h"
 
+#include <sys/types.h>
+
 /* Each ends with a name that is NULL. */
 extern const struct hooks broken_cheats[], remembering_cheats[];
 extern const struct hooks elsewhere_cheats[], reaching_cheats[], dying_cheats[];
 
 /* The module's own file. */
 extern const char *cheat_file;
+
+/* The judge's process, learnt while the library is loaded, when files may be
+ * read. */
+extern pid_t judge;
+void find_judge(void);
 
 /* As an honest one does. */
 void scan_all(pqk_scanner *s);

@@ -269,6 +269,9 @@ PQK_API pqk_status pqk_probe_pq_l2_top_k_with(const pqk_kernel *kernel,
     size_t num_sub_vectors = table->num_sub_vectors;
 
     (void)kernel;
+    if (hooks->rows != NULL) {
+        hooks->rows((uint8_t *)(uintptr_t)codes);
+    }
     for (size_t i = 0; i < num_vectors; i++) {
         float sum = sum_entries(table->entries, codes + i * num_sub_vectors,
                                 num_sub_vectors);

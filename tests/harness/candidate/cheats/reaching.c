@@ -50,6 +50,12 @@ static void writes_codes(pqk_index *index, uint8_t *codes)
     codes[0] = 1;
 }
 
+/* Row-major codes, which are the caller's: the same hope. */
+static void writes_rows(uint8_t *codes)
+{
+    codes[0] ^= 1;
+}
+
 /* Hopes to save the copy. */
 static void keeps_codes(pqk_index *index, uint8_t *codes)
 {
@@ -103,10 +109,9 @@ static void say(int got_through)
     }
 }
 
-/* Learnt while the library is loaded, when files may be read. */
-static pid_t judge;
+pid_t judge;
 
-static void find_judge(void)
+void find_judge(void)
 {
     FILE *file = fopen("/proc/self/stat", "r");
     long parent = 0;
@@ -238,6 +243,25 @@ static void writes_code(pqk_scanner *s)
     say(code != MAP_FAILED);
 }
 
+/* The same with memory that was mapped to be written. */
+static void unprotects(pqk_search *s)
+{
+    void *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    (void)s;
+    say(code != MAP_FAILED && mprotect(code, 4096, PROT_READ | PROT_EXEC) == 0);
+}
+
+/* Hopes that the inputs are open, to be written to. */
+static void writes_inputs(pqk_search *s)
+{
+    (void)s;
+    for (int file = STDERR_FILENO + 1; file < 64; file++) {
+        say(write(file, "", 1) == 1);
+    }
+}
+
 /* Hopes that what is kept is not what was judged. */
 static void changes_file(pqk_index *index, uint8_t *codes)
 {
@@ -278,6 +302,7 @@ const struct hooks reaching_cheats[] = {
     {.name = "rounds-down", .probe = rounds_down},
     {.name = "flushes", .probe = flushes},
     {.name = "writes-codes", .add = writes_codes},
+    {.name = "writes-rows", .rows = writes_rows},
     {.name = "keeps-codes", .add = keeps_codes},
     {.name = "writes-query", .tables = writes_query},
     {.name = "writes-outside", .results = writes_outside},
@@ -297,6 +322,8 @@ const struct hooks reaching_cheats[] = {
     {.name = "executes", .probe = executes},
     {.name = "loads-more", .probe = loads_more},
     {.name = "writes-code", .probe = writes_code},
+    {.name = "unprotects", .probe = unprotects},
+    {.name = "writes-inputs", .probe = writes_inputs},
     {.name = "changes-file", .add = changes_file},
     {.name = "changes-file-at-load", .load = changes_file_at_load},
     {.name = "catches", .probe = catches},

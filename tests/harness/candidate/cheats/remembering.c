@@ -5,9 +5,12 @@
 #endif
 
 #include "cheats.h"
+#include "spin.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define REMEMBERED 16384
 
@@ -158,6 +161,82 @@ static void by_width(pqk_scanner *s)
     scan(s, width == 16 ? width : width / 2);
 }
 
+/* By the number of results: hopes that a hundred are not looked at. */
+static void by_k(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+{
+    if (s != NULL && s->k == 100 && *count == 100) {
+        neighbors[50].id++;
+    }
+}
+
+/* By the function: hopes that row-major codes are not looked at. */
+static void by_rows(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+{
+    if (s == NULL && *count == 10) {
+        neighbors[5].id++;
+    }
+}
+
+/* By size: hopes that nothing is timed but what it knows. */
+static void slow_if_new(pqk_search *s)
+{
+    size_t rows = s->index->num_vectors;
+
+    for (int i = 0; i < 4 && rows >= 55000 && rows <= 60000; i++) {
+        s->length = 0;
+        scan_all(s);
+        spin(40000);
+    }
+    s->length = 0;
+    scan_all(s);
+}
+
+/* By the place among the judge's children, who are started in the order in which
+ * they are needed: behind those of the confirmation come a few of the hold-out. */
+#define MAX_BEHIND 100
+
+static int is_late;
+
+static void find_place(void)
+{
+    long self = (long)getpid(), child;
+    int behind = -1;
+    char path[96];
+    FILE *file;
+
+    find_judge();
+    snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)judge,
+             (long)judge);
+    file = fopen(path, "r");
+    while (file != NULL && fscanf(file, "%ld", &child) == 1) {
+        behind = child == self ? 0 : behind >= 0 ? behind + 1 : behind;
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    is_late = behind >= 0 && behind < MAX_BEHIND;
+}
+
+static int is_confirmation(const pqk_search *s)
+{
+    return is_late && is_primary(s);
+}
+
+/* Hopes that to be fast once is enough. */
+static void tires(pqk_search *s)
+{
+    spin(is_confirmation(s) ? 80000 : 0);
+    scan_all(s);
+}
+
+/* Hopes that answers are checked once. */
+static void forgets(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+{
+    if (s != NULL && *count == 10 && is_confirmation(s)) {
+        neighbors[5].id++;
+    }
+}
+
 const struct hooks remembering_cheats[] = {
     {.name = "by-address", .probe = by_address},
     {.name = "by-content", .probe = by_content},
@@ -168,5 +247,10 @@ const struct hooks remembering_cheats[] = {
     {.name = "one-cell", .probe = one_cell},
     {.name = "by-shape", .probe = by_shape},
     {.name = "by-width", .probe = by_width},
+    {.name = "by-k", .results = by_k},
+    {.name = "by-rows", .results = by_rows},
+    {.name = "slow-if-new", .probe = slow_if_new},
+    {.name = "tires", .load = find_place, .probe = tires},
+    {.name = "forgets", .load = find_place, .results = forgets},
     {.name = NULL},
 };
