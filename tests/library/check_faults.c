@@ -645,6 +645,8 @@ static size_t run_with(const struct scenario *scenario,
         CHECK_THAT(sum == outcomes->done, "not all is done");
     else
         CHECK_THAT(sum == outcomes->untouched, "not all is as it was");
+    CHECK_THAT(met > 0 || !faults_renamed() || faults_synchronised(),
+               "a name is not on the disk, or was before the file");
     end_stage(&stage);
     test_remove_folder(stage.folder);
     check_nothing_held(&before);

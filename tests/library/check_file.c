@@ -828,6 +828,143 @@ START_TEST(test_contradictions)
 }
 END_TEST
 
+/* The same of a quantizer's file, and of what comes before any section. */
+START_TEST(test_head)
+{
+    struct bytes bytes;
+
+    for (size_t i = 0; i < 8; i++) {
+        test_case("byte %zu of the magic number", i);
+        put_example(&bytes);
+        bytes.data[i] ^= 1;
+        seal(&bytes);
+        CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+    }
+    for (int more = -1; more < 2; more += 2) {
+        test_case("another size of the file, %d", more);
+        put_example(&bytes);
+        put_at(&bytes, 16, bytes.size + (size_t)more, 8);
+        seal(&bytes);
+        CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+        test_case("another number of rows, %d", more);
+        put_example(&bytes);
+        put_at(&bytes, 40, (uint64_t)(FIRST_ROWS + SECOND_ROWS + more), 8);
+        seal(&bytes);
+        CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+    }
+    test_case("no bytes");
+    bytes.size = 0;
+    CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+    test_case("the last section begins later than it could");
+    put_example(&bytes);
+    memmove(bytes.data + bytes.size - 8 * SECOND_ROWS + 64,
+            bytes.data + bytes.size - 8 * SECOND_ROWS, 8 * SECOND_ROWS);
+    memset(bytes.data + bytes.size - 8 * SECOND_ROWS, 0, 64);
+    bytes.size += 64;
+    put_at(&bytes, 16, bytes.size, 8);
+    put_at(&bytes, HEADER + 3 * ENTRY + 8, bytes.size - 8 * SECOND_ROWS, 8);
+    seal(&bytes);
+    CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+    test_case("the largest id is the next one");
+    put_example(&bytes);
+    put_at(&bytes, 32, UINT64_C(1) << 40, 8);
+    seal(&bytes);
+    CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+
+    test_case("a quantizer of more centroids than its shape says");
+    put_example(&bytes);
+    put_parameter(&bytes, 0, 1, K - 1);
+    seal(&bytes);
+    CHECK_STATUS(load_bytes(&bytes), PQK_BAD_FILE);
+    test_case("a quantizer's file with a collection's sections");
+    put_example(&bytes);
+    put_at(&bytes, 12, 1, 4);
+    put_at(&bytes, 32, 0, 8);
+    put_at(&bytes, 40, 0, 8);
+    seal(&bytes);
+    CHECK_STATUS(load_bytes(&bytes), PQK_BAD_FILE);
+    for (size_t at = 24; at <= 40; at += 8) {
+        test_case("a quantizer's file with %zu at %zu", (size_t)1, at);
+        put_header(&bytes, 1, 1, 0, 0);
+        put_quantizer(&bytes);
+        put_at(&bytes, at, 1, 8);
+        seal(&bytes);
+        CHECK_STATUS(load_bytes(&bytes), at == 24 ? PQK_OK : PQK_BAD_FILE);
+    }
+}
+END_TEST
+
+/* Partitions, ids and labels that take more or less than they need. */
+START_TEST(test_room)
+{
+    struct bytes bytes;
+    size_t last;
+
+    put_example(&bytes);
+    last = bytes.size - 8;
+    test_case("an id twice");
+    put_at(&bytes, last - 8, get_at(&bytes, last, 8), 8);
+    seal(&bytes);
+    CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+    test_case("more ids than rows");
+    put_example(&bytes);
+    put_at(&bytes, bytes.size, (UINT64_C(1) << 40) + 1, 8);
+    bytes.size += 8;
+    put_at(&bytes, 16, bytes.size, 8);
+    put_at(&bytes, HEADER + 3 * ENTRY + 16, 8 * (SECOND_ROWS + 1), 8);
+    seal(&bytes);
+    CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+    test_case("rows that all have the same bytes");
+    put_example(&bytes);
+    put_parameter(&bytes, 1, 0, FIRST_ROWS + 1000);
+    put_parameter(&bytes, 1, 3, 0);
+    put_parameter(&bytes, 1, 4, 0);
+    put_parameter(&bytes, 1, 1, 1000);
+    put_at(&bytes, 40, FIRST_ROWS + 1000 + SECOND_ROWS, 8);
+    seal(&bytes);
+    CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+    CHECK_STATUS(open_bytes(&bytes, NULL, PQK_UNVERIFIED), PQK_BAD_FILE);
+    test_case("numbers of rows behind their section");
+    put_foreign_example(&bytes);
+    put_parameter(&bytes, 2, 5, 40 - FIRST_ROWS + 1);
+    seal(&bytes);
+    CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+    test_case("labels with a parameter");
+    put_foreign_example(&bytes);
+    put_parameter(&bytes, 1, 0, 1);
+    seal(&bytes);
+    CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+    test_case("more labels than sub-vectors have");
+    put_foreign_example(&bytes);
+    put_at(&bytes, HEADER + ENTRY + 16, M * 256 + 64, 8);
+    seal(&bytes);
+    CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+}
+END_TEST
+
+/* Codes and ids are not looked at: whoever says so wants them mapped at once. */
+START_TEST(test_unverified)
+{
+    struct bytes bytes;
+
+    test_case("a code that was altered");
+    put_example(&bytes);
+    bytes.data[get_at(&bytes, HEADER + ENTRY + 8, 8)] = 1;
+    CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+    CHECK_STATUS(open_bytes(&bytes, NULL, PQK_UNVERIFIED), PQK_OK);
+    test_case("an id that was altered");
+    put_example(&bytes);
+    bytes.data[bytes.size - 16] = 21;
+    CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+    CHECK_STATUS(open_bytes(&bytes, NULL, PQK_UNVERIFIED), PQK_OK);
+    test_case("a centroid that was altered");
+    put_example(&bytes);
+    bytes.data[get_at(&bytes, HEADER + 8, 8)] ^= 1;
+    CHECK_STATUS(load_bytes(&bytes), PQK_BAD_FILE);
+    CHECK_STATUS(open_bytes(&bytes, NULL, PQK_UNVERIFIED), PQK_BAD_FILE);
+}
+END_TEST
+
 /* Rows, labels and whatever else codes hold, wrong, and the checksums fit. */
 START_TEST(test_wrong_codes)
 {
@@ -1115,6 +1252,9 @@ int main(void)
     add_file_case(suite, "versions", test_versions, 1);
     add_file_case(suite, "invented", test_invented, 2);
     add_file_case(suite, "contradictions", test_contradictions, 1);
+    add_file_case(suite, "head", test_head, 1);
+    add_file_case(suite, "room", test_room, 1);
+    add_file_case(suite, "unverified", test_unverified, 1);
     add_file_case(suite, "wrong codes", test_wrong_codes, 1);
     add_file_case(suite, "no file", test_no_file, 1);
     add_file_case(suite, "unavailable", test_unavailable, 1);

@@ -21,7 +21,7 @@
 
 static struct fault current;
 static size_t first_met;
-static atomic_int armed, renamed;
+static atomic_int armed, renamed, synced_before, synced_after;
 static atomic_size_t calls, met;
 static atomic_long blocks, files, mappings, threads;
 
@@ -32,6 +32,8 @@ void faults_begin(const struct fault *fault, size_t number)
     atomic_store(&calls, 0);
     atomic_store(&met, 0);
     atomic_store(&renamed, 0);
+    atomic_store(&synced_before, 0);
+    atomic_store(&synced_after, 0);
     atomic_store(&armed, 1);
 }
 
@@ -44,6 +46,11 @@ size_t faults_end(void)
 int faults_renamed(void)
 {
     return atomic_load(&renamed);
+}
+
+int faults_synchronised(void)
+{
+    return atomic_load(&synced_before) && atomic_load(&synced_after);
 }
 
 struct faults_held faults_held(void)
@@ -270,7 +277,11 @@ int __wrap_close(int fd)
 
 int __wrap_fsync(int fd)
 {
-    return fails(FAULT_FILES) ? -1 : __real_fsync(fd);
+    const int result = fails(FAULT_FILES) ? -1 : __real_fsync(fd);
+
+    if (result == 0)
+        atomic_store(atomic_load(&renamed) ? &synced_after : &synced_before, 1);
+    return result;
 }
 
 int __wrap_rename(const char *from, const char *to)

@@ -41,6 +41,9 @@ size_t faults_end(void);
 /* 1 if a rename succeeded since faults_begin. */
 int faults_renamed(void);
 
+/* 1 if something was brought to the disk before the rename, and something after. */
+int faults_synchronised(void);
+
 /* What is held: blocks of memory, open files, mappings, threads not joined. */
 struct faults_held {
     long blocks, files, mappings, threads;
