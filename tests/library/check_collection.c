@@ -699,6 +699,146 @@ START_TEST(test_large_range)
 }
 END_TEST
 
+/* Rows in two partitions and a tail, under ids from 3 on. */
+static void begin_known(struct history *history, size_t variant,
+                        const struct shape *shape, size_t num_rows)
+{
+    uint8_t *codes = test_alloc(num_rows * shape->M);
+    uint64_t *ids = test_alloc(num_rows * sizeof *ids);
+
+    begin_history(history, variant, PQK_L2, shape, variant);
+    for (size_t i = 0; i < num_rows; i++)
+        ids[i] = 3 + i;
+    for (size_t i = 0; i < num_rows * shape->M; i++)
+        codes[i] = (uint8_t)test_below(&history->random, shape->K);
+    CHECK_OK(
+        pqk_collection_add_codes(history->collection, codes, ids, num_rows, 1));
+    add_to_list(&history->list, codes, ids, num_rows);
+    free(codes);
+    free(ids);
+}
+
+/* What is counted is every code of every source for every query, whoever looks
+ * at it; what has to be summed is no more, and no less than what is found. */
+START_TEST(test_statistics)
+{
+    enum { ROWS = 2100, QUERIES = 40, NEAREST = 7 };
+    static const struct shape sizes = {16, 256, 1, 1000, 100};
+    static float queries[QUERIES * 16];
+    static pqk_result found[QUERIES * NEAREST];
+    struct history history;
+
+    begin_known(&history, (size_t)_i, &sizes, ROWS);
+    for (size_t i = 0; i < TEST_COUNT(queries); i++)
+        queries[i] = some_value(&history);
+    for (size_t threads = 1; threads < 5; threads++) {
+        pqk_search_stats stats = {.kernel = ""};
+        const pqk_search_options options = {.num_threads = threads,
+                                            .stats = &stats};
+        pqk_result *within = NULL;
+        size_t count;
+
+        test_case("statistics, %s, %zu threads",
+                  pqk_kernel_name(history.kernel), threads);
+        CHECK_OK(pqk_collection_search(history.collection, queries, QUERIES,
+                                       NEAREST, &options, found, NULL));
+        CHECK_THAT(stats.codes == (uint64_t)ROWS * QUERIES, "%llu codes",
+                   (unsigned long long)stats.codes);
+        CHECK_THAT(stats.survivors >= (uint64_t)NEAREST * QUERIES &&
+                       stats.survivors <= stats.codes,
+                   "%llu survivors", (unsigned long long)stats.survivors);
+        CHECK_THAT(stats.bytes_read >= stats.codes, "%llu bytes are read",
+                   (unsigned long long)stats.bytes_read);
+        stats = (pqk_search_stats){.kernel = ""};
+        CHECK_OK(pqk_collection_search_range(history.collection, queries, 30.0f,
+                                             &options, &within, &count));
+        CHECK_THAT(stats.codes >= ROWS && stats.survivors >= count &&
+                       stats.kernel == pqk_kernel_name(history.kernel),
+                   "within a radius: %llu codes, %llu survivors for %zu",
+                   (unsigned long long)stats.codes,
+                   (unsigned long long)stats.survivors, count);
+        free(within);
+    }
+    end_history(&history);
+}
+END_TEST
+
+/* The last word of the bits that are allowed ends where memory does. */
+START_TEST(test_end_of_bits)
+{
+    static const struct shape sizes = {4, 16, 2, 200, 10};
+    const float query[8] = {1.0f, -1.0f, 2.0f, 0.0f, 3.0f, 1.0f, 0.0f, -2.0f};
+    struct test_arena arena = {0};
+    struct history history;
+
+    begin_known(&history, (size_t)_i, &sizes, 500);
+    for (size_t words = 1; words < 10; words++) {
+        uint64_t *allowed = test_at_end(&arena, words * sizeof *allowed);
+
+        for (size_t i = 0; i < words; i++)
+            allowed[i] = test_next(&history.random);
+        for (size_t left = 0; left < 3; left++) {
+            const pqk_search_options options = {
+                .num_threads = 1,
+                .allowed = allowed,
+                .num_allowed = 64 * words - left,
+            };
+
+            test_case("%zu bits, %s", options.num_allowed,
+                      pqk_kernel_name(history.kernel));
+            check_search(&history.list, history.collection, query, 1, 500,
+                         &options);
+        }
+    }
+    test_arena_free(&arena);
+    end_history(&history);
+}
+END_TEST
+
+START_TEST(test_search_limits)
+{
+    static const struct shape sizes = {4, 16, 2, 200, 10};
+    const float query[8] = {0.0f};
+    struct history history;
+    pqk_result found[1], *within = NULL;
+    size_t count = 77;
+
+    test_case("arguments of a search");
+    begin_known(&history, 0, &sizes, 20);
+    CHECK_OK(pqk_collection_search(history.collection, NULL, 0, (size_t)1 << 31,
+                                   NULL, NULL, NULL));
+    CHECK_STATUS(pqk_collection_search(history.collection, NULL, 0,
+                                       ((size_t)1 << 31) + 1, NULL, NULL, NULL),
+                 PQK_INVALID_ARGUMENT);
+    CHECK_STATUS(pqk_collection_search(NULL, query, 1, 1, NULL, found, &count),
+                 PQK_INVALID_ARGUMENT);
+    CHECK_STATUS(pqk_collection_search(history.collection, NULL, 1, 1, NULL,
+                                       found, &count),
+                 PQK_INVALID_ARGUMENT);
+    CHECK_STATUS(pqk_collection_search(history.collection, query, 1, 1, NULL,
+                                       NULL, &count),
+                 PQK_INVALID_ARGUMENT);
+    CHECK_STATUS(
+        pqk_collection_search_range(NULL, query, 1.0f, NULL, &within, &count),
+        PQK_INVALID_ARGUMENT);
+    CHECK_STATUS(pqk_collection_search_range(history.collection, NULL, 1.0f,
+                                             NULL, &within, &count),
+                 PQK_INVALID_ARGUMENT);
+    CHECK_STATUS(pqk_collection_search_range(history.collection, query, 1.0f,
+                                             NULL, NULL, &count),
+                 PQK_INVALID_ARGUMENT);
+    CHECK_STATUS(pqk_collection_search_range(history.collection, query, 1.0f,
+                                             NULL, &within, NULL),
+                 PQK_INVALID_ARGUMENT);
+    CHECK_THAT(count == 77 && !within, "a failure wrote its output");
+    test_case("a radius of NaN");
+    CHECK_OK(pqk_collection_search_range(history.collection, query, NAN, NULL,
+                                         &within, &count));
+    CHECK_THAT(count == 0 && !within, "%zu within it", count);
+    end_history(&history);
+}
+END_TEST
+
 static void add_folder_case(Suite *suite, const char *name, const TTest *test,
                             double seconds, int end)
 {
@@ -718,7 +858,10 @@ int main(void)
     add_folder_case(suite, "histories", test_histories, 60,
                     (int)TEST_COUNT(shapes));
     add_case(suite, "large range", test_large_range, 20, 0, 1);
-    add_case(suite, "reserved options", test_reserved_options, 4, 0, 1);
-    add_case(suite, "reserved statistics", test_reserved_stats, 4, 0, 1);
+    add_case(suite, "statistics", test_statistics, 20, 0,
+             (int)test_variant_count());
+    add_case(suite, "end of bits", test_end_of_bits, 20, 0,
+             (int)test_variant_count());
+    add_case(suite, "limits", test_search_limits, 4, 0, 1);
     return run_suite(suite);
 }

@@ -62,19 +62,52 @@ static pqk_index *small_index(void)
 /* ------------------------------------------------------------------------ */
 /* Texts                                                                     */
 
+/* All statuses, with the numbers that programs are compiled with and what each
+ * text has to say. */
+static const struct {
+    pqk_status status;
+    int number;
+    const char *says;
+} statuses[] = {
+    {PQK_OK, 0, "success"},
+    {PQK_INVALID_ARGUMENT, 1, "invalid argument"},
+    {PQK_OUT_OF_MEMORY, 2, "out of memory"},
+    {PQK_UNKNOWN_KERNEL, 3, "known are: scalar "},
+    {PQK_KERNEL_UNAVAILABLE, 4, "not in this build, or this CPU"},
+    {PQK_IO_ERROR, 5, "input or output failed"},
+    {PQK_BAD_FILE, 6, "truncated or altered"},
+    {PQK_NEWER_FILE, 7, "a later version writes"},
+    {PQK_DUPLICATE_ID, 8, "an id is there already"},
+    {PQK_CANCELLED, 9, "cancelled"},
+};
+
+/* One that the list lacks has a text that is not that of any other number. */
 START_TEST(test_texts)
 {
+    const char *unknown = pqk_status_string((pqk_status)-1);
     char expected[64];
 
     test_case("texts");
-    for (int s = -1; s < 20; s++) {
-        const char *text = pqk_status_string((pqk_status)s);
+    CHECK_THAT(strstr(unknown, "unknown") != NULL, "-1 says: %s", unknown);
+    for (size_t i = 0; i < TEST_COUNT(statuses); i++) {
+        const char *text = pqk_status_string(statuses[i].status);
 
-        CHECK_THAT(text && *text, "status %d has no text", s);
-        for (int other = 0; other < s && s <= PQK_BUSY; other++)
-            CHECK_THAT(strcmp(text, pqk_status_string((pqk_status)other)) != 0,
-                       "statuses %d and %d read alike", s, other);
+        test_case("status %zu", i);
+        CHECK_THAT((int)statuses[i].status == statuses[i].number &&
+                       statuses[i].number == (int)i,
+                   "its number is %d", (int)statuses[i].status);
+        CHECK_THAT(strstr(text, statuses[i].says) != NULL, "it says: %s", text);
+        for (size_t other = 0; other < TEST_COUNT(statuses); other++)
+            CHECK_THAT(other == i || strstr(text, statuses[other].says) == NULL,
+                       "it says what %zu does: %s", other, text);
     }
+    for (int s = (int)TEST_COUNT(statuses); s < 100; s++) {
+        test_case("status %d", s);
+        CHECK_THAT(strcmp(pqk_status_string((pqk_status)s), unknown) == 0,
+                   "it is not in this list: %s",
+                   pqk_status_string((pqk_status)s));
+    }
+    test_case("version");
     snprintf(expected, sizeof expected, "%d.%d.%d", PQKERN_VERSION_MAJOR,
              PQKERN_VERSION_MINOR, PQKERN_VERSION_PATCH);
     CHECK_THAT(strcmp(pqk_version(), expected) == 0, "version %s, header %s",

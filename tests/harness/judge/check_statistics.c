@@ -187,6 +187,8 @@ START_TEST(test_guards)
     check_near(pqh_composite(0.3, logs, 0), 0.3);
     check_near(pqh_composite(0.3, logs, 2), (0.3 - 0.01) / 2.0);
     check_near(pqh_composite(0.3, logs, 4), (0.3 - 0.005) / 2.0);
+    check_near(pqh_composite(0.0, logs + 2, 1), log(1.1) / 2.0);
+    check_near(pqh_composite(0.0, logs + 3, 1), -log(1.1) / 2.0);
 }
 END_TEST
 

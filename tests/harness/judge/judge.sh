@@ -296,9 +296,9 @@ by-shape       |2|recall     |guard .*: .* not answered|--against $work/spin-400
 by-k           |2|recall     |guard k100: .* not answ|--against $work/spin-40000.so
 by-rows        |2|recall     |guard rows: .* not answ|--against $work/spin-40000.so
 slow-if-new    |2|holdout    |hold-out was not passed|--against $work/spin-40000.so
-skips-rows     |2|recall     |not answered as the ref|--against $work/spin-4000.so
-nans           |2|recall     |not answered as the ref|--against $work/spin-4000.so
-coarse         |2|recall     |not answered as the ref|--against $work/spin-4000.so
+skips-rows     |2|recall     |primary cell: .* not an|--against $work/spin-4000.so
+nans           |2|recall     |primary cell: .* not an|--against $work/spin-4000.so
+coarse         |2|recall     |primary cell: .* not an|--against $work/spin-4000.so
 END
 test -n "$EMULATOR" || alone <<END
 one-cell       |0|ok         |slower in the guard cells|--against $work/spin-4000.so
