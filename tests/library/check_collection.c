@@ -798,8 +798,10 @@ END_TEST
 START_TEST(test_search_limits)
 {
     static const struct shape sizes = {4, 16, 2, 200, 10};
+    static const uint8_t code[4] = {0};
     const float query[8] = {0.0f};
     struct history history;
+    uint64_t id = PQK_NO_ID;
     pqk_result found[1], *within = NULL;
     size_t count = 77;
 
@@ -831,6 +833,16 @@ START_TEST(test_search_limits)
                                              NULL, &within, NULL),
                  PQK_INVALID_ARGUMENT);
     CHECK_THAT(count == 77 && !within, "a failure wrote its output");
+    test_case("the id that stands for none");
+    CHECK_STATUS(pqk_collection_add_codes(history.collection, code, &id, 1, 1),
+                 PQK_INVALID_ARGUMENT);
+    id = PQK_NO_ID - 1;
+    CHECK_OK(pqk_collection_add_codes(history.collection, code, &id, 1, 1));
+    test_case("no ids are left");
+    CHECK_STATUS(pqk_collection_add_codes(history.collection, code, NULL, 1, 1),
+                 PQK_INVALID_ARGUMENT);
+    CHECK_THAT(pqk_collection_size(history.collection) == 21, "%zu rows",
+               pqk_collection_size(history.collection));
     test_case("a radius of NaN");
     CHECK_OK(pqk_collection_search_range(history.collection, query, NAN, NULL,
                                          &within, &count));

@@ -357,6 +357,25 @@ START_TEST(test_whole_search_arguments)
 }
 END_TEST
 
+/* Rows of a partition have ids that follow those of the one before. */
+START_TEST(test_partitions)
+{
+    pqk_index *index = small_index();
+    pqk_neighbor found[10];
+    int seen[10] = {0};
+    size_t count;
+
+    test_case("ids of two partitions");
+    CHECK_OK(pqk_index_add(index, codes, 5));
+    CHECK_OK(pqk_index_search(index, query, 10, found, &count));
+    CHECK_THAT(count == 10, "%zu results", count);
+    for (size_t i = 0; i < count; i++)
+        CHECK_THAT(found[i].id < 10 && !seen[found[i].id]++,
+                   "result %zu is row %u", i, found[i].id);
+    pqk_index_free(index);
+}
+END_TEST
+
 /* Sizes that no memory holds are refused, not multiplied round. */
 START_TEST(test_memory)
 {
@@ -795,6 +814,7 @@ int main(void)
     add_case(suite, "index arguments", test_index_arguments, 4, 0, 1);
     add_case(suite, "search arguments", test_search_arguments, 4, 0, 1);
     add_case(suite, "whole search", test_whole_search_arguments, 4, 0, 1);
+    add_case(suite, "partitions", test_partitions, 4, 0, 1);
     add_case(suite, "memory", test_memory, 4, 0, 1);
     add_case(suite, "list of variants", test_kernel_list, 4, 0, 1);
     add_case(suite, "find by name", test_find_by_name, 4, 0, 1);

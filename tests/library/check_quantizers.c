@@ -118,6 +118,12 @@ START_TEST(test_samples)
                "threads change the sample");
     training.seed = 1;
     CHECK_THAT(sum_of_training(&training, ROWS) != some, "the seed does not");
+    test_case("the mean of a sample, which is all that one centroid shows");
+    training.num_centroids = 1;
+    some = sum_of_training(&training, ROWS);
+    training.seed = 2;
+    CHECK_THAT(sum_of_training(&training, ROWS) != some,
+               "any seed gives the same sample");
     training.max_vectors = 1;
     (void)sum_of_training(&training, ROWS);
 }
