@@ -189,6 +189,7 @@ START_TEST(test_bad_values)
                  "needs 1536");
     refuse_value(0, AT_NUM_CODES, UINT64_MAX, 8,
                  "18446744073709551615 values of codes", "needs 15");
+    refuse_value(0, AT_NUM_CODES, 14, 8, "14 values of codes", "needs 15");
     refuse_value(0, AT_CENTROIDS + 4 * 9, 0x7F800000, 4,
                  "value 9 of the centroids is inf", "finite");
     refuse_value(0, AT_CENTROIDS + 4 * 1535, 0xFFC00000, 4, "value 1535",
@@ -206,6 +207,7 @@ START_TEST(test_bad_id_maps)
     made[AT_PQ_D + 3] = 'Q';
     refuse("\"IxPQ\"", "the only one");
     refuse_value(1, AT_NTOTAL, 4, 8, "ids for 4 vectors", "codes of 5");
+    refuse_value(1, AT_NTOTAL, 6, 8, "ids for 6 vectors", "codes of 5");
     refuse_value(1, after, 6, 8, "6 values of ids", "needs 5");
     refuse_value(1, after + 8 + 8 * 3, UINT64_MAX - 6, 8, "row 3 has the id -7",
                  "must not be negative");

@@ -344,6 +344,11 @@ START_TEST(test_not_npy)
     made.length = 0;
     put("PK\x03\x04 and more", 13);
     refuse("does not begin as a .npy file", ".npz");
+    for (size_t i = 0; i < 6; i++) {
+        put_header(1, DICT("<f4", "False", "(1, 1)"));
+        made.bytes[i] ^= 0x20;
+        refuse("does not begin as a .npy file", ".npz");
+    }
     put_header(1, DICT("<f4", "False", "(1, 1)"));
     made.bytes[6] = 4;
     refuse("version 4.0", "1.0 to 3.0");
@@ -541,6 +546,57 @@ START_TEST(test_output)
 }
 END_TEST
 
+static void write_new(const char *path)
+{
+    struct pqf_output out;
+    struct pqf_error err = {""};
+
+    ck_assert_int_eq(pqf_output_open(path, &out, &err), 0);
+    pqf_output_bytes(&out, "new", 3);
+    ck_assert_int_eq(pqf_output_commit(&out, &err), 0);
+}
+
+static unsigned mode_of(const char *path)
+{
+    struct stat status;
+
+    ck_assert_int_eq(stat(path, &status), 0);
+    return (unsigned)status.st_mode & 0777;
+}
+
+START_TEST(test_output_mode)
+{
+    const char *path = scratch("mode");
+
+    umask(027);
+    write_new(path);
+    ck_assert_uint_eq(mode_of(path), 0640);
+    ck_assert_int_eq(chmod(path, 0464), 0);
+    write_new(path);
+    ck_assert_uint_eq(mode_of(path), 0464);
+}
+END_TEST
+
+/* What would overwrite itself is not written at all, by whatever name. */
+START_TEST(test_output_twice)
+{
+    struct pqf_output outs[2], *both[] = {&outs[0], &outs[1]};
+    struct pqf_error err = {""};
+    struct stat status;
+
+    ck_assert_int_eq(pqf_output_open(scratch("twice"), &outs[0], &err), 0);
+    ck_assert_int_eq(pqf_output_open(scratch("./twice"), &outs[1], &err), 0);
+    ck_assert_int_eq(pqf_outputs_commit(both, 2, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.text, "is to be written twice"));
+    ck_assert_int_ne(stat(scratch("twice"), &status), 0);
+    ck_assert_int_eq(pqf_output_open(scratch("once"), &outs[0], &err), 0);
+    ck_assert_int_eq(pqf_output_open(scratch("other"), &outs[1], &err), 0);
+    ck_assert_int_eq(pqf_outputs_commit(both, 2, &err), 0);
+    ck_assert_int_eq(stat(scratch("once"), &status), 0);
+    ck_assert_int_eq(stat(scratch("other"), &status), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("npy");
@@ -561,6 +617,8 @@ int main(void)
     tcase_add_test(tcase, test_streams);
     tcase_add_test(tcase, test_bad_streams);
     tcase_add_test(tcase, test_output);
+    tcase_add_test(tcase, test_output_mode);
+    tcase_add_test(tcase, test_output_twice);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }

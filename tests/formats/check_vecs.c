@@ -123,6 +123,31 @@ START_TEST(test_checksum_names_file)
 }
 END_TEST
 
+START_TEST(test_bad_checksum)
+{
+    static const unsigned char byte[] = {7};
+    const char *path = scratch("z.bvecs"), *sum = scratch("z.bvecs.sha256");
+    char hex[PQK_SHA256_HEX], line[128];
+    struct pqf_error err;
+
+    ck_assert_int_eq(pqh_vecs_store(path, PQF_BVECS, byte, 1, 1, &err), 0);
+    ck_assert_int_eq(pqf_checksum_verify(path, hex, &err), 0);
+    scratch_read(sum, line, sizeof line);
+    ck_assert_mem_eq(line, hex, 64);
+    line[63] = line[63] == '0' ? '1' : '0';
+    scratch_write(sum, line, strlen(line));
+    ck_assert_int_eq(pqf_checksum_verify(path, hex, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.text, "its SHA-256 is"));
+    line[63] = 'G';
+    scratch_write(sum, line, strlen(line));
+    ck_assert_int_eq(pqf_checksum_verify(path, hex, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.text, "does not begin with the 64"));
+    scratch_write(sum, line, 63);
+    ck_assert_int_eq(pqf_checksum_verify(path, hex, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.text, "does not begin with the 64"));
+}
+END_TEST
+
 /* More rows than one read takes, and a part from the middle. */
 START_TEST(test_round_trip)
 {
@@ -359,6 +384,7 @@ int main(void)
     tcase_add_unchecked_fixture(tcase, scratch_make, scratch_remove);
     tcase_add_test(tcase, test_bytes_on_disk);
     tcase_add_test(tcase, test_checksum_names_file);
+    tcase_add_test(tcase, test_bad_checksum);
     tcase_add_test(tcase, test_round_trip);
     tcase_add_loop_test(tcase, test_empty, PQF_FVECS, PQF_IVECS + 1);
     tcase_add_loop_test(tcase, test_size, PQF_FVECS, PQF_IVECS + 1);

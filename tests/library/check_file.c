@@ -924,6 +924,24 @@ START_TEST(test_room)
     seal(&bytes);
     CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
     CHECK_STATUS(open_bytes(&bytes, NULL, PQK_UNVERIFIED), PQK_BAD_FILE);
+    test_case("no rows");
+    put_example(&bytes);
+    put_parameter(&bytes, 1, 0, 0);
+    put_parameter(&bytes, 1, 4, 0);
+    put_at(&bytes, 40, SECOND_ROWS, 8);
+    seal(&bytes);
+    CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+    test_case("numbers of rows that take five bytes");
+    put_foreign_example(&bytes);
+    last = (size_t)get_at(&bytes, HEADER + 2 * ENTRY + 8, 8) + 30;
+    for (size_t p = 0; p < FIRST_ROWS; p++)
+        put_at(&bytes, last + 5 * p, p, 5);
+    bytes.size += 10;
+    put_at(&bytes, 16, bytes.size, 8);
+    put_at(&bytes, HEADER + 2 * ENTRY + 16, 50, 8);
+    put_parameter(&bytes, 2, 6, 5);
+    seal(&bytes);
+    CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
     test_case("numbers of rows behind their section");
     put_foreign_example(&bytes);
     put_parameter(&bytes, 2, 5, 40 - FIRST_ROWS + 1);

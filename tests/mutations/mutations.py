@@ -109,15 +109,19 @@ def parse(path, top):
         else:
             raise Wrong(f"{place}: neither \"in FILE\" nor \"run: TESTS\" nor "
                         "\"- old\" nor \"+ new\"")
-    names = set()
     for each in mutations:
         if not (each.file and "".join(each.old).strip() and each.programs):
             raise Wrong(f"{each.place}: \"{each.name}\" lacks a file, an old text "
                         "or a section that says what to run")
-        if each.name in names:
-            raise Wrong(f"{each.place}: \"{each.name}\" is there twice")
-        names.add(each.name)
     return mutations
+
+
+def check_names(mutations):
+    places = {}
+    for each in mutations:
+        other = places.setdefault(each.name, each.place)
+        if other != each.place:
+            raise Wrong(f"{each.place}: \"{each.name}\" is in {other}, too")
 
 
 def read(path):
@@ -626,8 +630,9 @@ def main():
     options = parse_options()
     try:
         lists = sorted(glob.glob(os.path.join(options.top, LISTS)))
-        mutations = [each for path in lists for each in parse(path, options.top)
-                     if chosen(each, options.only)]
+        mutations = [each for path in lists for each in parse(path, options.top)]
+        check_names(mutations)
+        mutations = [each for each in mutations if chosen(each, options.only)]
         if not mutations:
             raise Wrong("no mutation has such a name")
         if options.where:

@@ -338,6 +338,15 @@ START_TEST(test_sitting)
                sitting.speed);
     CHECK_THAT(fabs(sitting.null - 3.0) < 1e-9,
                "the baselines differ by %g, not 3", sitting.null);
+    test_case("a sitting that drifts, and is disturbed in the middle");
+    for (size_t a = 0; a < PQH_MAX_ARMS; a++) {
+        for (size_t r = 0; r < 9; r++) {
+            times[a][r] = 100.0 * (double)r;
+        }
+    }
+    times[PQH_CANDIDATE][4] += 9.0;
+    sitting = pqh_sitting_of(levels, 9, scratch);
+    CHECK_THAT(fabs(sitting.speed) < 1e-9, "%g faster, not 0", sitting.speed);
 }
 END_TEST
 
