@@ -109,7 +109,7 @@ label() {
 
 # judged NAME CODE STATUS REASON [ARGUMENT...]
 # CODE may be WITH:WITHOUT, where the machine decides: the second holds where the
-# sandbox has no memory limit, for hogs, or no seccomp, for all others.
+# sandbox has no memory limit, for hogs and hoards, or no seccomp, for all others.
 # Where there is seccomp, and a reason may be the system call that it forbids, it
 # has to be that.  Some verdicts rest on timings, which another job can spoil: what
 # does not end as it had to gets a second try, in which it must.
@@ -120,7 +120,9 @@ judged() {
     for try in first second; do
         run "$label" "$name" --source seed "$@"
         part=seccomp
-        test "$name" != hogs || part='memory limit'
+        case $name in
+          hogs | hoards) part='memory limit' ;;
+        esac
         case $want in
           *:*) if missing "$label" "$part"; then
                 want=${want#*:} word=- why=
@@ -129,7 +131,8 @@ judged() {
             fi ;;
         esac
         case $why in
-          *'|system call'*) missing "$label" seccomp || why='system call' ;;
+          *'|system call'*)
+            missing "$label" seccomp || why="system call${why##*|system call}" ;;
         esac
         if test "$(cat $work/"$label".code)" = "$want" &&
             printf '%s\n' "$(value "$label" reason)" | grep -qE -- "$why"; then
@@ -241,8 +244,8 @@ writes-outside |4|integrity  |around the results    |--scan batch
 writes-outside |4|integrity  |around the results    |--scan partitions
 writes-outside |4|integrity  |around the results    |--scan rows
 claims-more    |4|integrity  |more than k
-changes-file   |4|integrity  |changed during the run!system call that the
-changes-file-at-load|4|integrity|changed during the run!system call that the
+changes-file   |4|integrity  |changed during the run!system call .* open
+changes-file-at-load|4|integrity|changed during the run!system call .* open
 instant        |4|impossible |reading one byte of each of the 20000 codes|--source photos
 writes-codes   |5|crash      |killed by SIG.* while preparing
 writes-rows    |5|crash      |killed by SIG.* while answering|--scan rows
@@ -274,6 +277,7 @@ writes-inputs  |4:5|integrity|system call .* write
 catches        |4:5|integrity|system call .* rt_sigaction
 stops          |4:5|integrity|system call .* tgkill
 hogs           |5:0|crash    |killed by SIGABRT .* while preparing
+hoards         |5:0|crash    |killed by SIGABRT .* while preparing
 END
 test -n "$EMULATOR" || alone <<'END'
 lazy-first     |4|integrity  |preparation is left to the queries

@@ -140,6 +140,18 @@ static void hogs(pqk_index *index, uint8_t *codes)
     }
 }
 
+/* The same with less than loading may take, but more than the fixture needs. */
+static void hoards(pqk_index *index, uint8_t *codes)
+{
+    (void)index;
+    (void)codes;
+    if (mmap(NULL, (size_t)768 << 20, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+             0) == MAP_FAILED) {
+        abort();
+    }
+}
+
 const struct hooks dying_cheats[] = {
     {.name = "fakes-block", .probe = fakes_block},
     {.name = "prints", .probe = prints},
@@ -155,5 +167,6 @@ const struct hooks dying_cheats[] = {
     {.name = "dawdles", .probe = dawdles},
     {.name = "fork-bomb", .add = fork_bomb},
     {.name = "hogs", .add = hogs},
+    {.name = "hoards", .add = hoards},
     {.name = NULL},
 };

@@ -182,12 +182,7 @@ static void slow_if_new(pqk_search *s)
 {
     size_t rows = s->index->num_vectors;
 
-    for (int i = 0; i < 4 && rows >= 55000 && rows <= 60000; i++) {
-        s->length = 0;
-        scan_all(s);
-        spin(40000);
-    }
-    s->length = 0;
+    spin(rows >= 55000 && rows <= 60000 ? 4000000 : 0);
     scan_all(s);
 }
 
