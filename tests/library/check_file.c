@@ -931,6 +931,12 @@ START_TEST(test_room)
     put_at(&bytes, 40, SECOND_ROWS, 8);
     seal(&bytes);
     CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
+    test_case("columns that run over to where they are again");
+    put_example(&bytes);
+    put_parameter(&bytes, 1, 2, 1);
+    put_parameter(&bytes, 1, 3, UINT64_MAX);
+    seal(&bytes);
+    CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
     test_case("numbers of rows that take five bytes");
     put_foreign_example(&bytes);
     last = (size_t)get_at(&bytes, HEADER + 2 * ENTRY + 8, 8) + 30;

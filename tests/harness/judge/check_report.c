@@ -103,7 +103,7 @@ static void fill_report(struct pqh_report *report)
         report->guards[g] = (struct pqh_interval){g + 1.0, g + 0.5, g + 1.5};
         report->guard_bands[g] = g == 4 ? INFINITY : 1.25;
     }
-    strcpy(report->library, "/a\nstatus: ok \"b\\c\" \xc3\xa4 \xff\xc3");
+    strcpy(report->library, "/a\nstatus: ok \"b\\c\" \xc3\xa4 \xff\xc3(");
 }
 
 START_TEST(test_block)
@@ -160,7 +160,7 @@ START_TEST(test_json)
     has(json, "\"speedup_ci95\": [0.0000, 0.0000],\n");
     has(json, "\"num_base\": 0,\n");
     has(json, "\"library\": \"/a status: ok \\\"b\\\\c\\\" \xc3\xa4 "
-              "\\ufffd\\ufffd\",\n");
+              "\\ufffd\\ufffd(\",\n");
 }
 END_TEST
 

@@ -143,13 +143,15 @@ static void hogs(pqk_index *index, uint8_t *codes)
 /* The same with less than loading may take, but more than the fixture needs. */
 static void hoards(pqk_index *index, uint8_t *codes)
 {
+    void *hoard = mmap(NULL, (size_t)768 << 20, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
     (void)index;
     (void)codes;
-    if (mmap(NULL, (size_t)768 << 20, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-             0) == MAP_FAILED) {
+    if (hoard == MAP_FAILED) {
         abort();
     }
+    munmap(hoard, (size_t)768 << 20);
 }
 
 const struct hooks dying_cheats[] = {
