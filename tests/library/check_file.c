@@ -951,6 +951,8 @@ START_TEST(test_room)
     test_case("numbers of rows behind their section");
     put_foreign_example(&bytes);
     put_parameter(&bytes, 2, 5, 40 - FIRST_ROWS + 1);
+    for (size_t p = 0; p + 1 < FIRST_ROWS; p++) /* behind the file are zeros */
+        bytes.data[bytes.size - FIRST_ROWS + 1 + p] = (unsigned char)(1 + p);
     seal(&bytes);
     CHECK_STATUS(open_bytes(&bytes, NULL, 0), PQK_BAD_FILE);
     test_case("labels with a parameter");
