@@ -101,7 +101,7 @@ static void fill_report(struct pqh_report *report)
     report->null = (struct pqh_interval){1.0, 0.99, 1.01};
     for (int g = 0; g < PQH_NUM_GUARDS; g++) {
         report->guards[g] = (struct pqh_interval){g + 1.0, g + 0.5, g + 1.5};
-        report->guard_bands[g] = g == 4 ? INFINITY : 1.25;
+        report->guard_bands[g] = g == 4 ? (double)INFINITY : 1.25;
     }
     strcpy(report->library, "/a\nstatus: ok \"b\\c\" \xc3\xa4 \xff\xc3(");
 }
