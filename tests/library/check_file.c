@@ -968,6 +968,62 @@ START_TEST(test_room)
 }
 END_TEST
 
+/* Codes wide enough that the numbers of their rows are stored with them, by the
+ * variants that put them into order. */
+static pqk_collection *make_ordered(const pqk_kernel *kernel)
+{
+    enum { WIDTH = 16, ROWS = 1500 };
+    static uint8_t codes[ROWS * WIDTH];
+    const float centroids[WIDTH * K] = {1.0f, 2.0f, 3.0f};
+    const pqk_codebook codebook = {WIDTH, K, 1, centroids};
+    struct test_random random = {8};
+    pqk_quantizer *quantizer;
+    pqk_collection *collection;
+
+    for (size_t i = 0; i < sizeof codes; i++)
+        codes[i] = (uint8_t)test_below(&random, K);
+    CHECK_OK(pqk_quantizer_create(&codebook, PQK_L2, &quantizer));
+    CHECK_OK(pqk_collection_create(quantizer, kernel, &collection));
+    pqk_quantizer_free(quantizer);
+    pqk_collection_set_sizes(collection, 2000, 900);
+    CHECK_OK(pqk_collection_add_codes(collection, codes, NULL, ROWS, 1));
+    return collection;
+}
+
+/* In a layout that is the variant's own, so that it would be mapped as it is. */
+START_TEST(test_row_beyond)
+{
+    const char *path = test_path(folder, "large.pqk");
+    const pqk_kernel *kernel = test_variant((size_t)_i);
+    pqk_collection *collection = make_ordered(kernel);
+    struct bytes bytes;
+    unsigned char *file;
+
+    CHECK_OK(pqk_collection_save(collection, path));
+    pqk_collection_free(collection);
+    file = test_read_file(path, &bytes.size);
+    ck_assert(bytes.size <= sizeof bytes.data);
+    memcpy(bytes.data, file, bytes.size);
+    free(file);
+    for (size_t i = 0; i < get_at(&bytes, 24, 8); i++) {
+        const size_t entry = HEADER + i * ENTRY;
+        const size_t width = (size_t)get_at(&bytes, entry + 80, 8);
+
+        if (get_at(&bytes, entry, 4) != 3 || width == 0)
+            continue;
+        CHECK_STATUS(open_bytes(&bytes, kernel, 0), PQK_OK);
+        test_case("%s: a row that there is not", pqk_kernel_name(kernel));
+        put_at(&bytes,
+               (size_t)(get_at(&bytes, entry + 8, 8) +
+                        get_at(&bytes, entry + 72, 8)),
+               UINT64_MAX, width);
+        seal(&bytes);
+        CHECK_STATUS(open_bytes(&bytes, kernel, 0), PQK_BAD_FILE);
+        break;
+    }
+}
+END_TEST
+
 /* Codes and ids are not looked at: whoever says so wants them mapped at once. */
 START_TEST(test_unverified)
 {
@@ -1280,6 +1336,8 @@ int main(void)
     add_file_case(suite, "contradictions", test_contradictions, 1);
     add_file_case(suite, "head", test_head, 1);
     add_file_case(suite, "room", test_room, 1);
+    add_file_case(suite, "row beyond", test_row_beyond,
+                  (int)test_variant_count());
     add_file_case(suite, "unverified", test_unverified, 1);
     add_file_case(suite, "wrong codes", test_wrong_codes, 1);
     add_file_case(suite, "no file", test_no_file, 1);
