@@ -342,12 +342,15 @@ class Work:
         if code != 0:
             raise Wrong(f"{what} failed: {log}")
 
-    def configure_arguments(self, shared):
-        """Those of the build folder, but for what costs time."""
+    def given_arguments(self):
         given = subprocess.run(
             [os.path.join(self.options.build_dir, "config.status"), "--config"],
             stdout=subprocess.PIPE, check=True).stdout.decode()
-        arguments = shlex.split(given)
+        return shlex.split(given)
+
+    def configure_arguments(self, shared):
+        """Those of the build folder, but for what costs time."""
+        arguments = self.given_arguments()
         if not any(each.startswith("CFLAGS=") for each in arguments):
             arguments.append("CFLAGS=-O2")
         return arguments + (["--enable-shared", "--disable-static"] if shared else
@@ -366,6 +369,9 @@ class Work:
 
     def prepare(self, programs):
         """Builds; returns those of the programs that there are."""
+        # An emulator has few of the cases, and takes an hour for each.
+        if self.options.emulator or "--disable-shared" in self.given_arguments():
+            programs = [each for each in programs if not is_shell(each)]
         update_tree(self.options.top, self.tree)
         if not os.path.exists(os.path.join(self.tree, "configure")):
             self._must("bootstrap", ["./bootstrap"], self.tree)
