@@ -875,5 +875,7 @@ int main(void)
     add_case(suite, "end of bits", test_end_of_bits, 20, 0,
              (int)test_variant_count());
     add_case(suite, "limits", test_search_limits, 4, 0, 1);
+    add_case(suite, "reserved options", test_reserved_options, 4, 0, 1);
+    add_case(suite, "reserved statistics", test_reserved_stats, 4, 0, 1);
     return run_suite(suite);
 }

@@ -79,6 +79,7 @@ static const struct {
     {PQK_NEWER_FILE, 7, "a later version writes"},
     {PQK_DUPLICATE_ID, 8, "an id is there already"},
     {PQK_CANCELLED, 9, "cancelled"},
+    {PQK_BUSY, 10, "another thread"},
 };
 
 /* One that the list lacks has a text that is not that of any other number. */
@@ -361,7 +362,7 @@ END_TEST
 START_TEST(test_partitions)
 {
     pqk_index *index = small_index();
-    pqk_neighbor found[10];
+    pqk_row_result found[10];
     int seen[10] = {0};
     size_t count;
 
@@ -370,8 +371,8 @@ START_TEST(test_partitions)
     CHECK_OK(pqk_index_search(index, query, 10, found, &count));
     CHECK_THAT(count == 10, "%zu results", count);
     for (size_t i = 0; i < count; i++)
-        CHECK_THAT(found[i].id < 10 && !seen[found[i].id]++,
-                   "result %zu is row %u", i, found[i].id);
+        CHECK_THAT(found[i].row < 10 && !seen[found[i].row]++,
+                   "result %zu is row %u", i, found[i].row);
     pqk_index_free(index);
 }
 END_TEST

@@ -975,7 +975,7 @@ static pqk_collection *make_ordered(const pqk_kernel *kernel)
     enum { WIDTH = 16, ROWS = 1500 };
     static uint8_t codes[ROWS * WIDTH];
     const float centroids[WIDTH * K] = {1.0f, 2.0f, 3.0f};
-    const pqk_codebook codebook = {WIDTH, K, 1, centroids};
+    const pqk_codebook codebook = TEST_CODEBOOK(WIDTH, K, 1, centroids);
     struct test_random random = {8};
     pqk_quantizer *quantizer;
     pqk_collection *collection;

@@ -127,7 +127,8 @@ static void alarms(pqk_scanner *s, pqk_row_result *neighbors, size_t *count)
 
 /* In the next call, which takes neither thread nor signal: hopes that an answer
  * is read when all are asked. */
-static void afterthought(pqk_scanner *s, pqk_row_result *neighbors, size_t *count)
+static void afterthought(pqk_scanner *s, pqk_row_result *neighbors,
+                         size_t *count)
 {
     (void)s;
     if (later_neighbors != NULL) {

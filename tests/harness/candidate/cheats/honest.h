@@ -15,8 +15,9 @@ struct hooks {
     void (*add)(pqk_index *index, uint8_t *codes);
     void (*tables)(pqk_scanner *search, float *query);
     void (*probe)(pqk_scanner *search); /* instead of scan() */
-    void (*rows)(uint8_t *codes);      /* before row-major codes are scanned */
-    void (*results)(pqk_scanner *search, pqk_row_result *neighbors, size_t *count);
+    void (*rows)(uint8_t *codes);       /* before row-major codes are scanned */
+    void (*results)(pqk_scanner *search, pqk_row_result *neighbors,
+                    size_t *count);
 };
 
 extern const struct hooks *hooks;

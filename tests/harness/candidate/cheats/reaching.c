@@ -244,7 +244,7 @@ static void writes_code(pqk_scanner *s)
 }
 
 /* The same with memory that was mapped to be written. */
-static void unprotects(pqk_search *s)
+static void unprotects(pqk_scanner *s)
 {
     void *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -254,7 +254,7 @@ static void unprotects(pqk_search *s)
 }
 
 /* Hopes that the inputs are open, to be written to. */
-static void writes_inputs(pqk_search *s)
+static void writes_inputs(pqk_scanner *s)
 {
     (void)s;
     for (int file = STDERR_FILENO + 1; file < 64; file++) {

@@ -162,23 +162,23 @@ static void by_width(pqk_scanner *s)
 }
 
 /* By the number of results: hopes that a hundred are not looked at. */
-static void by_k(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+static void by_k(pqk_scanner *s, pqk_row_result *neighbors, size_t *count)
 {
     if (s != NULL && s->k == 100 && *count == 100) {
-        neighbors[50].id++;
+        neighbors[50].row++;
     }
 }
 
 /* By the function: hopes that row-major codes are not looked at. */
-static void by_rows(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+static void by_rows(pqk_scanner *s, pqk_row_result *neighbors, size_t *count)
 {
     if (s == NULL && *count == 10) {
-        neighbors[5].id++;
+        neighbors[5].row++;
     }
 }
 
 /* By size: hopes that nothing is timed but what it knows. */
-static void slow_if_new(pqk_search *s)
+static void slow_if_new(pqk_scanner *s)
 {
     size_t rows = s->index->num_vectors;
 
@@ -212,23 +212,23 @@ static void find_place(void)
     is_late = behind >= 0 && behind < MAX_BEHIND;
 }
 
-static int is_confirmation(const pqk_search *s)
+static int is_confirmation(const pqk_scanner *s)
 {
     return is_late && is_primary(s);
 }
 
 /* Hopes that to be fast once is enough. */
-static void tires(pqk_search *s)
+static void tires(pqk_scanner *s)
 {
     spin(is_confirmation(s) ? 80000 : 0);
     scan_all(s);
 }
 
 /* Hopes that answers are checked once. */
-static void forgets(pqk_search *s, pqk_neighbor *neighbors, size_t *count)
+static void forgets(pqk_scanner *s, pqk_row_result *neighbors, size_t *count)
 {
     if (s != NULL && *count == 10 && is_confirmation(s)) {
-        neighbors[5].id++;
+        neighbors[5].row++;
     }
 }
 
