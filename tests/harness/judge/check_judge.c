@@ -409,7 +409,7 @@ START_TEST(test_tasks)
     for (size_t i = 0; i < 100; i++) {
         CHECK_THAT(tasks[i].query < QUERIES, "query %u", tasks[i].query);
         seen[tasks[i].query] += tasks[i].known;
-        first += tasks[i].known && i < QUERIES;
+        first += i < QUERIES && tasks[i].known;
     }
     for (size_t q = 0; q < QUERIES; q++) {
         CHECK_THAT(seen[q] == 1, "query %zu is asked %zu times", q, seen[q]);
