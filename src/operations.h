@@ -102,9 +102,10 @@ struct pqk_operations {
     void (*minima_128)(const uint8_t *bytes, uint8_t *minima);
     /* The same modulo 64. */
     void (*minima_64)(const uint8_t *bytes, uint8_t *minima);
-    /* Minima modulo 64 and 16, and what bytes have above their group's. */
+    /* Minima modulo 64 and 16, what those of 64 have above those of 16, and what
+     * the bytes have above those of 64. */
     void (*groups)(const uint8_t *bytes, uint8_t *minima_64, uint8_t *minima_16,
-                   uint8_t *rests_64, uint8_t *rests_16);
+                   uint8_t *steps_64, uint8_t *rests_64);
 
     /* to[j] = from[j]; the next, to[j] = number. */
     void (*copy_ints)(const int32_t *from, int32_t *to);

@@ -68,11 +68,13 @@ ISA_INLINE isa_bytes isa_look_up(enum isa_kind kind, isa_bytes labels,
 
 /* 256 entries are so cheap that no minimum over groups pays for one query: look-ups
  * wait for memory. */
-#define ISA_NAME      avx512vbmi
-#define ISA_HAS_128   1
-#define ISA_BY_GROUPS 0
+#define ISA_NAME            avx512vbmi
+#define ISA_HAS_128         1
+#define ISA_BY_GROUPS       0
+#define ISA_ROWS_BY_ENTRIES 1
+#define ISA_SUMS_TOGETHER   0
 #define ISA_PLANS(num_queries)                                                 \
-    ((num_queries) > 1 ? PLANS_OF_PAIRS : PLANS_OF_ENTRIES)
+    ((num_queries) > 1 ? plans_of_pairs : plans_of_entries)
 
 #include "kernels/variant.h"
 

@@ -55,29 +55,48 @@ static void find_minima_16(const uint8_t *restrict minima_64,
 /* What the minima of so many groups lack of the entries.  16 at a time, because
  * compilers do not vectorize the plain loop. */
 ISA_INLINE void find_rests(const uint8_t *bytes, const uint8_t *minima,
-                           size_t num_groups, uint8_t *rests)
+                           size_t num_groups, size_t num_entries,
+                           uint8_t *rests)
 {
     typedef uint8_t sixteen __attribute__((vector_size(16), may_alias));
 
-    for (size_t i = 0; i < 256; i += 16)
+    for (size_t i = 0; i < num_entries; i += 16)
         *(sixteen *)(rests + i) = *(const sixteen *)(bytes + i) -
                                   *(const sixteen *)(minima + i % num_groups);
 }
 
-/* Minima of the groups, and what they lack; see plan_term. */
-static void find_groups(const struct scan_arrays *arrays, size_t m)
+/* What a term looks up in column m, from its bytes.  STEPS and RESTS want the
+ * minima that they belong to. */
+static void find_term(const struct scan_arrays *arrays, enum plan_term term,
+                      size_t m)
 {
     const uint8_t *bytes = arrays->bytes + m * 256;
     uint8_t *minima_16 = arrays->minima_16 + m * 16;
     uint8_t *minima_64 = arrays->minima_64 + m * 64;
 
-    find_minima_64(bytes, minima_64);
-    find_minima_16(minima_64, minima_16);
-    find_rests(bytes, minima_64, 64, arrays->rests_64 + m * 256);
-    find_rests(bytes, minima_16, 16, arrays->rests_16 + m * 256);
+    switch (term) {
+    case MINIMA_128:
+        find_minima_128(bytes, arrays->minima_128 + m * 128);
+        break;
+    case MINIMA_64:
+        find_minima_64(bytes, minima_64);
+        break;
+    case MINIMA_16:
+        find_minima_64(bytes, minima_64);
+        find_minima_16(minima_64, minima_16);
+        break;
+    case STEPS_64:
+        find_rests(minima_64, minima_16, 16, 64, arrays->steps_64 + m * 64);
+        break;
+    case RESTS_64:
+        find_rests(bytes, minima_64, 64, 256, arrays->rests_64 + m * 256);
+        break;
+    case ENTRIES:
+        break;
+    }
 }
 
-/* Byte tables for that scale. */
+/* Bytes for that scale.  What passes look up is found when they are made. */
 static void set_scale(struct scan *scan, float distance)
 {
     const struct scan_arrays *arrays = &scan->query->arrays;
@@ -86,13 +105,6 @@ static void set_scale(struct scan *scan, float distance)
     for (size_t m = 0; m < scan->num_sub_vectors; m++)
         isa_quantize(arrays->table + m * 256, arrays->row_minima[m],
                      scan->query->rounding.scale, arrays->bytes + m * 256);
-    if (ISA_HAS_128 && scan->plan_list.has_minima_128)
-        for (size_t m = 0; m < scan->num_sub_vectors; m++)
-            find_minima_128(arrays->bytes + m * 256,
-                            arrays->minima_128 + m * 128);
-    if (ISA_BY_GROUPS)
-        for (size_t m = 0; m < scan->num_sub_vectors; m++)
-            find_groups(arrays, m);
 }
 
 static void natural_order(const struct scan *scan)

@@ -9,6 +9,8 @@
 #ifndef PQK_KERNELS_EXACT_H
 #define PQK_KERNELS_EXACT_H
 
+#include <string.h>
+
 #include "kernels/bytes.h"
 #include "kernels/results.h"
 
@@ -92,15 +94,11 @@ static void offer_result(struct scan *scan, size_t position, float distance)
     pqk_top_k_heap_push(scan->heap, scan->first_id + row, distance);
 }
 
-/* A position's byte sum is within the threshold: decide in float32. */
-static void verify(struct scan *scan, size_t position)
+/* A survivor's distance: a result if within the bound, which then may fall. */
+static inline void decide(struct scan *scan, size_t position, float distance)
 {
     const uint64_t bound = scan->heap->bound;
-    float distance;
 
-    if (!has_row(scan, position))
-        return;
-    distance = exact_sum(scan, position);
     scan->stats->survivors++;
     scan->query->survivors++;
     if (distance > pqk_heap_bound(scan->heap))
@@ -110,6 +108,55 @@ static void verify(struct scan *scan, size_t position)
         scan->query->rounding.threshold =
             byte_threshold(&scan->query->rounding, scan->num_sub_vectors,
                            pqk_heap_bound(scan->heap));
+}
+
+/* A position's byte sum is within the threshold: float32 decides. */
+static void verify(struct scan *scan, size_t position)
+{
+    if (has_row(scan, position))
+        decide(scan, position, exact_sum(scan, position));
+}
+
+/* Codes of a block that are summed together: columns and rows of the table are
+ * found once for all of them, and no sum waits for another. */
+#define TOGETHER 4
+
+ISA_INLINE void exact_sums_of(const struct scan *scan, const uint8_t *labels,
+                              const size_t lanes[TOGETHER],
+                              size_t num_sub_vectors, float sums[TOGETHER])
+{
+    const float *row = scan->query->arrays.table;
+    float sum[TOGETHER] = {0.0f};
+
+#pragma GCC unroll 16
+    for (size_t m = 0; m < num_sub_vectors; m++) {
+        ISA_UNROLL
+        for (int i = 0; i < TOGETHER; i++)
+            sum[i] += row[labels[lanes[i]]];
+        row += PQK_TABLE_STRIDE;
+        labels += scan->layout.column_stride;
+    }
+    memcpy(sums, sum, sizeof sum);
+}
+
+/* The first few of some codes of a block, none of which a filter's bits rule out;
+ * returns the others. */
+static uint64_t verify_together(struct scan *scan, size_t block, uint64_t alive)
+{
+    const size_t first = block * PQK_BLOCK;
+    const uint8_t *labels = column(scan, 0) + first;
+    size_t lanes[TOGETHER] = {0}, count = 0;
+    float sums[TOGETHER];
+
+    for (; count < TOGETHER && alive != 0; alive &= alive - 1)
+        lanes[count++] = (size_t)__builtin_ctzll(alive);
+    if (scan->num_sub_vectors == 16)
+        exact_sums_of(scan, labels, lanes, 16, sums);
+    else
+        exact_sums_of(scan, labels, lanes, scan->num_sub_vectors, sums);
+    for (size_t i = 0; i < count; i++)
+        decide(scan, first + lanes[i], sums[i]);
+    return alive;
 }
 
 /* All codes, from one position to before another; returns how many. */
@@ -174,6 +221,9 @@ static void verify_block(struct scan *scan, size_t block, const uint8_t *sums)
     if (block + 1 == scan->layout.num_blocks &&
         scan->layout.num_vectors % PQK_BLOCK != 0)
         alive &= ((uint64_t)1 << scan->layout.num_vectors % PQK_BLOCK) - 1;
+    if (ISA_SUMS_TOGETHER && !(scan->filter && scan->filter->rows))
+        while ((alive & (alive - 1)) != 0)
+            alive = verify_together(scan, block, alive);
     for (; alive != 0; alive &= alive - 1)
         verify(scan, block * PQK_BLOCK + (size_t)__builtin_ctzll(alive));
 }

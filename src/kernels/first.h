@@ -121,14 +121,18 @@ static size_t more_for_filter(const struct scan *scan, size_t wanted)
                           (double)scan->num_allowed);
 }
 
-/* 16 cells hold most of the 10 nearest.  For a larger k: as many as have 8 k codes,
+/* 16 cells hold most of the 10 nearest.  In a small partition they take longer than
+ * what their bound saves, and 8 do.  For a larger k: as many as have 8 k codes,
  * which leaves a margin. */
+#define MANY_CELLS 1024
+
 static size_t cells_to_probe(const struct scan *scan)
 {
     const size_t cell_codes = scan->layout.cell_blocks * PQK_BLOCK;
+    const size_t least = scan->layout.num_cells < MANY_CELLS ? 8 : 16;
     size_t wanted = scan->heap->k / (cell_codes / 8) + 1;
 
-    wanted = more_for_filter(scan, wanted < 16 ? 16 : wanted);
+    wanted = more_for_filter(scan, wanted < least ? least : wanted);
     wanted = wanted > MAX_PROBED_CELLS ? MAX_PROBED_CELLS : wanted;
     return wanted < scan->layout.num_cells ? wanted : scan->layout.num_cells;
 }

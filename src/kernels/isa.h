@@ -15,7 +15,11 @@
  *   ISA_HAS_128    1 if it looks 128 entries up, else 0
  *   ISA_BY_GROUPS  1 if 256 entries cost so much more than 64 that minima over
  *                  groups of centroids go first, 0 if such minima do not pay
- *   ISA_PLANS(num_queries)  one of plan.h's lists
+ *   ISA_ROWS_BY_ENTRIES  1 if row-major codes, whose groups are arbitrary, are
+ *                  better filtered by all 256 entries than not at all
+ *   ISA_SUMS_TOGETHER  1 if exact sums of four codes at a time pay: where they take
+ *                  fewer instructions for addresses and no sum waits for another
+ *   ISA_PLANS(num_queries)  one of plan.h's lists of plans
  */
 #ifndef PQK_KERNELS_ISA_H
 #define PQK_KERNELS_ISA_H

@@ -115,16 +115,18 @@ operation_pass_filter_live(const struct pqk_operations_pass *from,
 
 #if ISA_BY_GROUPS
 static void operation_find_groups(const uint8_t *bytes, uint8_t *minima_64,
-                                  uint8_t *minima_16, uint8_t *rests_64,
-                                  uint8_t *rests_16)
+                                  uint8_t *minima_16, uint8_t *steps_64,
+                                  uint8_t *rests_64)
 {
     const struct scan_arrays arrays = {.bytes = (uint8_t *)(uintptr_t)bytes,
-                                       .rests_16 = rests_16,
                                        .rests_64 = rests_64,
                                        .minima_64 = minima_64,
-                                       .minima_16 = minima_16};
+                                       .minima_16 = minima_16,
+                                       .steps_64 = steps_64};
 
-    find_groups(&arrays, 0);
+    find_term(&arrays, MINIMA_16, 0);
+    find_term(&arrays, STEPS_64, 0);
+    find_term(&arrays, RESTS_64, 0);
 }
 #endif
 

@@ -24,11 +24,12 @@ enum plan_term {
     MINIMA_128, /* the least byte of the labels with the same 7 low bits */
     MINIMA_64,  /* of those with the same 6 low bits */
     MINIMA_16,  /* of those with the same 4 low bits */
-    RESTS_64,   /* what MINIMA_64 lacks of the entry */
-    RESTS_16    /* what MINIMA_16 lacks of the entry */
+    STEPS_64,   /* what MINIMA_16 lacks of MINIMA_64 */
+    RESTS_64    /* what MINIMA_64 lacks of the entry */
 };
 
-/* Columns from, ..., to - 1 in sixteenths of M. */
+/* Columns from, ..., to - 1 in sixteenths of M.  What lacks something comes after
+ * the minima that lack it. */
 struct plan_stage {
     uint8_t term;
     uint8_t from;
@@ -42,15 +43,14 @@ struct plan_stage {
 
 struct plan {
     float min_alive;
-    float max_alive; /* above 1 in the last plan */
+    float max_alive; /* above 1: not left for what is alive */
     size_t num_stages;
     struct plan_stage stages[MAX_STAGES];
 };
 
-struct plan_list {
-    const struct plan *plans;
-    int has_minima_128; /* some stage looks them up */
-};
+/* The last plan's max_alive.  It takes over where others let too many codes
+ * through; where it does so, too, nothing is filtered for a while. */
+#define LAST 2.0f
 
 /* clang-format off */
 
@@ -68,7 +68,7 @@ static const struct plan plans_of_entries[] = {
                        {ENTRIES, 12, 16}}},
     {0.45f, 0.90f, 4, {{ENTRIES, 0, 8}, {ENTRIES, 8, 10}, {ENTRIES, 10, 12},
                        {ENTRIES, 12, 16}}},
-    {0.15f, 2.00f, 2, {{ENTRIES, 0, 12}, {ENTRIES, 12, 16}}},
+    {0.15f, LAST, 2, {{ENTRIES, 0, 12}, {ENTRIES, 12, 16}}},
 };
 
 /*
@@ -81,35 +81,45 @@ static const struct plan plans_of_pairs[] = {
                        {MINIMA_128, 8, 12}, {ENTRIES, 12, 16}}},
     {0.35f, 0.90f, 3, {{MINIMA_128, 0, 8}, {MINIMA_128, 8, 12},
                        {ENTRIES, 12, 16}}},
-    {0.15f, 2.00f, 2, {{MINIMA_128, 0, 12}, {ENTRIES, 12, 16}}},
+    {0.15f, LAST, 2, {{MINIMA_128, 0, 12}, {ENTRIES, 12, 16}}},
 };
 
 /*
  * For instruction sets whose look-ups of 256 entries cost sixteen times as much as
- * of 16, and those of 64 four times: minima over groups go first, and what they
- * lack is added at the end.  The plans differ in how soon they go from one term to
- * the next.
+ * of 16, and those of 64 three or four times: minima over 16 groups of all columns,
+ * then what minima over 64 groups add to those.  Exact sums of the few codes that
+ * are left take less time than looking 256 entries up, but where groups rule hardly
+ * any code out, as with data that do not cluster, entries take half the time of
+ * exact sums of all.  The plans differ in how soon they go from one term to the
+ * next.
  */
 static const struct plan plans_of_groups[] = {
-    {0.00f, 0.50f, 6, {{MINIMA_16, 0, 8}, {MINIMA_16, 8, 12}, {MINIMA_16, 12, 16},
-                       {RESTS_16, 0, 2}, {RESTS_16, 2, 4}, {RESTS_16, 4, 8}}},
-    {0.50f, 0.90f, 6, {{MINIMA_64, 0, 4}, {MINIMA_64, 4, 6}, {MINIMA_64, 6, 8},
-                       {MINIMA_64, 8, 12}, {MINIMA_64, 12, 16}, {RESTS_64, 0, 4}}},
+    {0.00f, 0.50f, 6, {{MINIMA_16, 0, 8}, {MINIMA_16, 8, 16}, {STEPS_64, 0, 4},
+                       {STEPS_64, 4, 8}, {STEPS_64, 8, 12}, {STEPS_64, 12, 16}}},
+    {0.50f, 0.90f, 4, {{MINIMA_64, 0, 4}, {MINIMA_64, 4, 8}, {MINIMA_64, 8, 12},
+                       {MINIMA_64, 12, 16}}},
+    {0.50f, 0.985f, 3, {{MINIMA_64, 0, 8}, {MINIMA_64, 8, 12},
+                        {MINIMA_64, 12, 16}}},
+    {0.90f, 1.01f, 3, {{MINIMA_64, 0, 16}, {RESTS_64, 0, 1}, {RESTS_64, 1, 2}}},
+    {0.15f, LAST, 3, {{ENTRIES, 0, 8}, {ENTRIES, 8, 12}, {ENTRIES, 12, 16}}},
+};
+
+/*
+ * For instruction sets on which 4 columns of 64 groups cost as much as 8 columns of
+ * 16.  They read half the bytes and leave more blocks alive (on clustered SIFT two
+ * thirds instead of half), but later columns then rule out so many more that a scan
+ * reads a third less in all.  256 entries cost four times as much as 64: what 64
+ * groups lack is added at the end.
+ */
+static const struct plan plans_of_64_groups[] = {
+    {0.00f, 0.90f, 5, {{MINIMA_64, 0, 4}, {MINIMA_64, 4, 8}, {MINIMA_64, 8, 12},
+                       {MINIMA_64, 12, 16}, {RESTS_64, 0, 4}}},
     {0.50f, 0.985f, 5, {{MINIMA_64, 0, 8}, {MINIMA_64, 8, 12}, {MINIMA_64, 12, 16},
                         {RESTS_64, 0, 2}, {RESTS_64, 2, 4}}},
-    {0.90f, 2.00f, 3, {{MINIMA_64, 0, 16}, {RESTS_64, 0, 1}, {RESTS_64, 1, 2}}},
+    {0.90f, 1.01f, 3, {{MINIMA_64, 0, 16}, {RESTS_64, 0, 1}, {RESTS_64, 1, 2}}},
+    {0.15f, LAST, 3, {{ENTRIES, 0, 8}, {ENTRIES, 8, 12}, {ENTRIES, 12, 16}}},
 };
 
 /* clang-format on */
-
-/* The lists, for ISA_PLANS. */
-#define PLANS_OF_ENTRIES ((struct plan_list){plans_of_entries, 0})
-#define PLANS_OF_PAIRS   ((struct plan_list){plans_of_pairs, 1})
-#define PLANS_OF_GROUPS  ((struct plan_list){plans_of_groups, 0})
-/* For instruction sets on which 4 columns of 64 groups cost as much as 8 columns of
- * 16.  They read half the bytes and leave more blocks alive (on clustered SIFT two
- * thirds instead of half), but later columns then rule out so many more that a scan
- * reads a third less in all. */
-#define PLANS_OF_64_GROUPS ((struct plan_list){plans_of_groups + 1, 0})
 
 #endif

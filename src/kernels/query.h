@@ -37,11 +37,11 @@ struct scan_work {
 struct scan_arrays {
     float *table;             /* [M][256], by label */
     uint8_t *bytes;           /* [M][256] */
-    uint8_t *rests_16;        /* [M][256] */
     uint8_t *rests_64;        /* [M][256] */
     uint8_t *minima_128;      /* [M][128] */
     uint8_t *minima_64;       /* [M][64] */
     uint8_t *minima_16;       /* [M][16] */
+    uint8_t *steps_64;        /* [M][64] */
     struct scan_pass *passes; /* of the plan, or of whole cells */
     float *row_minima;        /* [M] */
     uint32_t
@@ -85,13 +85,14 @@ static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
     at += entries * sizeof(float);
     arrays->bytes = (void *)at;
     at += entries;
-    arrays->rests_16 = (void *)at;
     at += entries;
     arrays->rests_64 = (void *)at;
     at += entries;
     arrays->minima_128 = (void *)at;
     at += num_sub_vectors * 128;
     arrays->minima_64 = (void *)at;
+    at += num_sub_vectors * 64;
+    arrays->steps_64 = (void *)at;
     at += num_sub_vectors * 64;
     arrays->minima_16 = (void *)at;
     at += num_sub_vectors * 16;
@@ -113,7 +114,7 @@ struct scan {
     const uint8_t *codes; /* prepared */
     uint32_t first_id;
     struct scan_work *scratch;
-    struct plan_list plan_list;
+    const struct plan *plans;
     uintptr_t
         queries; /* the first one, and how far it is from one to the next */
     size_t query_bytes;

@@ -64,6 +64,7 @@ static inline void clear_minima(struct rounding *rounding)
 {
     rounding->sum_of_minima = 0.0;
     rounding->below_zero = 0.0;
+    rounding->scale = 0.0f;
 }
 
 /* The least entry of one more column. */

@@ -99,15 +99,15 @@ static const uint8_t *row_table(const struct row_scan *scan, size_t m)
                                    : scan->bytes + m * 256;
 }
 
-/* Byte sums of BATCH_ROWS rows, lanes in the order of isa_transpose_rows(). */
-static void sum_batch(struct row_scan *scan, size_t row)
+/* Byte sums of some blocks of rows, lanes in the order of isa_transpose_rows(). */
+static void sum_batch(struct row_scan *scan, size_t row, size_t num_rows)
 {
     const size_t stride = scan->num_sub_vectors;
 
     for (size_t m = 0; m < stride; m += BATCH_COLUMNS) {
         const uint8_t *codes = scan->codes + row * stride + m;
 
-        for (size_t b = 0; b < BATCH_ROWS; b += PQK_BLOCK)
+        for (size_t b = 0; b < num_rows; b += PQK_BLOCK)
             isa_transpose_rows(codes + b * stride, stride, scan->columns + b,
                                BATCH_STRIDE);
         for (size_t c = 0; c < BATCH_COLUMNS;) {
@@ -119,19 +119,19 @@ static void sum_batch(struct row_scan *scan, size_t row)
                 pass.tables[j] = row_table(scan, m + c + j);
                 pass.columns[j] = scan->columns + (c + j) * BATCH_STRIDE;
             }
-            pass_sum(&pass, 0, BATCH_ROWS / PQK_BLOCK, m + c == 0, scan->sums);
+            pass_sum(&pass, 0, num_rows / PQK_BLOCK, m + c == 0, scan->sums);
             c += pass.num_columns;
         }
     }
 }
 
 /* Returns how many rows had to be summed in float32. */
-static size_t filter_batch(struct row_scan *scan, size_t row)
+static size_t filter_batch(struct row_scan *scan, size_t row, size_t num_rows)
 {
     size_t survivors = 0;
 
-    sum_batch(scan, row);
-    for (size_t b = 0; b < BATCH_ROWS; b += PQK_BLOCK) {
+    sum_batch(scan, row, num_rows);
+    for (size_t b = 0; b < num_rows; b += PQK_BLOCK) {
         uint64_t alive;
 
         if (scan->rounding.threshold < 0)
@@ -154,31 +154,52 @@ static void scan_rows_exactly(struct row_scan *scan, size_t first, size_t end)
     pqk_heap_tighten(scan->heap);
 }
 
-/* The rows from `row` on, as far as they fill batches; returns where it
+/* Where groups do not pay, all entries from the beginning. */
+#define SINGLE_TABLE (ISA_BY_GROUPS ? TABLE_64 : TABLE_256)
+
+/* Rows that are summed without a filter, for a first bound: fewer where the filter
+ * is a good one. */
+#define FIRST_ROWS (ISA_ROWS_BY_ENTRIES ? BATCH_ROWS / 4 : BATCH_ROWS)
+
+/* Where a filter lets too many through, sums the next rows without; returns where
+ * that ends. */
+static size_t skip_filter_of_rows(struct row_scan *scan, size_t row,
+                                  size_t num_vectors)
+{
+    const size_t left = num_vectors - row;
+    const size_t end =
+        left < 16 * BATCH_ROWS ? num_vectors : row + 16 * BATCH_ROWS;
+
+    scan_rows_exactly(scan, row, end);
+    return end;
+}
+
+/* The rows from `row` on, as far as they fill blocks; returns where it
  * stopped. */
 static size_t filter_rows(struct row_scan *scan, size_t row, size_t num_vectors)
 {
-    size_t refresh = row + 4 * BATCH_ROWS;
+    size_t refresh = row + 4 * FIRST_ROWS;
 
     set_row_scale(scan);
-    while (num_vectors - row >= BATCH_ROWS && scan->rounding.threshold >= 0) {
-        size_t survivors = filter_batch(scan, row);
+    while (num_vectors - row >= PQK_BLOCK && scan->rounding.threshold >= 0) {
+        const size_t num_rows =
+            num_vectors - row < BATCH_ROWS
+                ? (num_vectors - row) / PQK_BLOCK * PQK_BLOCK
+                : BATCH_ROWS;
+        const size_t survivors = filter_batch(scan, row, num_rows);
 
-        row += BATCH_ROWS;
-        /* Early on, any filter lets many through. */
-        if (SINGLE_TERM == ENTRIES && row > num_vectors / 16 &&
-            survivors > BATCH_ROWS / 64)
-            scan->table = TABLE_256;
-        if (survivors * HOPELESS_SHARE > BATCH_ROWS) {
-            size_t end = num_vectors - row < 16 * BATCH_ROWS
-                             ? num_vectors
-                             : row + 16 * BATCH_ROWS;
-            scan_rows_exactly(scan, row, end);
-            row = end;
+        row += num_rows;
+        if (survivors * HOPELESS_SHARE > num_rows) {
+            if (ISA_ROWS_BY_ENTRIES && scan->table != TABLE_256)
+                scan->table = TABLE_256;
+            else
+                row = skip_filter_of_rows(scan, row, num_vectors);
         }
         if (row < refresh)
             continue;
         refresh = row + row / 2;
+        /* The bound has fallen: groups may do now. */
+        scan->table = SINGLE_TABLE;
         pqk_heap_tighten(scan->heap);
         set_row_scale(scan);
     }
@@ -190,13 +211,13 @@ static void scan_row_major(const float *entries, size_t num_sub_vectors,
                            pqk_top_k_heap *heap)
 {
     struct row_scan scan;
-    size_t row = heap->k > BATCH_ROWS / 4 ? heap->k * 4 : BATCH_ROWS;
+    size_t row = heap->k > FIRST_ROWS / 4 ? heap->k * 4 : FIRST_ROWS;
 
     scan.entries = entries;
     scan.num_sub_vectors = num_sub_vectors;
     scan.codes = codes;
     scan.heap = heap;
-    scan.table = (ISA_BY_GROUPS ? TABLE_64 : TABLE_256);
+    scan.table = SINGLE_TABLE;
     if (num_sub_vectors % BATCH_COLUMNS != 0 || num_vectors / 2 < row ||
         heap->k == 0 || !find_row_minima(&scan)) {
         pqk_scalar_scan(entries, num_sub_vectors, codes, num_vectors, 0, NULL,

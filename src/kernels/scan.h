@@ -33,34 +33,43 @@ static void run_exactly(struct scan *scan, size_t first, size_t end)
             scan_exactly(scan, block, 1);
 }
 
-/* Byte tables lose resolution as the threshold falls: make them anew. */
-#define COARSE_THRESHOLD 246
+/* Byte tables lose resolution as the threshold falls: then they are made anew. */
+#define COARSE_THRESHOLD 226
+
+/* A threshold for the heap's bound, and bytes that are fine enough for it; returns
+ * 0 if there is no bound. */
+static int follow_bound(struct scan *scan)
+{
+    struct rounding *rounding = &scan->query->rounding;
+    const float bound = pqk_heap_bound(scan->heap);
+
+    if (!(bound < MAX_FILTERED))
+        return 0;
+    rounding->threshold =
+        byte_threshold(rounding, scan->num_sub_vectors, bound);
+    if (!(rounding->scale > 0.0f) ||
+        (rounding->threshold >= 0 && rounding->threshold < COARSE_THRESHOLD) ||
+        rounding->threshold > 253)
+        set_scale(scan, bound);
+    return 1;
+}
 
 static void refresh_tables(struct scan *scan)
 {
     struct scan_query *query = scan->query;
-    float bound;
+    const float scale = query->rounding.scale;
 
     pqk_heap_tighten(scan->heap);
-    bound = pqk_heap_bound(scan->heap);
-    if (!(bound < MAX_FILTERED))
-        return;
-    query->rounding.threshold =
-        byte_threshold(&query->rounding, scan->num_sub_vectors, bound);
-    if (query->rounding.threshold >= 0 &&
-        query->rounding.threshold < COARSE_THRESHOLD)
-        set_scale(scan, bound);
+    if (follow_bound(scan) && query->rounding.scale != scale)
+        set_plan(scan, query->plan);
 }
 
 /* Makes byte tables, an order of columns and passes for the bound; returns 0 if
  * there is none. */
 static int aim(struct scan *scan)
 {
-    const float bound = pqk_heap_bound(scan->heap);
-
-    if (!(bound < MAX_FILTERED))
+    if (!follow_bound(scan))
         return 0;
-    set_scale(scan, bound);
     order_columns(scan);
     set_plan(scan, scan->query->plan);
     scan->query->finished = scan->query->rounding.threshold < 0;
@@ -102,11 +111,25 @@ static void begin_run(struct scan *scan, size_t first, size_t end)
  * saves. */
 #define HOPELESS_SHARE 4
 
+/* A run's plan let too many codes through: the last one, which rules out most,
+ * takes its place; or nothing is filtered for a while. */
+static void lose_hope(struct scan *scan)
+{
+    uint32_t last = scan->query->plan;
+
+    while (scan->plans[last].max_alive < LAST)
+        last++;
+    if (scan->query->plan != last)
+        set_plan(scan, last);
+    else
+        scan->query->unfiltered_chunks = 64;
+}
+
 /* Chooses the next run's plan by what was alive in this one. */
 static void end_run(struct scan *scan, size_t first, size_t end)
 {
     struct scan_query *query = scan->query;
-    const struct plan *plan = &scan->plan_list.plans[query->plan];
+    const struct plan *plan = &scan->plans[query->plan];
     const uint64_t blocks = (end - first) * CHUNK;
     const double share = (double)query->live_blocks / (double)blocks;
 
@@ -121,7 +144,7 @@ static void end_run(struct scan *scan, size_t first, size_t end)
         query->plan_changes++;
     }
     if (query->survivors * HOPELESS_SHARE > blocks * PQK_BLOCK)
-        query->unfiltered_chunks = 64;
+        lose_hope(scan);
     refresh_tables(scan);
     query->finished = query->rounding.threshold < 0;
 }
@@ -179,7 +202,7 @@ static uint32_t bound_groups(const struct scan *scan)
 
     if (!query->aimed || query->unfiltered_chunks > 0)
         return 0;
-    switch (scan->plan_list.plans[query->plan].stages[0].term) {
+    switch (scan->plans[query->plan].stages[0].term) {
     case MINIMA_16:
         return 16;
     case MINIMA_64:
@@ -259,7 +282,7 @@ static void scan_probe(const void *prepared_codebook, const void *codes,
         .queries = queries_in(tables),
         .query_bytes = query_bytes(codebook->num_sub_vectors),
         .heaps = heaps,
-        .plan_list = ISA_PLANS(num_queries),
+        .plans = ISA_PLANS(num_queries),
         .filter = filter,
         .num_allowed = count_allowed(filter, num_vectors),
         .stats = stats};

@@ -27,17 +27,18 @@ static struct term_tables tables_of(const struct scan_arrays *arrays,
         return (struct term_tables){TABLE_64, arrays->minima_64, 64};
     case MINIMA_16:
         return (struct term_tables){TABLE_16, arrays->minima_16, 16};
+    case STEPS_64:
+        return (struct term_tables){TABLE_64, arrays->steps_64, 64};
     case RESTS_64:
         return (struct term_tables){TABLE_256, arrays->rests_64, 256};
-    case RESTS_16:
-        return (struct term_tables){TABLE_256, arrays->rests_16, 256};
     case ENTRIES:
         break;
     }
     return (struct term_tables){TABLE_256, arrays->bytes, 256};
 }
 
-/* Columns of the query's order, as many as a pass can have; returns how many. */
+/* Columns of the query's order, as many as a pass can have, and what it looks up in
+ * them; returns how many. */
 static size_t make_pass(const struct scan *scan, enum plan_term term,
                         size_t from, size_t to, const uint8_t *columns,
                         size_t stride, struct scan_pass *pass)
@@ -49,6 +50,7 @@ static size_t make_pass(const struct scan *scan, enum plan_term term,
     for (size_t i = 0; i < pass->num_columns; i++) {
         size_t m = scan->query->arrays.order[from + i];
 
+        find_term(&scan->query->arrays, term, m);
         pass->tables[i] = tables.first + m * tables.stride;
         pass->columns[i] = columns + m * stride;
     }
@@ -118,7 +120,7 @@ static uint64_t filter_live(struct scan *scan, size_t first_block,
 
 static void set_plan(struct scan *scan, uint32_t number)
 {
-    const struct plan *plan = &scan->plan_list.plans[number];
+    const struct plan *plan = &scan->plans[number];
     struct scan_query *query = scan->query;
 
     query->plan = number;

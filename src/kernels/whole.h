@@ -14,6 +14,7 @@ static size_t count_alive(const uint8_t *sums, size_t num_blocks, int threshold)
 {
     size_t count = 0;
 
+#pragma GCC unroll 4
     for (size_t b = 0; b < num_blocks; b++)
         count += (size_t)__builtin_popcountll(
             isa_alive(sums + b * PQK_BLOCK, (uint8_t)threshold));

@@ -1011,30 +1011,34 @@ START_TEST(test_minima_64)
 }
 END_TEST
 
-static void check_group(const char *what, const uint8_t *bytes,
-                        size_t num_groups, const uint8_t *minima,
-                        const uint8_t *up)
+/* What `of` has above the minima of its groups. */
+static void check_above(const char *what, const uint8_t *of, size_t count,
+                        const uint8_t *minima, size_t num_groups,
+                        const uint8_t *above)
 {
-    uint8_t expected[64], above[256];
+    uint8_t expected[256];
 
     test_subcase(" of %s", what);
-    expect_minima(bytes, num_groups, expected);
-    for (size_t i = 0; i < 256; i++)
-        above[i] = (uint8_t)(bytes[i] - expected[i % num_groups]);
-    check_bytes(expected, minima, num_groups);
-    check_bytes(above, up, 256);
+    for (size_t i = 0; i < count; i++)
+        expected[i] = (uint8_t)(of[i] - minima[i % num_groups]);
+    check_bytes(expected, above, count);
 }
 
 static void check_groups(const uint8_t *bytes, unsigned placement)
 {
     uint8_t *minima_64 = place(&out_a, 64, BLOCK, placement);
     uint8_t *minima_16 = place(&out_b, 16, 16, placement);
-    uint8_t *rests_64 = place(&out_c, 256, BLOCK, placement);
-    uint8_t *rests_16 = place(&out_d, 256, BLOCK, placement);
+    uint8_t *steps_64 = place(&out_c, 64, BLOCK, placement);
+    uint8_t *rests_64 = place(&out_d, 256, BLOCK, placement);
+    uint8_t expected_64[64], expected_16[64];
 
-    operations->groups(bytes, minima_64, minima_16, rests_64, rests_16);
-    check_group("64", bytes, 64, minima_64, rests_64);
-    check_group("16", bytes, 16, minima_16, rests_16);
+    expect_minima(bytes, 64, expected_64);
+    expect_minima(bytes, 16, expected_16);
+    operations->groups(bytes, minima_64, minima_16, steps_64, rests_64);
+    check_bytes(expected_64, minima_64, 64);
+    check_bytes(expected_16, minima_16, 16);
+    check_above("16", expected_64, 64, expected_16, 16, steps_64);
+    check_above("64", bytes, 256, expected_64, 64, rests_64);
     CHECK_INTACT(out_a);
     CHECK_INTACT(out_b);
     CHECK_INTACT(out_c);
