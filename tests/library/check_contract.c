@@ -686,11 +686,12 @@ START_TEST(test_busy)
 
     test_case("a scanner that another thread uses");
     CHECK_OK(pqk_index_search(index, query, 3, alone, &count_alone));
+    CHECK_OK(pqk_scanner_create(index, 1, 3, &scanner));
+    /* Not before: the library asks for a variant's name by where it is. */
     lasting.real = index->prepared.kernel;
     lasting.kernel = *lasting.real;
     lasting.kernel.probe = lasting_probe;
     index->prepared.kernel = &lasting.kernel;
-    CHECK_OK(pqk_scanner_create(index, 1, 3, &scanner));
     CHECK_OK(pqk_scanner_begin(scanner, 1, 3));
     CHECK_OK(pqk_scanner_tables(scanner, query));
     CHECK_THAT(pthread_create(&thread, NULL, probe_lastingly, scanner) == 0,
