@@ -245,6 +245,9 @@ def measure(options, targets, say):
             if not model.knows(target, core):
                 cores.remove(core)
         program = programs[target.name]
+        after = counting.following(target, program)
+        for section in mine:
+            section.blocks = counting.without_returned(section.blocks, after)
         addresses = {at for section in mine for block in section.blocks
                      for at in block}
         where = placing.places(target, program, addresses)

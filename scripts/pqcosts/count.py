@@ -4,11 +4,15 @@
 import collections
 import dataclasses
 import os
+import re
 import shutil
 import subprocess
 
 from .build import QUERY
 from .targets import Failed
+
+# The emulators' unit of translated code.
+PAGE = 4096
 
 
 @dataclasses.dataclass
@@ -38,6 +42,28 @@ def symbols(target, program):
             # Thumb functions may be listed with the lowest bit set.
             mask = ~1 if target.name == "armhf" else ~0
             found[words[2]] = int(words[0], 16) & mask
+    return found
+
+
+def following(target, program):
+    """{address of an instruction: of the one behind it}."""
+    output = subprocess.check_output(
+        [target.tool("objdump"), "-d", "--no-show-raw-insn", program], text=True)
+    found = [int(at, 16) for at in re.findall(r"^ *([0-9a-f]+):\t", output, re.M)]
+    return dict(zip(found, found[1:]))
+
+
+def without_returned(blocks, after):
+    """The blocks without what was not executed in them.  The translator for x86
+    gives an instruction that lies on two pages back and begins the next block with
+    it, but has told plugins of it by then."""
+    found = {}
+    for block, runs in blocks.items():
+        last = block[-1]
+        if len(block) > 1 and \
+                last // PAGE != (after.get(last, last + 1) - 1) // PAGE:
+            block = block[:-1]
+        found[block] = found.get(block, 0) + runs
     return found
 
 

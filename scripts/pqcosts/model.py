@@ -12,9 +12,6 @@ import subprocess
 
 from .targets import Failed
 
-# The emulators' unit of translated code.
-PAGE = 4096
-
 # Of a cell's instructions; the rest is taken to go as fast.
 COVERED = 0.999
 ITERATIONS = 100
@@ -177,20 +174,6 @@ class Model:
             pass
 
 
-def without_returned(blocks, after):
-    """The blocks without what was not executed in them.  The translator for x86
-    gives an instruction that lies on two pages back and begins the next block with
-    it, but has told plugins of it by then."""
-    found = {}
-    for block, runs in blocks.items():
-        last = block[-1]
-        if len(block) > 1 and \
-                last // PAGE != (after.get(last, last + 1) - 1) // PAGE:
-            block = block[:-1]
-        found[block] = found.get(block, 0) + runs
-    return found
-
-
 def joined(target, code, blocks):
     """The blocks, those put together that an emulator had cut.  It translates no
     further than a page, so where code lies would change what blocks there are; and
@@ -198,7 +181,6 @@ def joined(target, code, blocks):
     ordered = sorted(code)
     after = dict(zip(ordered, ordered[1:]))
     leaves = re.compile(target.leaves)
-    blocks = without_returned(blocks, after)
     by_start, left, whole = {}, dict(blocks), {}
     for block in blocks:
         by_start.setdefault(block[0], []).append(block)

@@ -40,7 +40,7 @@ class Target:
             == self.name
 
     def tool(self, name):
-        """The target's gcc, nm or addr2line."""
+        """The target's gcc, nm, objdump or addr2line."""
         if self.is_native and name == "gcc":
             return "gcc"
         prefixed = f"{self.triplet}-{name}"
