@@ -370,8 +370,8 @@ PQK_API pqk_status pqk_quantizer_load(const char *path,
  * \param       kernel      a variant, or NULL for pqk_kernel_find(NULL)
  * \param[out]  collection  to be freed with pqk_collection_free; untouched on
  *                          failure
- * \return      also what pqk_kernel_find(NULL) says, PQK_KERNEL_UNAVAILABLE or
- *              PQK_OUT_OF_MEMORY
+ * \return      PQK_OK, PQK_INVALID_ARGUMENT, PQK_OUT_OF_MEMORY,
+ *              PQK_KERNEL_UNAVAILABLE, or what pqk_kernel_find(NULL) says
  */
 PQK_API pqk_status pqk_collection_create(const pqk_quantizer *quantizer,
                                          const pqk_kernel *kernel,
@@ -599,9 +599,10 @@ PQK_API pqk_status pqk_collection_save(const pqk_collection *collection,
  * \param       flags       0, or PQK_UNVERIFIED
  * \param[out]  collection  to be freed with pqk_collection_free; untouched on
  *                          failure
- * \return      PQK_BAD_FILE if it is no collection, is cut short, fails a
+ * \return      PQK_OK; PQK_BAD_FILE if it is no collection, is cut short, fails a
  *              checksum or holds an id twice; PQK_NEWER_FILE; PQK_IO_ERROR with
- *              errno
+ *              errno; PQK_INVALID_ARGUMENT; PQK_OUT_OF_MEMORY;
+ *              PQK_KERNEL_UNAVAILABLE, or what pqk_kernel_find(NULL) says
  *
  * The file must not be changed while it is mapped; pqk_collection_save replaces
  * files, it does not change them.
@@ -668,8 +669,9 @@ PQK_API int pqk_kernel_available(const pqk_kernel *kernel) PQK_NONNULL(1);
  *                      that the environment variable PQKERN_ISA names (ignored
  *                      in set-user-ID programs), else the strongest available
  * \param[out]  kernel  the variant; untouched on failure
- * \return      PQK_UNKNOWN_KERNEL or PQK_KERNEL_UNAVAILABLE when the name, or
- *              PQKERN_ISA, asks for what is not there: never another variant
+ * \return      PQK_OK; PQK_UNKNOWN_KERNEL or PQK_KERNEL_UNAVAILABLE when the name,
+ *              or PQKERN_ISA, asks for what is not there: never another variant;
+ *              PQK_INVALID_ARGUMENT if kernel is NULL
  *
  * PQKERN_ISA is read once, by the first call that needs it.
  */
@@ -691,6 +693,8 @@ typedef struct pqk_row_result {
  * \param[in]   codebook  finite or not: NaN and inf are ordinary values
  * \param       kernel    a variant, or NULL for pqk_kernel_find(NULL)
  * \param[out]  index     to be freed with pqk_index_free; untouched on failure
+ * \return      PQK_OK, PQK_INVALID_ARGUMENT, PQK_OUT_OF_MEMORY,
+ *              PQK_KERNEL_UNAVAILABLE, or what pqk_kernel_find(NULL) says
  */
 PQK_API pqk_status pqk_index_create(const pqk_codebook *codebook,
                                     const pqk_kernel *kernel,
@@ -706,6 +710,8 @@ PQK_API void pqk_index_free(pqk_index *index);
  *                           below num_centroids, else PQK_INVALID_ARGUMENT
  * \param       num_vectors  0 is allowed; all partitions together hold at most
  *                           2^32 - 1 vectors
+ * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY; on failure
+ *              nothing was added
  */
 PQK_API pqk_status pqk_index_add(pqk_index *index, const uint8_t *codes,
                                  size_t num_vectors) PQK_MUST_USE;
@@ -717,8 +723,8 @@ PQK_API pqk_status pqk_index_add(pqk_index *index, const uint8_t *codes,
  * \param       k        any; memory is taken for those that there are
  * \param[out]  results  room for k, in (distance, row) order
  * \param[out]  count    how many were written
- * \return      also PQK_OUT_OF_MEMORY: it makes a scanner for the one call; for
- *              speed, keep a pqk_scanner
+ * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY: it makes a
+ *              scanner for the one call; for speed, keep a pqk_scanner
  */
 PQK_API pqk_status pqk_index_search(const pqk_index *index, const float *query,
                                     size_t k, pqk_row_result *results,
@@ -752,7 +758,8 @@ PQK_API void pqk_index_codebook(const pqk_index *index,
  * \param       max_queries  most queries at a time, at least 1
  * \param       max_k        most results per query, at most 2^32 - 1; memory
  *                           for so many is taken
- * \param[out]  scanner      to be freed with pqk_scanner_free
+ * \param[out]  scanner      to be freed with pqk_scanner_free; untouched on failure
+ * \return      PQK_OK, PQK_INVALID_ARGUMENT or PQK_OUT_OF_MEMORY
  */
 PQK_API pqk_status pqk_scanner_create(const pqk_index *index,
                                       size_t max_queries, size_t max_k,
@@ -807,6 +814,8 @@ PQK_API pqk_status pqk_scanner_results(pqk_scanner *scanner, size_t query,
 
 /**
  * \brief       What the probes since pqk_scanner_begin did
+ * \param       scanner
+ * \param[out]  stats    untouched on failure
  * \return      as pqk_scanner_begin
  */
 PQK_API pqk_status pqk_scanner_statistics(pqk_scanner *scanner,
@@ -832,6 +841,8 @@ typedef struct pqk_distance_table {
  *
  * The members are for the library, which sets all of them in pqk_top_k_heap_init;
  * read nothing from them but k.
+ *
+ * Thread safety: one thread at a time, which is not checked.
  */
 typedef struct pqk_top_k_heap {
     size_t k;        /**< how many are wanted */

@@ -12,7 +12,8 @@
  *     x >= 1, far above underflow.  The byte u = min(255, trunc x) is <= x, and
  *     0 where x < 1.  So u_m <= s (1 + e)^2 (t_m - b_m).  Nor does it harm if
  *     t - b overflows: t - b > FLT_MAX then, and s FLT_MAX > 255, since 253 / s
- *     is at most T (1 + M 2^-23) + N (1 + M 2^-22) and both are below MAX_FILTERED.
+ *     is at most T (1 + M 2^-23) + N (1 + M 2^-22), or 253 / 226 of that where a
+ *     scale is kept, and both are below MAX_FILTERED.
  *  2.  Group minima are <= u_m; a column left out drops a term >= 0; a refinement
  *     adds u_m minus the group's minimum to that minimum; saturating additions
  *     of terms >= 0 give min(255, sum) in any order.  So every partial sum of
@@ -35,8 +36,10 @@
  *     y: |T|, |B| and N are at most about T + 2 N, or else nothing can enter the
  *     results (S_ref >= -N (1 + g)), and then any threshold is right.
  *  5. 255 means "255 or more", so a threshold must be below it.  The scale is
- *     chosen such that y is about 253, and T only falls.  (Cutting a higher
- *     threshold down to 254 would drop codes that belong to the results.)
+ *     chosen such that y is about 253, and T only falls; a scale that was chosen
+ *     for another T is kept only while y is from 226 to below 254 (follow_bound()
+ *     in scan.h).  (Cutting a higher threshold down to 254 would drop codes that
+ *     belong to the results.)
  *  6.  Entries that are +inf or NaN become 255 and are dropped, which is right
  *     as long as T is finite: their sums rank behind it, since finite entries do
  *     not add up to -inf.  Without a T below MAX_FILTERED nothing is filtered, nor

@@ -153,12 +153,13 @@ START_TEST(test_splitmix)
 }
 END_TEST
 
-/* From the specification's implementation, with seed 0. */
+/* From the specification's implementation, with seed 0, of texts and of the bytes
+ * that its own tests draw. */
 START_TEST(test_xxh64)
 {
     static const struct {
         const char *text;
-        uint64_t sum;
+        uint64_t checksum;
     } known[] = {
         {"", UINT64_C(0xef46db3751d8e999)},
         {"a", UINT64_C(0xd24ec4f1a98c6e5b)},
@@ -166,13 +167,28 @@ START_TEST(test_xxh64)
         {"Nobody inspects the spammish repetition",
          UINT64_C(0xfbcea83c8a378bf1)},
     };
+    static const struct {
+        size_t size;
+        uint64_t checksum;
+    } of_bytes[] = {{1, UINT64_C(0xe934a84adb052768)},
+                    {4, UINT64_C(0x9136a0dca57457ee)},
+                    {14, UINT64_C(0x8282dcc4994e35c8)},
+                    {222, UINT64_C(0xb641ae8cb691c174)}};
+    unsigned char bytes[222];
+    uint64_t generator = 2654435761u;
 
-    for (size_t i = 0; i < TEST_COUNT(known); i++) {
-        const uint64_t sum = pqk_xxh64(known[i].text, strlen(known[i].text));
-
-        test_case("XXH64 of \"%s\"", known[i].text);
-        CHECK_THAT(sum == known[i].sum, "%llx", (unsigned long long)sum);
+    test_case("XXH64");
+    for (size_t i = 0; i < TEST_COUNT(known); i++)
+        CHECK_THAT(pqk_xxh64(known[i].text, strlen(known[i].text)) ==
+                       known[i].checksum,
+                   "of \"%s\"", known[i].text);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (unsigned char)(generator >> 56);
+        generator *= UINT64_C(11400714785074694797);
     }
+    for (size_t i = 0; i < TEST_COUNT(of_bytes); i++)
+        CHECK_THAT(pqk_xxh64(bytes, of_bytes[i].size) == of_bytes[i].checksum,
+                   "of %zu bytes", of_bytes[i].size);
 }
 END_TEST
 

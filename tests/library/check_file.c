@@ -300,43 +300,6 @@ static pqk_status load_bytes(const struct bytes *bytes)
 /* ------------------------------------------------------------------------ */
 /* What is written and read                                                  */
 
-START_TEST(test_checksum)
-{
-    static const struct {
-        const char *text;
-        uint64_t checksum;
-    } known[] = {
-        {"", UINT64_C(0xef46db3751d8e999)},
-        {"a", UINT64_C(0xd24ec4f1a98c6e5b)},
-        {"abc", UINT64_C(0x44bc2cf5ad770999)},
-        {"Nobody inspects the spammish repetition",
-         UINT64_C(0xfbcea83c8a378bf1)},
-    };
-    static const struct {
-        size_t size;
-        uint64_t checksum;
-    } of_bytes[] = {{1, UINT64_C(0xe934a84adb052768)},
-                    {4, UINT64_C(0x9136a0dca57457ee)},
-                    {14, UINT64_C(0x8282dcc4994e35c8)},
-                    {222, UINT64_C(0xb641ae8cb691c174)}};
-    unsigned char bytes[222];
-    uint64_t generator = 2654435761u;
-
-    test_case("XXH64");
-    for (size_t i = 0; i < TEST_COUNT(known); i++)
-        CHECK_THAT(pqk_xxh64(known[i].text, strlen(known[i].text)) ==
-                       known[i].checksum,
-                   "of \"%s\"", known[i].text);
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        bytes[i] = (unsigned char)(generator >> 56);
-        generator *= UINT64_C(11400714785074694797);
-    }
-    for (size_t i = 0; i < TEST_COUNT(of_bytes); i++)
-        CHECK_THAT(pqk_xxh64(bytes, of_bytes[i].size) == of_bytes[i].checksum,
-                   "of %zu bytes", of_bytes[i].size);
-}
-END_TEST
-
 START_TEST(test_documented_bytes)
 {
     const char *path = test_path(folder, "example.pqk");
@@ -1322,7 +1285,6 @@ int main(void)
     Suite *suite = suite_create("file");
 
     test_print_variants();
-    add_case(suite, "checksum", test_checksum, 4, 0, 1);
     add_file_case(suite, "documented bytes", test_documented_bytes, 1);
     add_file_case(suite, "foreign", test_foreign, 1);
     add_file_case(suite, "same again", test_same_again, 1);
