@@ -111,18 +111,21 @@ static void begin_run(struct scan *scan, size_t first, size_t end)
  * saves. */
 #define HOPELESS_SHARE 4
 
-/* A run's plan let too many codes through: the last one, which rules out most,
- * takes its place; or nothing is filtered for a while. */
+/* A run's plan let too many codes through: one that rules out more takes its place,
+ * first that before the last, which is quicker where it will do; after the last,
+ * nothing is filtered for a while. */
 static void lose_hope(struct scan *scan)
 {
-    uint32_t last = scan->query->plan;
+    uint32_t next = scan->query->plan;
 
-    while (scan->plans[last].max_alive < LAST)
-        last++;
-    if (scan->query->plan != last)
-        set_plan(scan, last);
-    else
+    if (scan->plans[next].max_alive >= LAST) {
         scan->query->unfiltered_chunks = 64;
+        return;
+    }
+    do
+        next++;
+    while (scan->plans[next].max_alive < 1.0f);
+    set_plan(scan, next);
 }
 
 /* Chooses the next run's plan by what was alive in this one. */
