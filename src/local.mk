@@ -49,6 +49,7 @@ libpqk_scalar_la_SOURCES = \
 	src/kernels/prepare/space.c \
 	src/kernels/prepare/space.h \
 	src/kernels/query.h \
+	src/kernels/ranked.h \
 	src/kernels/results.c \
 	src/kernels/results.h \
 	src/kernels/rounding.h \

@@ -398,7 +398,6 @@ static inline unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold)
 #define ISA_HAS_128            0
 #define ISA_BY_GROUPS          1
 #define ISA_ROWS_BY_ENTRIES    0
-#define ISA_SUMS_TOGETHER      0
 #define ISA_PLANS(num_queries) plans_of_groups
 
 #include "kernels/variant.h"

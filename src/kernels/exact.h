@@ -94,83 +94,111 @@ static void offer_result(struct scan *scan, size_t position, float distance)
     pqk_top_k_heap_push(scan->heap, scan->first_id + row, distance);
 }
 
-/* A survivor's distance: a result if within the bound, which then may fall. */
-static inline void decide(struct scan *scan, size_t position, float distance)
-{
-    const uint64_t bound = scan->heap->bound;
-
-    scan->stats->survivors++;
-    scan->query->survivors++;
-    if (distance > pqk_heap_bound(scan->heap))
-        return;
-    offer_result(scan, position, distance);
-    if (scan->heap->bound != bound)
-        scan->query->rounding.threshold =
-            byte_threshold(&scan->query->rounding, scan->num_sub_vectors,
-                           pqk_heap_bound(scan->heap));
-}
-
-/* A position's byte sum is within the threshold: float32 decides. */
-static void verify(struct scan *scan, size_t position)
-{
-    if (has_row(scan, position))
-        decide(scan, position, exact_sum(scan, position));
-}
-
-/* Codes of a block that are summed together: columns and rows of the table are
- * found once for all of them, and no sum waits for another. */
+/* Codes that are summed together: rows of the table are found once for all of them,
+ * and no sum waits for another. */
 #define TOGETHER 4
 
-ISA_INLINE void exact_sums_of(const struct scan *scan, const uint8_t *labels,
-                              const size_t lanes[TOGETHER],
+/* The sums of codes at some distances from a position. */
+ISA_INLINE void exact_sums_of(const struct scan *scan, size_t first,
+                              const uint32_t offsets[TOGETHER],
                               size_t num_sub_vectors, float sums[TOGETHER])
 {
     const float *row = scan->query->arrays.table;
+    const uint8_t *labels = column(scan, 0) + first;
     float sum[TOGETHER] = {0.0f};
 
 #pragma GCC unroll 16
     for (size_t m = 0; m < num_sub_vectors; m++) {
         ISA_UNROLL
         for (int i = 0; i < TOGETHER; i++)
-            sum[i] += row[labels[lanes[i]]];
+            sum[i] += row[labels[offsets[i]]];
         row += PQK_TABLE_STRIDE;
         labels += scan->layout.column_stride;
     }
     memcpy(sums, sum, sizeof sum);
 }
 
-/* The first few of some codes of a block, none of which a filter's bits rule out;
- * returns the others. */
-static uint64_t verify_together(struct scan *scan, size_t block, uint64_t alive)
+/* The results among what is pending; the bound may fall. */
+static void offer_pending(struct scan *scan, const float *sums, size_t count)
 {
-    const size_t first = block * PQK_BLOCK;
-    const uint8_t *labels = column(scan, 0) + first;
-    size_t lanes[TOGETHER] = {0}, count = 0;
-    float sums[TOGETHER];
-
-    for (; count < TOGETHER && alive != 0; alive &= alive - 1)
-        lanes[count++] = (size_t)__builtin_ctzll(alive);
-    if (scan->num_sub_vectors == 16)
-        exact_sums_of(scan, labels, lanes, 16, sums);
-    else
-        exact_sums_of(scan, labels, lanes, scan->num_sub_vectors, sums);
-    for (size_t i = 0; i < count; i++)
-        decide(scan, first + lanes[i], sums[i]);
-    return alive;
-}
-
-/* All codes, from one position to before another; returns how many. */
-static size_t sum_codes(struct scan *scan, size_t first, size_t end)
-{
+    struct rounding *rounding = &scan->query->rounding;
     float bound = pqk_heap_bound(scan->heap);
 
-    for (size_t i = first; i < end; i++) {
-        float distance = exact_sum(scan, i);
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t before = scan->heap->bound;
 
-        if (distance > bound)
+        if (sums[i] > bound)
             continue;
-        offer_result(scan, i, distance);
+        offer_result(scan, scan->scratch->pending[i], sums[i]);
+        if (scan->heap->bound == before)
+            continue;
         bound = pqk_heap_bound(scan->heap);
+        rounding->threshold =
+            byte_threshold(rounding, scan->num_sub_vectors, bound);
+    }
+}
+
+/* Sums what is pending, and only then decides: a decision that a processor guessed
+ * wrong is found out when its sum is there, which so many sums ahead it is. */
+static void verify_pending(struct scan *scan)
+{
+    uint32_t *pending = scan->scratch->pending;
+    const size_t count = scan->num_pending;
+    float sums[MAX_PENDING + TOGETHER];
+
+    if (count == 0)
+        return;
+    for (size_t i = 0; i < TOGETHER; i++)
+        pending[count + i] = pending[0];
+    for (size_t i = 0; i < count; i += TOGETHER)
+        if (scan->num_sub_vectors == 16)
+            exact_sums_of(scan, 0, pending + i, 16, sums + i);
+        else
+            exact_sums_of(scan, 0, pending + i, scan->num_sub_vectors,
+                          sums + i);
+    offer_pending(scan, sums, count);
+    scan->stats->survivors += count;
+    scan->query->survivors += count;
+    scan->num_pending = 0;
+}
+
+/* Some codes of a block are to be verified, at the latest by the end of a chunk:
+ * those that the filter's bits allow. */
+static void verify_later(struct scan *scan, size_t block, uint64_t codes)
+{
+    uint32_t *pending = scan->scratch->pending;
+    size_t count = scan->num_pending;
+
+    for (; codes != 0; codes &= codes - 1) {
+        const size_t position =
+            block * PQK_BLOCK + (size_t)__builtin_ctzll(codes);
+
+        pending[count] = (uint32_t)position;
+        count += (size_t)has_row(scan, position);
+    }
+    scan->num_pending = count;
+    if (count > MAX_PENDING - PQK_BLOCK)
+        verify_pending(scan);
+}
+
+/* All codes, from one position to before another; returns how many.  Columns are
+ * filled up to whole blocks: some behind the last code may be summed in vain. */
+static size_t sum_codes(struct scan *scan, size_t first, size_t end)
+{
+    static const uint32_t next[TOGETHER] = {0, 1, 2, 3};
+    float bound = pqk_heap_bound(scan->heap), sums[TOGETHER];
+
+    for (size_t i = first; i < end; i += TOGETHER) {
+        if (scan->num_sub_vectors == 16)
+            exact_sums_of(scan, i, next, 16, sums);
+        else
+            exact_sums_of(scan, i, next, scan->num_sub_vectors, sums);
+        for (size_t j = 0; j < TOGETHER && i + j < end; j++) {
+            if (sums[j] > bound)
+                continue;
+            offer_result(scan, i + j, sums[j]);
+            bound = pqk_heap_bound(scan->heap);
+        }
     }
     return end - first;
 }
@@ -221,11 +249,7 @@ static void verify_block(struct scan *scan, size_t block, const uint8_t *sums)
     if (block + 1 == scan->layout.num_blocks &&
         scan->layout.num_vectors % PQK_BLOCK != 0)
         alive &= ((uint64_t)1 << scan->layout.num_vectors % PQK_BLOCK) - 1;
-    if (ISA_SUMS_TOGETHER && !(scan->filter && scan->filter->rows))
-        while ((alive & (alive - 1)) != 0)
-            alive = verify_together(scan, block, alive);
-    for (; alive != 0; alive &= alive - 1)
-        verify(scan, block * PQK_BLOCK + (size_t)__builtin_ctzll(alive));
+    verify_later(scan, block, alive);
 }
 
 #endif

@@ -109,6 +109,7 @@ static void scan_cell(struct scan *scan, size_t num_passes, size_t cell)
             verify_block(scan, first + b + i,
                          scan->scratch->sums + i * PQK_BLOCK);
         }
+        verify_pending(scan);
     }
 }
 

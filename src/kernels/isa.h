@@ -17,8 +17,6 @@
  *                  groups of centroids go first, 0 if such minima do not pay
  *   ISA_ROWS_BY_ENTRIES  1 if row-major codes, whose groups are arbitrary, are
  *                  better filtered by all 256 entries than not at all
- *   ISA_SUMS_TOGETHER  1 if exact sums of four codes at a time pay: where they take
- *                  fewer instructions for addresses and no sum waits for another
  *   ISA_PLANS(num_queries)  one of plan.h's lists of plans
  */
 #ifndef PQK_KERNELS_ISA_H

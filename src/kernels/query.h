@@ -22,11 +22,16 @@
 #define MAX_CELLS        32768
 #define MAX_PROBED_CELLS 1024
 
+/* Codes that are verified together: two blocks', and one more that was begun. */
+#define MAX_PENDING (3 * PQK_BLOCK)
+
 /* Scratch that queries share, since one works at a time. */
 struct scan_work {
     uint8_t sums[CHUNK * PQK_BLOCK];
     uint8_t all_sums[WHOLE_CODES + PQK_BLOCK]; /* also of representatives */
     uint32_t cells[MAX_PROBED_CELLS];
+    uint32_t pending[MAX_PENDING + 4]; /* positions, and what fills them up */
+    uint64_t ranked[WHOLE_CODES / PQK_BLOCK]; /* codes of a block, a bit each */
 };
 
 /* Enough: no plan looks at a column more than twice, each stage may round up to one
@@ -118,6 +123,7 @@ struct scan {
     uintptr_t
         queries; /* the first one, and how far it is from one to the next */
     size_t query_bytes;
+    size_t num_pending;              /* codes that are to be verified */
     struct scan_query *query;        /* the one that is worked on */
     const struct pqk_filter *filter; /* or NULL */
     size_t num_allowed;              /* rows that its bits allow */

@@ -37,42 +37,44 @@ void pqk_top_k_heap_init(pqk_top_k_heap *heap, uint64_t *storage, size_t k)
     heap->reserved_int1 = 0;
 }
 
-static inline void swap_keys(uint64_t *a, uint64_t *b)
+/* Puts the keys up to a limit first; returns how many.  No branch hangs on a key:
+ * that is guessed wrong half of the time. */
+static size_t keys_up_to(uint64_t *keys, size_t length, uint64_t limit)
 {
-    uint64_t key = *a;
+    size_t count = 0;
 
-    *a = *b;
-    *b = key;
+    for (size_t i = 0; i < length; i++) {
+        const uint64_t key = keys[i];
+
+        keys[i] = keys[count];
+        keys[count] = key;
+        count += key <= limit;
+    }
+    return count;
+}
+
+static uint64_t median_of_three(uint64_t a, uint64_t b, uint64_t c)
+{
+    const uint64_t low = a < b ? a : b, high = a < b ? b : a;
+
+    return c < low ? low : c < high ? c : high;
 }
 
 /*
- * Hoare's partition around the median of three: afterwards no key before the
+ * Lomuto's partition around the median of three: afterwards no key before the
  * returned position is greater than one at or behind it, and both parts have at
- * least one key.  Needs length >= 2.
+ * least one key; if all are equal, it returns length.  Needs length >= 2.
+ *
+ * If no key is less than the median, those equal to it are parted from the others,
+ * or many equal keys would take as many rounds.
  */
 static size_t partition_keys(uint64_t *keys, size_t length)
 {
-    uint64_t *middle = &keys[(length - 1) / 2];
-    uint64_t *last = &keys[length - 1];
-    size_t left = 0, right = length - 1;
-    uint64_t pivot;
+    const uint64_t pivot =
+        median_of_three(keys[0], keys[(length - 1) / 2], keys[length - 1]);
+    const size_t cut = keys_up_to(keys, length, pivot - 1);
 
-    if (*middle < keys[0])
-        swap_keys(middle, keys);
-    if (*last < keys[0])
-        swap_keys(last, keys);
-    if (*last < *middle)
-        swap_keys(last, middle);
-    pivot = *middle;
-    for (;;) {
-        while (keys[left] < pivot)
-            left++;
-        while (keys[right] > pivot)
-            right--;
-        if (left >= right)
-            return right + 1;
-        swap_keys(&keys[left++], &keys[right--]);
-    }
+    return cut > 0 ? cut : keys_up_to(keys, length, pivot);
 }
 
 /* Puts the k smallest keys first, in any order. */
@@ -81,6 +83,8 @@ static void select_keys(uint64_t *keys, size_t length, size_t k)
     while (length > 1 && k > 0 && k < length) {
         size_t cut = partition_keys(keys, length);
 
+        if (cut == length)
+            return;
         if (k < cut) {
             length = cut;
         } else {
@@ -97,6 +101,8 @@ static void sort_keys(uint64_t *keys, size_t length)
     while (length > 16) {
         size_t cut = partition_keys(keys, length);
 
+        if (cut == length)
+            return;
         if (cut < length / 2) {
             sort_keys(keys, cut);
             keys += cut;

@@ -101,7 +101,7 @@ static uint64_t filter_blocks(struct scan *scan, size_t num_passes,
 
 /* All later stages, for those that are alive. */
 static uint64_t filter_live(struct scan *scan, size_t first_block,
-                            uint64_t live)
+                            uint64_t live, uint8_t *sums)
 {
     const struct scan_query *query = scan->query;
 
@@ -111,8 +111,7 @@ static uint64_t filter_live(struct scan *scan, size_t first_block,
 
         scan->stats->bytes_read +=
             pass->num_columns * PQK_BLOCK * (size_t)__builtin_popcountll(live);
-        live = pass_filter_live(pass, first_block * PQK_BLOCK, live,
-                                scan->scratch->sums,
+        live = pass_filter_live(pass, first_block * PQK_BLOCK, live, sums,
                                 (uint8_t)query->rounding.threshold);
     }
     return live;
@@ -149,13 +148,14 @@ static void run_chunk(struct scan *scan, size_t chunk)
     live = filter_blocks(scan, scan->query->first_passes, first,
                          blocks_of_chunk(scan, chunk));
     scan->query->live_blocks += (uint64_t)__builtin_popcountll(live);
-    live = filter_live(scan, first, live);
+    live = filter_live(scan, first, live, scan->scratch->sums);
     for (; live != 0; live &= live - 1) {
         const size_t b = (size_t)__builtin_ctzll(live);
 
         if (!block_is_done(scan, first + b))
             verify_block(scan, first + b, scan->scratch->sums + b * PQK_BLOCK);
     }
+    verify_pending(scan);
 }
 
 #endif

@@ -21,39 +21,57 @@ static size_t count_alive(const uint8_t *sums, size_t num_blocks, int threshold)
     return count;
 }
 
-/* The k-th smallest byte sum, 255 if it is not below that. */
-static int kth_sum(const uint8_t *sums, size_t num_blocks, size_t k)
+/* The least sum that so many codes are within, or a greater one that no more than
+ * `most` are within; 255 if it is not below that. */
+static int rank_sums(const uint8_t *sums, size_t num_blocks, size_t least,
+                     size_t most)
 {
     int low = 0, high = 255;
 
     while (low < high) {
-        int middle = (low + high) / 2;
+        const int middle = (low + high) / 2;
+        const size_t count = count_alive(sums, num_blocks, middle);
 
-        if (count_alive(sums, num_blocks, middle) >= k)
+        if (count < least)
+            low = middle + 1;
+        else if (count > most)
             high = middle;
         else
-            low = middle + 1;
+            return middle;
     }
     return low;
 }
 
-/* A distance of the order of the k-th: the nearest of some codes. */
-static float nearest_of_first(const struct scan *scan)
+#define SAMPLE 64
+
+/*
+ * A distance of the order of the k-th: that rank among some codes.  Two ranks more
+ * where the k-th is among them, since a guess that is too low costs a second sum of
+ * everything; minima of groups rank so badly that it is too low even where not.
+ */
+static float guess_distance(const struct scan *scan)
 {
-    const size_t sample =
-        scan->layout.num_vectors < 64 ? scan->layout.num_vectors : 64;
-    const size_t step = scan->layout.num_vectors / sample;
-    float nearest = INFINITY;
+    const size_t num_vectors = scan->layout.num_vectors;
+    const size_t sample = num_vectors < SAMPLE ? num_vectors : SAMPLE;
+    const size_t step = num_vectors / sample;
+    size_t rank = scan->heap->k * sample / num_vectors;
+    float nearest[SAMPLE];
 
+    if (ISA_BY_GROUPS || rank > 0)
+        rank += 2;
     for (size_t i = 0; i < sample; i++) {
-        float distance = exact_sum(scan, i * step);
+        const float distance = exact_sum(scan, i * step);
+        size_t at = i;
 
-        nearest = distance < nearest ? distance : nearest;
+        for (; at > 0 && !(nearest[at - 1] <= distance); at--)
+            nearest[at] = nearest[at - 1];
+        nearest[at] = distance;
     }
-    return nearest;
+    return nearest[rank];
 }
 
-static void sum_all(struct scan *scan)
+/* Byte sums of all codes, by that term of all columns. */
+static void sum_all(struct scan *scan, enum plan_term term)
 {
     uint8_t *sums = scan->scratch->all_sums;
     const struct pqk_layout *layout = &scan->layout;
@@ -63,7 +81,7 @@ static void sum_all(struct scan *scan)
     for (size_t m = 0; m < scan->num_sub_vectors;) {
         struct scan_pass pass;
         const size_t n =
-            make_pass(scan, ENTRIES, m, scan->num_sub_vectors, column(scan, 0),
+            make_pass(scan, term, m, scan->num_sub_vectors, column(scan, 0),
                       layout->column_stride, &pass);
 
         pass_sum(&pass, 0, layout->num_blocks, m == 0, sums);
@@ -93,8 +111,8 @@ static int scan_whole(struct scan *scan, float guess)
     int kth;
 
     set_scale(scan, guess);
-    sum_all(scan);
-    kth = kth_sum(scan->scratch->all_sums, num_blocks, scan->heap->k);
+    sum_all(scan, ENTRIES);
+    kth = rank_sums(scan->scratch->all_sums, num_blocks, scan->heap->k, 0);
     furthest = query->rounding.sum_of_minima +
                ((double)kth + num_sub_vectors) /
                    ((double)query->rounding.scale * (1.0 - 0x1p-21));
@@ -112,25 +130,8 @@ static int scan_whole(struct scan *scan, float guess)
         &query->rounding, scan->num_sub_vectors, (float)furthest);
     for (size_t b = 0; b < num_blocks; b++)
         verify_block(scan, b, scan->scratch->all_sums + b * PQK_BLOCK);
+    verify_pending(scan);
     return 1;
-}
-
-static int scan_small(struct scan *scan)
-{
-    float guess;
-
-    /* Minima of groups would not do: the threshold comes from sums that lack
-     * less than 1 per column. */
-    if (SINGLE_TERM != ENTRIES || scan->filter || has_bound(scan->heap) ||
-        scan->heap->k > scan->layout.num_vectors / 4)
-        return 0;
-    guess = nearest_of_first(scan);
-    for (int attempt = 0; attempt < 3 && guess < MAX_FILTERED; attempt++) {
-        if (scan_whole(scan, guess))
-            return 1;
-        guess += guess + (float)scan->query->rounding.below_zero;
-    }
-    return 0;
 }
 
 #endif

@@ -165,6 +165,27 @@ START_TEST(test_again)
 }
 END_TEST
 
+/* The same result again and again, and among others: a selection of keys that are
+ * equal ends, and soon. */
+START_TEST(test_equal)
+{
+    const size_t n = test_scaled(MAX_KEYS);
+    pqk_row_result *pushed = test_alloc(n * sizeof *pushed);
+    struct test_random random = {5};
+
+    for (size_t others = 0; others < 3; others++) {
+        test_case("heap: equal keys, %zu kinds of others", others);
+        for (size_t i = 0; i < n; i++)
+            pushed[i] = (pqk_row_result){
+                (uint32_t)(3 - test_below(&random, others + 1)), 1.5f};
+        check_heap(pushed, n, 10, 0);
+        check_heap(pushed, n, n / 3, 1);
+        check_heap(pushed, n, n, 2);
+    }
+    free(pushed);
+}
+END_TEST
+
 /* What is named in the contract, spelt out. */
 START_TEST(test_order)
 {
@@ -243,6 +264,7 @@ int main(void)
     add_case(suite, "small", test_small, 10, 0, VALUES_KINDS);
     add_case(suite, "large", test_large, 20, 0, VALUES_KINDS);
     add_case(suite, "used again", test_again, 4, 0, 1);
+    add_case(suite, "equal keys", test_equal, 20, 0, 1);
     add_case(suite, "order", test_order, 4, 0, 1);
     add_case(suite, "bounds", test_bounds, 4, 0, 1);
     add_case(suite, "storage", test_storage, 4, 0, 1);

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Small partitions without a bound, by minima of groups.
+ * In: all blocks.  Out: all results; or 0, with nothing done, if the scale was too
+ * fine.  Byte sums of all codes rank them; the exact distances of those that rank
+ * first give a bound, which is near the last one; the others have to be within it.
+ * Never: a code offered twice.
+ */
+#ifndef PQK_KERNELS_RANKED_H
+#define PQK_KERNELS_RANKED_H
+
+#include "kernels/whole.h"
+
+/* Verifies the codes with the least sums, some more than k, and marks them; returns
+ * 0, with nothing done, if these sums are not below 255. */
+static int verify_first_ranks(struct scan *scan)
+{
+    struct scan_work *work = scan->scratch;
+    const size_t num_blocks = scan->layout.num_blocks;
+    const size_t least = scan->heap->k + scan->heap->k / 2 + 24;
+    const int rank =
+        least >= scan->layout.num_vectors
+            ? 255
+            : rank_sums(work->all_sums, num_blocks, least, least + least / 4);
+
+    if (rank == 255)
+        return 0;
+    for (size_t b = 0; b < num_blocks; b++) {
+        work->ranked[b] =
+            isa_alive(work->all_sums + b * PQK_BLOCK, (uint8_t)rank);
+        verify_later(scan, b, work->ranked[b]);
+    }
+    verify_pending(scan);
+    pqk_heap_tighten(scan->heap);
+    return 1;
+}
+
+/* All codes but those: their distances are no numbers to filter by. */
+static void verify_other_ranks(struct scan *scan)
+{
+    const size_t num_vectors = scan->layout.num_vectors;
+
+    for (size_t b = 0; b < scan->layout.num_blocks; b++) {
+        const size_t left = num_vectors - b * PQK_BLOCK;
+        const uint64_t codes =
+            left < PQK_BLOCK ? ((uint64_t)1 << left) - 1 : ~(uint64_t)0;
+
+        verify_later(scan, b, codes & ~scan->scratch->ranked[b]);
+    }
+    verify_pending(scan);
+}
+
+/* A chunk of which the first stage is done, but for codes that are verified. */
+static void finish_chunk(struct scan *scan, size_t chunk)
+{
+    const size_t first = chunk * CHUNK;
+    const size_t num_blocks = blocks_of_chunk(scan, chunk);
+    const int *threshold = &scan->query->rounding.threshold;
+    uint8_t *sums = scan->scratch->all_sums + first * PQK_BLOCK;
+    uint64_t live = 0;
+
+    if (*threshold < 0)
+        return;
+    for (size_t b = 0; b < num_blocks; b++)
+        live |= (uint64_t)isa_any_alive(isa_load(sums + b * PQK_BLOCK),
+                                        (uint8_t)*threshold)
+                << b;
+    live = filter_live(scan, first, live, sums);
+    for (; live != 0 && *threshold >= 0; live &= live - 1) {
+        const size_t b = (size_t)__builtin_ctzll(live);
+
+        verify_later(scan, first + b,
+                     isa_alive(sums + b * PQK_BLOCK, (uint8_t)*threshold) &
+                         ~scan->scratch->ranked[first + b]);
+    }
+    verify_pending(scan);
+}
+
+/* Sums in which so little stands for the bound let too many codes through. */
+#define COARSE_SUMS 128
+
+/* If a result is sought among fewer codes than this, most blocks stay alive: then
+ * minima of 64 groups at once, which rank better than those of 16. */
+#define MANY_CODES 256
+
+/*
+ * Minima of 16 groups of all columns for all codes; those that rank first give a
+ * bound, and what 64 groups add is looked up for the blocks that are alive then.
+ */
+static int scan_ranked(struct scan *scan, float guess)
+{
+    static const struct plan_stage steps = {STEPS_64, 0, 16};
+    struct scan_query *query = scan->query;
+    const enum plan_term term =
+        scan->layout.num_vectors / scan->heap->k < MANY_CODES ? MINIMA_64
+                                                              : MINIMA_16;
+    float bound;
+
+    set_scale(scan, guess);
+    sum_all(scan, term);
+    if (!verify_first_ranks(scan))
+        return 0;
+    if (!has_bound(scan->heap)) {
+        verify_other_ranks(scan);
+        return 1;
+    }
+    bound = pqk_heap_bound(scan->heap);
+    query->rounding.threshold =
+        byte_threshold(&query->rounding, scan->num_sub_vectors, bound);
+    if (query->rounding.threshold > 253 ||
+        query->rounding.threshold < COARSE_SUMS) {
+        set_scale(scan, bound);
+        sum_all(scan, term);
+    }
+    query->first_passes = 0;
+    query->num_passes = 0;
+    if (term == MINIMA_16) {
+        order_columns(scan);
+        query->num_passes = add_passes(scan, &steps, 0);
+    }
+    for (size_t chunk = 0; chunk * CHUNK < scan->layout.num_blocks; chunk++)
+        finish_chunk(scan, chunk);
+    return 1;
+}
+
+static int scan_small(struct scan *scan)
+{
+    float guess;
+
+    if (scan->filter || has_bound(scan->heap) ||
+        scan->heap->k > scan->layout.num_vectors / 4)
+        return 0;
+    guess = guess_distance(scan);
+    for (int attempt = 0; attempt < 3 && guess < MAX_FILTERED; attempt++) {
+        if (ISA_BY_GROUPS ? scan_ranked(scan, guess) : scan_whole(scan, guess))
+            return 1;
+        guess += guess + (float)scan->query->rounding.below_zero;
+    }
+    return 0;
+}
+
+#endif
