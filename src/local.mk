@@ -97,10 +97,16 @@ libbase_la_CFLAGS = $(PQK_CORE_CFLAGS)
 # What only programs do.
 noinst_LTLIBRARIES += libprograms.la
 libprograms_la_SOURCES = \
+	src/base/host.c \
+	src/base/host.h \
+	src/base/median.c \
+	src/base/median.h \
 	src/base/progress.c \
 	src/base/progress.h \
 	src/base/sha256.c \
-	src/base/sha256.h
+	src/base/sha256.h \
+	src/base/synthetic.c \
+	src/base/synthetic.h
 libprograms_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 
 # Training and encoding alone, for the harness too, which links no kernel.
@@ -258,8 +264,6 @@ libharness_la_SOURCES = \
 	src/harness/fixture/shape.h \
 	src/harness/fixture/store.c \
 	src/harness/fixture/store.h \
-	src/harness/fixture/synthetic.c \
-	src/harness/fixture/synthetic.h \
 	src/harness/fixture/truth.c \
 	src/harness/fixture/truth.h \
 	src/harness/judge/cell.c \

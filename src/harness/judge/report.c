@@ -5,6 +5,7 @@
 
 #include "report.h"
 #include "base/clock.h"
+#include "base/host.h"
 #include "harness/candidate/sandbox.h"
 
 #include <errno.h>
@@ -109,30 +110,6 @@ static void add_sandbox(struct entries *e, const struct pqh_report *r)
     add(e, TEXT, "sandbox", "%s", text);
 }
 
-/* The processor's name; the machine's kind where the system gives none. */
-static void processor(char *name, size_t size)
-{
-    FILE *file = fopen("/proc/cpuinfo", "re");
-    struct utsname machine;
-    char line[256];
-
-    name[0] = '\0';
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) == 0 && colon != NULL) {
-            colon[strcspn(colon, "\n")] = '\0';
-            snprintf(name, size, "%s", colon + 1 + strspn(colon + 1, " \t"));
-            break;
-        }
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
-    if (name[0] == '\0' && uname(&machine) == 0) {
-        snprintf(name, size, "%s", machine.machine);
-    }
-}
-
 static void list_head(struct entries *e, const struct pqh_report *r)
 {
     add(e, TEXT, "source", "%s", r->source);
@@ -187,7 +164,7 @@ static void list_rest(struct entries *e, const struct pqh_report *r,
     add(e, TEXT, "library_sha256", "%s", r->library_sha256);
     add(e, TEXT, "against", "%s",
         r->against[0] != '\0' ? r->against : "reference");
-    processor(cpu, sizeof cpu);
+    pqk_processor_name(cpu, sizeof cpu);
     add(e, TEXT, "cpu", "%s", cpu);
 }
 

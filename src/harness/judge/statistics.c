@@ -4,6 +4,7 @@
 #endif
 
 #include "statistics.h"
+#include "base/median.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -67,29 +68,6 @@ double pqh_geometric_mean(const double *values, size_t count)
     return exp(sum / (double)count);
 }
 
-/*
- * How many values to leave out at either end: the most for which the median
- * lies outside with a probability of at most `each` on each side, that is
- * P(Binomial(count, 1/2) <= trimmed - 1) <= each.  Logarithms, since 2^-count
- * underflows.
- */
-static size_t trimmed_each_side(size_t count, double each)
-{
-    double log_term = -(double)count * log(2.0);
-    double tail = 0.0;
-    size_t trimmed = 0;
-
-    while (trimmed < count) {
-        tail += exp(log_term);
-        if (tail > each) {
-            break;
-        }
-        log_term += log((double)(count - trimmed) / (double)(trimmed + 1));
-        trimmed++;
-    }
-    return trimmed;
-}
-
 struct pqh_interval pqh_median_interval(const double *sorted, size_t count)
 {
     return pqh_median_interval_at(sorted, count, 0.05);
@@ -100,7 +78,7 @@ struct pqh_interval pqh_median_interval_at(const double *sorted, size_t count,
 {
     struct pqh_interval interval = {pqh_quantile(sorted, count, 0.5), -INFINITY,
                                     INFINITY};
-    size_t trimmed = trimmed_each_side(count, outside / 2.0);
+    size_t trimmed = pqk_median_trim(count, outside / 2.0);
 
     /* trimmed values are below the interval's lowest, so that one is the
      * trimmed-th smallest, counted from 1. */
