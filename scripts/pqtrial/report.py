@@ -2,12 +2,10 @@
 """Plot and table of the log's last series: the same log, the same bytes."""
 
 import os
-import sys
 
-from . import files, summary
+from . import files, plotting, summary
 from .ends import Refused
 
-PLOT_PYTHON = "/usr/bin/python3"
 MAX_SHOWN = 1.25  # times the baseline's time
 COLOURS = {"kept": "#1a7f37", "not kept": "#57606a", "unresolved": "#bf8700"}
 
@@ -137,13 +135,7 @@ def _scale(upper, lower, points, limit):
 
 
 def draw(points, folder):
-    import matplotlib
-    matplotlib.use("agg")
-    matplotlib.rcParams["svg.hashsalt"] = "pqkern"
-    matplotlib.rcParams["svg.fonttype"] = "path"
-    from matplotlib import pyplot
-
-    figure, (upper, lower) = pyplot.subplots(
+    figure, (upper, lower) = plotting.pyplot().subplots(
         2, 1, sharex=True, figsize=(11, 6.6),
         gridspec_kw={"height_ratios": [8, 1], "hspace": 0.04})
     _draw_best(upper, points)
@@ -168,10 +160,7 @@ def draw(points, folder):
     figure.legend(*zip(*handles), fontsize=8.5, loc="lower center",
                   ncol=len(handles), frameon=False)
     figure.subplots_adjust(left=0.08, right=0.98, top=0.94, bottom=0.13)
-    figure.savefig(os.path.join(folder, "trials.svg"),
-                   metadata={"Date": None, "Creator": None})
-    figure.savefig(os.path.join(folder, "trials.png"), dpi=120,
-                   metadata={"Software": None})
+    plotting.save(figure, os.path.join(folder, "trials"))
 
 
 # The table ------------------------------------------------------------------
@@ -261,15 +250,7 @@ def write(rows, log, folder):
     """trials.svg, trials.png and trials.md in the folder."""
     if not rows:
         raise Refused(f"{log}: no trials yet")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        # The distribution's Python has the distribution's packages.
-        if os.path.exists(PLOT_PYTHON) and not os.environ.get("PQKERN_PLOTTING"):
-            os.environ["PQKERN_PLOTTING"] = "1"
-            os.execv(PLOT_PYTHON, [PLOT_PYTHON, *sys.argv])
-        raise Refused("report needs matplotlib (Debian: apt-get install "
-                      "python3-matplotlib)") from None
+    plotting.need()
     points, best = points_of(rows)
     try:
         os.makedirs(folder, exist_ok=True)
