@@ -309,6 +309,13 @@ run_experiment_LDADD = $(PQK_HARNESS_LIBS)
 bin_PROGRAMS += pqkern
 pqkern_SOURCES = \
 	src/tool/bench.c \
+	src/tool/bench.h \
+	src/tool/bench_layout.c \
+	src/tool/bench_matrix.c \
+	src/tool/bench_print.c \
+	src/tool/bench_set.c \
+	src/tool/bench_time.c \
+	src/tool/bench_ways.c \
 	src/tool/build.c \
 	src/tool/ends.c \
 	src/tool/evaluate.c \
@@ -325,7 +332,9 @@ pqkern_SOURCES = \
 	src/tool/search.c \
 	src/tool/tool.h \
 	src/tool/train.c
-pqkern_LDADD = libformats.la libpqkern.la
+pqkern_CPPFLAGS = $(AM_CPPFLAGS) -DPQK_PKGDATADIR='"$(pkgdatadir)"'
+pqkern_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+pqkern_LDADD = libformats.la libpqkern.la $(PQK_LIBM)
 
 # --- make bench ------------------------------------------------------------
 

@@ -291,6 +291,7 @@ PQK_SHELL_TESTS = \
 	tests/library/nehalem.sh \
 	tests/trial/wall.sh \
 	tests/tool/tool.sh \
+	tests/tool/bench.sh \
 	tests/package/installed.sh \
 	tests/library/examples.sh \
 	tests/library/exported-symbols.sh \
@@ -366,7 +367,7 @@ EXTRA_DIST += $(PQK_SHELL_TESTS) tests/harness/judge/check_statistics.py \
 	tests/mutations/mutations.py tests/mutations/files.list \
 	tests/mutations/judge.list tests/mutations/kernels.list \
 	tests/mutations/search.list \
-	tests/no-emulator tests/trial/trial.py \
+	tests/no-emulator tests/tool/command.sh tests/trial/trial.py \
 	tests/trial/trial_dies.py \
 	tests/trial/wall.py
 

@@ -34,7 +34,7 @@ SKIPPED = 77
 CHEATS = [f"tests/harness/candidate/cheats/{name}.la"
           for name in ("cheats", "empty", "slowed")]
 SHELL_NEEDS = {"harness/judge/judge.sh": ["run_experiment", *CHEATS],
-               "tool/tool.sh": ["pqkern"]}
+               "tool/bench.sh": ["pqkern"], "tool/tool.sh": ["pqkern"]}
 
 
 class Wrong(Exception):
