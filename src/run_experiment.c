@@ -76,6 +76,10 @@ static const char usage[] =
     "                         scalar reference)\n"
     "  --min-effect PERCENT   the effect to resolve with --against (default: "
     "1)\n"
+    "  --measure SECONDS      of the primary cell (default: 3, 6 with "
+    "--against)\n"
+    "  --look                 with --against: the primary cell alone, no "
+    "verdict\n"
     "  --recall-floor F       least recall at 10 (default: 0.50)\n"
     "  --time-budget SECONDS  (default: 600)\n"
     "  --seed N               of the order and of the queries that are made "
@@ -141,6 +145,8 @@ enum option_code {
     OPT_LIBRARY,
     OPT_AGAINST,
     OPT_MIN_EFFECT,
+    OPT_MEASURE,
+    OPT_LOOK,
     OPT_RECALL_FLOOR,
     OPT_TIME_BUDGET,
     OPT_SEED,
@@ -159,6 +165,8 @@ static const struct option long_options[] = {
     {"library", required_argument, NULL, OPT_LIBRARY},
     {"against", required_argument, NULL, OPT_AGAINST},
     {"min-effect", required_argument, NULL, OPT_MIN_EFFECT},
+    {"measure", required_argument, NULL, OPT_MEASURE},
+    {"look", no_argument, NULL, OPT_LOOK},
     {"recall-floor", required_argument, NULL, OPT_RECALL_FLOOR},
     {"time-budget", required_argument, NULL, OPT_TIME_BUDGET},
     {"seed", required_argument, NULL, OPT_SEED},
@@ -220,6 +228,13 @@ static int take_option(struct options *options, int code, const char *name,
         bad = parse_number(name, value, 0.0, 1, 100.0, &number, outcome);
         settings->min_effect = number / 100.0;
         break;
+    case OPT_MEASURE:
+        bad = parse_number(name, value, 0.0, 1, 3600.0, &settings->measure,
+                           outcome);
+        break;
+    case OPT_LOOK:
+        settings->look = 1;
+        break;
     case OPT_RECALL_FLOOR:
         bad = parse_number(name, value, 0.0, 0, 1.0, &number, outcome);
         settings->recall_floor = number;
@@ -271,6 +286,10 @@ static int take_options(struct options *options, int argc, char **argv,
         return pqh_end(outcome, PQH_EXIT_USAGE, "usage",
                        "'%s' is no option; see run_experiment --help",
                        argv[optind]);
+    }
+    if (options->settings.look && options->settings.against == NULL) {
+        return pqh_end(outcome, PQH_EXIT_USAGE, "usage",
+                       "--look compares: it needs --against");
     }
     options->request.truth_k =
         options->settings.k > 10 ? options->settings.k : 10;

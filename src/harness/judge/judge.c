@@ -18,9 +18,12 @@
 #define SECOND UINT64_C(1000000000)
 
 /* What each cell may take, besides preparing. */
-#define MEASURE_NS (3 * SECOND)
-#define COMPARE_NS (6 * SECOND) /* with --against, where intervals decide */
-#define GUARD_NS   (SECOND * 3 / 2)
+#define MEASURE_NS  (3 * SECOND)
+#define COMPARE_NS  (6 * SECOND) /* with --against, where intervals decide */
+#define GUARD_SHARE 4            /* of the primary cell's time */
+
+/* A look has fewer sittings, but so many that a clear loser is seen. */
+#define LOOK_SITTINGS 3
 
 #define MIN_TIMINGS    1000
 #define GUARD_TIMINGS  16
@@ -36,6 +39,28 @@
 /* Children                                                                 */
 /* ------------------------------------------------------------------------ */
 
+static uint64_t measure_ns(const struct pqh_settings *settings)
+{
+    if (settings->measure > 0.0) {
+        return (uint64_t)(settings->measure * (double)SECOND);
+    }
+    return settings->against != NULL ? COMPARE_NS : MEASURE_NS;
+}
+
+/* A look's are as long as they are in a whole comparison. */
+static size_t num_sittings(const struct pqh_settings *settings)
+{
+    uint64_t count = measure_ns(settings) * PQH_MAX_SITTINGS / COMPARE_NS;
+
+    if (settings->against == NULL) {
+        return 1;
+    }
+    if (!settings->look || count > PQH_MAX_SITTINGS) {
+        return PQH_MAX_SITTINGS;
+    }
+    return count > LOOK_SITTINGS ? (size_t)count : LOOK_SITTINGS;
+}
+
 static struct pqh_cell_plan primary_plan(const struct pqh_settings *settings)
 {
     int compares = settings->against != NULL;
@@ -46,9 +71,9 @@ static struct pqh_cell_plan primary_plan(const struct pqh_settings *settings)
         .kernel = settings->kernel,
         .way = settings->way,
         .k = settings->k,
-        .num_sittings = compares ? PQH_MAX_SITTINGS : 1,
-        .min_queries = MIN_TIMINGS,
-        .measure_ns = compares ? COMPARE_NS : MEASURE_NS,
+        .num_sittings = num_sittings(settings),
+        .min_queries = settings->look ? GUARD_TIMINGS : MIN_TIMINGS,
+        .measure_ns = measure_ns(settings),
         .min_round = MIN_ROUND,
         .creations = CREATIONS,
         .stop_effect = compares ? settings->min_effect : 0.0};
@@ -61,15 +86,16 @@ static struct pqh_cell_plan guard_plan(const struct pqh_settings *settings,
 
     plan.num_sittings = guard == PQH_GUARD_LARGE ? 1 : GUARD_SITTINGS;
     plan.min_queries = GUARD_TIMINGS;
-    plan.measure_ns = GUARD_NS;
+    plan.measure_ns = measure_ns(settings) / GUARD_SHARE;
     plan.creations = 1;
     plan.stop_effect = 0.0;
     if (guard == PQH_GUARD_LARGE) {
         plan.min_round = LARGE_ROUND;
     } else if (guard == PQH_GUARD_K100) {
-        plan.k = 100;
+        plan.k = settings->k == 100 ? 10 : 100;
     } else if (guard == PQH_GUARD_ROWS) {
-        plan.way = pqh_way_find("rows");
+        plan.way = plan.way == pqh_way_find("rows") ? pqh_way_find("single")
+                                                    : pqh_way_find("rows");
     }
     return plan;
 }
@@ -89,7 +115,7 @@ int pqh_judge_start(struct pqh_judge *judge,
         return -1;
     }
     judge->primary.shown = 1;
-    if (settings->against == NULL) {
+    if (settings->against == NULL || settings->look) {
         return 0;
     }
     for (int g = 0; g < PQH_NUM_GUARDS; g++) {
@@ -178,7 +204,13 @@ static int run_primary(struct pqh_judge *judge, uint64_t seed,
 {
     struct pqh_cell *cell = &judge->primary;
     struct pqh_report *report = judge->report;
-    int failed = pqh_cell_run(cell, judge->fixture, seed, outcome);
+    struct pqh_fixture fixture = *judge->fixture;
+    int failed;
+
+    if (judge->settings.look) {
+        fixture.truth = NULL; /* recall takes all of the fixture's queries */
+    }
+    failed = pqh_cell_run(cell, &fixture, seed, outcome);
 
     if (cell->speed.count > 0) {
         pthread_mutex_lock(&report->lock);
@@ -194,8 +226,9 @@ static int run_primary(struct pqh_judge *judge, uint64_t seed,
     if (failed) {
         return -1;
     }
-    if (pqh_cell_check_recall(cell, judge->settings.recall_floor, outcome) !=
-        0) {
+    if (!judge->settings.look &&
+        pqh_cell_check_recall(cell, judge->settings.recall_floor, outcome) !=
+            0) {
         return -1;
     }
     return judge->settings.against != NULL
@@ -228,52 +261,57 @@ static int run_guard(struct pqh_judge *judge, enum pqh_guard guard,
     return failed;
 }
 
-/* Enters what a guard showed; 1 if it lost. */
-static int enter_guard(struct pqh_judge *judge, enum pqh_guard guard,
-                       double *log_ratio)
+/* Adds the guard's name to a list of them. */
+static void add_name(char *list, size_t size, enum pqh_guard guard)
+{
+    size_t used = strlen(list);
+
+    snprintf(list + used, size - used, "%s%s", used > 0 ? " " : "",
+             pqh_guard_name(guard));
+}
+
+/* Enters what a guard showed. */
+static void enter_guard(struct pqh_judge *judge, enum pqh_guard guard,
+                        double *log_ratio)
 {
     struct pqh_cell *cell = &judge->guards[guard];
     struct pqh_interval speed = pqh_cell_speed(cell);
     struct pqh_interval null = pqh_cell_null(cell);
     struct pqh_report *report = judge->report;
-    int loses = pqh_guard_loses(speed, null, judge->settings.min_effect);
-    size_t used;
+    double effect = judge->settings.min_effect;
 
     *log_ratio = speed.estimate;
     pthread_mutex_lock(&report->lock);
     report->guards[guard] = ratio_of(speed);
     report->guard_bands[guard] = exp(pqh_null_band(null));
-    if (loses) {
-        used = strcmp(report->lost, "ok") == 0 ? 0 : strlen(report->lost);
-        snprintf(report->lost + used, sizeof report->lost - used, "%s%s",
-                 used > 0 ? " " : "", pqh_guard_name(guard));
+    if (pqh_guard_loses(speed, null, effect)) {
+        add_name(report->lost, sizeof report->lost, guard);
+    } else if (pqh_guard_hides(speed, effect)) {
+        add_name(report->hidden, sizeof report->hidden, guard);
     }
     pthread_mutex_unlock(&report->lock);
     pqh_cell_free(cell);
-    return loses;
 }
 
-/* How many lost; -1 if one fails. */
 static int run_guards(struct pqh_judge *judge, struct pqh_outcome *outcome)
 {
     struct pqh_report *report = judge->report;
     double logs[PQH_NUM_GUARDS];
-    int lost = 0;
 
     pthread_mutex_lock(&report->lock);
-    strcpy(report->lost, "ok");
+    report->guarded = 1;
     pthread_mutex_unlock(&report->lock);
     for (int g = 0; g < PQH_NUM_GUARDS; g++) {
         if (run_guard(judge, (enum pqh_guard)g, outcome) != 0) {
             return -1;
         }
-        lost += enter_guard(judge, (enum pqh_guard)g, &logs[g]);
+        enter_guard(judge, (enum pqh_guard)g, &logs[g]);
     }
     pthread_mutex_lock(&report->lock);
     report->composite = exp(pqh_composite(
         pqh_cell_speed(&judge->primary).estimate, logs, PQH_NUM_GUARDS));
     pthread_mutex_unlock(&report->lock);
-    return lost;
+    return 0;
 }
 
 /* Whether what it takes longer before its time begins could be the effect. */
@@ -371,34 +409,70 @@ static int prove(struct pqh_judge *judge, struct pqh_outcome *outcome)
     return conclude(judge, "faster", outcome);
 }
 
+/* Why the primary cell is neither faster nor slower nor the same. */
+static const char *why_open(struct pqh_judge *judge, char *text, size_t size)
+{
+    struct pqh_interval speed = ratio_of(pqh_cell_speed(&judge->primary));
+    double effect = judge->settings.min_effect;
+    double band = exp(pqh_null_band(pqh_cell_null(&judge->primary))) - 1.0;
+
+    if (hides_effect(judge, &judge->primary)) {
+        return "it takes longer before its time begins, by more than the "
+               "effect asked for";
+    }
+    if (!isfinite(speed.low) || !isfinite(speed.high)) {
+        return "too few rounds for an interval";
+    }
+    snprintf(text, size,
+             "the interval, %.4f to %.4f, lies neither above %.4f nor below "
+             "%.4f%s",
+             speed.low, speed.high, 1.0 + fmax(effect, band),
+             1.0 / (1.0 + fmax(effect, band)),
+             band > effect ? ", which is how much two equal arms differ"
+                           : ", nor between them");
+    return text;
+}
+
+static int conclude_guards(struct pqh_judge *judge, enum pqh_verdict verdict,
+                           struct pqh_outcome *outcome)
+{
+    const struct pqh_report *report = judge->report;
+    char why[160];
+
+    if (report->lost[0] != '\0') {
+        conclude(judge, "vetoed", outcome);
+        snprintf(outcome->reason, sizeof outcome->reason,
+                 "%s in the primary cell, slower in the guard cells: %s",
+                 verdict == PQH_FASTER ? "faster" : "the same", report->lost);
+        return 0;
+    }
+    if (verdict != PQH_FASTER) {
+        return conclude(judge, "same", outcome);
+    }
+    if (report->hidden[0] != '\0') {
+        snprintf(why, sizeof why,
+                 "faster in the primary cell, but these guards are not "
+                 "resolved: %s",
+                 report->hidden);
+        return leave_open(judge, why, outcome);
+    }
+    return prove(judge, outcome);
+}
+
 static int compare(struct pqh_judge *judge, struct pqh_outcome *outcome)
 {
     enum pqh_verdict verdict = verdict_of(judge, &judge->primary);
-    int lost;
+    char why[160];
 
     if (judge->primary.stopped_early || verdict == PQH_SLOWER) {
         return conclude(judge, "slower", outcome);
     }
     if (verdict == PQH_UNRESOLVED) {
-        return leave_open(judge,
-                          hides_effect(judge, &judge->primary)
-                              ? "it takes longer before its time begins, by "
-                                "more than the effect asked for"
-                              : "the noise is above the effect asked for",
-                          outcome);
+        return leave_open(judge, why_open(judge, why, sizeof why), outcome);
     }
-    lost = run_guards(judge, outcome);
-    if (lost < 0) {
-        return -1;
-    }
-    if (lost > 0) {
-        conclude(judge, "slower", outcome);
-        snprintf(outcome->reason, sizeof outcome->reason,
-                 "slower in the guard cells: %s", judge->report->lost);
-        return 0;
-    }
-    return verdict == PQH_FASTER ? prove(judge, outcome)
-                                 : conclude(judge, "same", outcome);
+    return run_guards(judge, outcome) != 0
+               ? -1
+               : conclude_guards(judge, verdict, outcome);
 }
 
 int pqh_judge_run(struct pqh_judge *judge, uint64_t seed,
@@ -410,7 +484,7 @@ int pqh_judge_run(struct pqh_judge *judge, uint64_t seed,
     if (run_primary(judge, seed, outcome) != 0) {
         return -1;
     }
-    if (judge->settings.against != NULL) {
+    if (judge->settings.against != NULL && !judge->settings.look) {
         return compare(judge, outcome);
     }
     outcome->code = PQH_EXIT_OK;

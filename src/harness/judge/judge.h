@@ -23,6 +23,8 @@ struct pqh_settings {
     size_t k;
     double recall_floor;
     double min_effect; /* a fraction */
+    double measure;    /* seconds of the primary cell; 0 for what is usual */
+    int look;          /* with against: at the primary cell, for no verdict */
     int seeded;        /* by the user, so that the run can be repeated */
     uint64_t seed;
 };

@@ -41,7 +41,6 @@ void pqh_report_init(struct pqh_report *report)
     report->verdict = "none";
     report->confirmation = "none";
     report->holdout = "none";
-    strcpy(report->lost, "none");
     report->scan = "single";
 }
 
@@ -84,7 +83,11 @@ static void add_guards(struct entries *e, const struct pqh_report *r)
         "guard_partition", "guard_large", "guard_k100", "guard_gaussian",
         "guard_rows"};
 
-    add(e, TEXT, "guards", "%s", r->lost);
+    add(e, TEXT, "guards", "%s%s%s",
+        !r->guarded          ? "none"
+        : r->lost[0] != '\0' ? r->lost
+                             : "ok",
+        r->hidden[0] != '\0' ? ", not resolved: " : "", r->hidden);
     for (int g = 0; g < PQH_NUM_GUARDS; g++) {
         struct pqh_interval ratio = r->guards[g];
         double band = r->guard_bands[g];

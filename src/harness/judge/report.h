@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 /* The version of the block; a key that changes its meaning raises it. */
-#define PQH_CONTRACT 1
+#define PQH_CONTRACT 2
 
 /* What is not known yet is 0 or empty. */
 struct pqh_report {
@@ -40,7 +40,8 @@ struct pqh_report {
     struct pqh_interval guards[PQH_NUM_GUARDS]; /* ratios */
     double guard_bands[PQH_NUM_GUARDS];
     double composite;
-    char lost[64]; /* guards' names; "ok"; "none" */
+    int guarded;               /* guards were measured */
+    char lost[64], hidden[64]; /* names of guards that lost; that may have */
     const char *confirmation, *holdout;
     int stopped_early;
     int sandboxed;    /* it is known how well: */

@@ -188,6 +188,11 @@ int pqh_guard_loses(struct pqh_interval speed, struct pqh_interval null,
            speed.estimate < -fmax(pqh_null_band(null), log1p(effect));
 }
 
+int pqh_guard_hides(struct pqh_interval speed, double effect)
+{
+    return !(speed.low >= -log1p(fmax(PQH_GUARD_HIDES, effect)));
+}
+
 double pqh_composite(double primary, const double *guards, size_t count)
 {
     double cap = log(PQH_GUARD_CAP), sum = 0.0;

@@ -101,6 +101,14 @@ enum pqh_verdict pqh_judge_speed(struct pqh_interval speed,
 int pqh_guard_loses(struct pqh_interval speed, struct pqh_interval null,
                     double effect);
 
+/*
+ * Whether a guard cell that does not lose could hide a loss that matters: its
+ * interval reaches below -log(1 + PQH_GUARD_HIDES), or below the effect if that
+ * is larger.
+ */
+#define PQH_GUARD_HIDES 0.05
+int pqh_guard_hides(struct pqh_interval speed, double effect);
+
 /* A guard's part in the composite: the others must be able to outweigh it. */
 #define PQH_GUARD_CAP 1.1
 

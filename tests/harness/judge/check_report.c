@@ -103,6 +103,8 @@ static void fill_report(struct pqh_report *report)
         report->guards[g] = (struct pqh_interval){g + 1.0, g + 0.5, g + 1.5};
         report->guard_bands[g] = g == 4 ? (double)INFINITY : 1.25;
     }
+    report->guarded = 1;
+    strcpy(report->hidden, "rows");
     strcpy(report->library, "/a\nstatus: ok \"b\\c\" \xc3\xa4 \xff\xc3(");
 }
 
@@ -128,6 +130,7 @@ START_TEST(test_block)
     CHECK_THAT(*at == '\0', "more: %s", at);
     has(block, "\nspeedup_ci95:         0.0000 0.0000\n");
     has(block, "\nnull_ci95:            0.9900 1.0100\n");
+    has(block, "\nguards:               ok, not resolved: rows\n");
     has(block, "\nguard_large:          2.0000 1.5000 2.5000 1.2500\n");
     has(block, "\nguard_rows:           5.0000 0.0000 0.0000 0.0000\n");
     has(block, "\nrecall_at_k:          0.2500\n");

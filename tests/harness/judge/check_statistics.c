@@ -163,17 +163,19 @@ START_TEST(test_guards)
 {
     static const struct {
         struct pqh_interval speed, null;
-        int loses;
+        int loses, hides;
     } known[] = {
-        {{-0.03, -0.04, -0.02}, {0.0, -0.005, 0.005}, 1},
+        {{-0.03, -0.04, -0.02}, {0.0, -0.005, 0.005}, 1, 0},
         /* less than was asked for, or than two equal arms differ by */
-        {{-0.008, -0.009, -0.007}, {0.0, -0.005, 0.005}, 0},
-        {{-0.03, -0.04, -0.02}, {0.02, -0.005, 0.05}, 0},
+        {{-0.008, -0.009, -0.007}, {0.0, -0.005, 0.005}, 0, 0},
+        {{-0.03, -0.04, -0.02}, {0.02, -0.005, 0.05}, 0, 0},
         /* noisy */
-        {{-0.03, -0.09, 0.001}, {0.0, -0.005, 0.005}, 0},
-        {{-0.03, -INFINITY, INFINITY}, {0.0, -0.005, 0.005}, 0},
-        {{-0.03, -0.04, -0.02}, {0.0, -INFINITY, INFINITY}, 0},
-        {{0.2, 0.1, 0.3}, {0.0, -0.005, 0.005}, 0},
+        {{-0.03, -0.09, 0.001}, {0.0, -0.005, 0.005}, 0, 1},
+        {{0.01, -0.05, 0.07}, {0.0, -0.005, 0.005}, 0, 1},
+        {{0.01, -0.048, 0.07}, {0.0, -0.005, 0.005}, 0, 0},
+        {{-0.03, -INFINITY, INFINITY}, {0.0, -0.005, 0.005}, 0, 1},
+        {{-0.03, -0.04, -0.02}, {0.0, -INFINITY, INFINITY}, 0, 0},
+        {{0.2, 0.1, 0.3}, {0.0, -0.005, 0.005}, 0, 0},
     };
     static const double logs[] = {0.02, -0.04, 5.0, -5.0};
 
@@ -182,7 +184,11 @@ START_TEST(test_guards)
         CHECK_THAT(pqh_guard_loses(known[i].speed, known[i].null, 0.01) ==
                        known[i].loses,
                    "not %d", known[i].loses);
+        CHECK_THAT(pqh_guard_hides(known[i].speed, 0.01) == known[i].hides,
+                   "hides: not %d", known[i].hides);
     }
+    test_case("a guard, for an effect of 20 %%");
+    CHECK_THAT(!pqh_guard_hides(known[3].speed, 0.2), "less than that");
     test_case("composite");
     check_near(pqh_composite(0.3, logs, 0), 0.3);
     check_near(pqh_composite(0.3, logs, 2), (0.3 - 0.01) / 2.0);

@@ -306,6 +306,7 @@ coarse         |2|recall     |primary cell: .* not an|--against $work/spin-4000.
 END
 test -n "$EMULATOR" || alone <<END
 one-cell       |0|ok         |in the guard cells: [a-z]|--against $work/spin-4000.so
+honest         |0|ok         |^$|--against $work/honest.so --look --measure 1
 hides          |6|unresolved |longer before its time be|--against $work/spin-40000.so
 END
 
@@ -341,6 +342,20 @@ test -n "$EMULATOR" || {
     slower --min-effect 100
 }
 
+# A veto is no loss of the primary cell; a look says what it saw and decides nothing.
+says() {
+    wanted "$1" || return 0
+    test "$(value "$1" "$2")" = "$3" || fail "$1: $2 $(value "$1" "$2")"
+}
+test -n "$EMULATOR" || {
+    says "$(label one-cell --against $work/spin-4000.so)" verdict vetoed
+    look=$(label honest --against $work/honest.so --look --measure 1)
+    says "$look" verdict none
+    says "$look" guards none
+    ! wanted "$look" || test "$(value "$look" timings)" -gt 100 ||
+        fail "$look: $(value "$look" timings) timings"
+}
+
 # Options and files.  The cheat is an honest one.
 try() {
     name=$1 want=$2 word=$3 why=$4
@@ -364,6 +379,8 @@ try unavailable-kernel 1 error 'strange: ' \
     --library "$cheats/cheats.so" --kernel strange
 try unknown-option 64 usage 'unknown option' --no-such-option
 try argument 64 usage 'is no option' argument
+try look-alone 64 usage 'it needs --against' --look
+try measure 64 usage "'0' is not a number above 0" --measure 0
 try seed-too-large 64 usage "^--seed: '99999999999999999999' is not" \
     --seed 99999999999999999999
 try seed-7 0 ok '^$' --seed 7 --source seed --library "$cheats/cheats.so"
