@@ -288,6 +288,7 @@ PQK_SHELL_TESTS = \
 	tests/harness/judge/judge.sh \
 	tests/harness/judge/calibrated.sh \
 	tests/trial/trial.sh \
+	tests/trial/pieces.sh \
 	tests/library/nehalem.sh \
 	tests/trial/wall.sh \
 	tests/tool/tool.sh \
@@ -367,7 +368,8 @@ EXTRA_DIST += $(PQK_SHELL_TESTS) tests/harness/judge/check_statistics.py \
 	tests/mutations/mutations.py tests/mutations/files.list \
 	tests/mutations/judge.list tests/mutations/kernels.list \
 	tests/mutations/search.list \
-	tests/no-emulator tests/tool/command.sh tests/trial/trial.py \
+	tests/no-emulator tests/tool/command.sh tests/trial/pieces.py \
+	tests/trial/trial.py \
 	tests/trial/trial_dies.py \
 	tests/trial/wall.py
 

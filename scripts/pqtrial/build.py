@@ -27,6 +27,15 @@ def first_errors(output, most=3):
     return "; ".join(lines[:most])[:600]
 
 
+def lint_reason(output):
+    """The lines that say what is wrong and where."""
+    lines = [line for line in output.split("\n")
+             if re.search(r"(warning|error):|: (tabs|trailing|more than|no |"
+                          r"carriage|includes )", line)]
+    return "; ".join(line.strip() for line in lines[:3])[:600] or \
+        output.strip()[-300:]
+
+
 class Build:
     def __init__(self, places, mark):
         self.places = places
@@ -45,8 +54,10 @@ class Build:
     def prepare(self, tree, commit, compiler):
         """Export, bootstrap, configure, make; refuses if that fails."""
         places = self.places
-        for path in (places.tree, places.build, places.judge):
-            shutil.rmtree(path, ignore_errors=True)
+        for path in (places.tree, places.build, places.judge,
+                     *glob.glob(places.at("build.*"))):
+            if os.path.isdir(path):
+                shutil.rmtree(path, ignore_errors=True)
         files.remove(self.clean)
         tree.export(commit, places.tree)
         os.makedirs(places.build)
@@ -133,6 +144,7 @@ class Build:
                     files.remove(path)
         files.remove(self.clean)
         tree.lay_out(content, self.places.tree)
+        self._check_style()
         result = self._make(seconds)
         if result.late:
             raise Ended("time_budget", f"building took over {seconds:.0f} s")
@@ -141,6 +153,14 @@ class Build:
         files.replace(self.clean, b"")
         self._check_includes()
         return self.check_objects()
+
+    def _check_style(self):
+        """What a look at the text finds, before anything takes time."""
+        result = self._run("lint-style", [
+            "make", "-s", "lint", "LINTFLAGS=--kernels --only style"], 60.0,
+                           self.places.build)
+        if result.code != 0:
+            raise Ended("lint", lint_reason(result.output))
 
     def check_objects(self):
         objects = self.objects()

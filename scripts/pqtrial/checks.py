@@ -6,7 +6,7 @@ import re
 import signal
 
 from . import process
-from .build import FUZZER
+from .build import FUZZER, lint_reason
 from .ends import Ended
 
 FAILED = re.compile(r":(\d+):([FE]):([^:]*):([^:]*):(\d+): (.*)$")
@@ -14,7 +14,7 @@ FAILED = re.compile(r":(\d+):([FE]):([^:]*):([^:]*):(\d+): (.*)$")
 # that others use, gives them their share of it.
 TEST_SECONDS = 60.0
 TEST_SHARE = 0.6
-QUICK_TOOLS = ("style", "gcc", "clang", "cppcheck")
+QUICK_TOOLS = ("gcc", "clang", "cppcheck")
 SLOW_TOOLS = ("clang-tidy",)
 
 
@@ -37,14 +37,6 @@ def _failure(name, result):
             not (name == FUZZER and result.code == -signal.SIGABRT):
         return "crash", f"{shown} (killed by signal {-result.code})"
     return "tests", shown
-
-
-def _lint_reason(output):
-    lines = [line for line in output.split("\n")
-             if re.search(r"(warning|error):|: (tabs|trailing|more than|no |"
-                          r"includes )", line)]
-    return "; ".join(line.strip() for line in lines[:3])[:600] or \
-        output.strip()[-300:]
 
 
 class Checks:
@@ -83,7 +75,7 @@ class Checks:
             return
         self._note_absent(result)
         if result.code != 0:
-            raise Ended("lint", _lint_reason(result.output))
+            raise Ended("lint", lint_reason(result.output))
 
     def run(self):
         """Raises Ended at the first that fails."""
@@ -104,7 +96,7 @@ class Checks:
                                        f"{result.seconds:.0f} s")
         self._note_absent(result)
         if result.code != 0:
-            raise Ended("lint", _lint_reason(result.output))
+            raise Ended("lint", lint_reason(result.output))
 
     def _note_absent(self, result):
         for line in result.output.split("\n"):

@@ -2,10 +2,11 @@
 """The command line of scripts/trial."""
 
 import argparse
+import functools
 import os
 import sys
 
-from . import files, lock, log, series as series_of, step, summary
+from . import files, lock, log, memory, series as series_of, step, summary
 from .ends import EXIT_USAGE, Refused
 from .files import Places
 from .tree import top_of
@@ -17,9 +18,12 @@ row to results.tsv, and commits them or puts the tree back.
 
   trial "hypothesis, with the predicted effect"    one step
   trial --baseline ["description"]                 start a series from HEAD
+  trial look                                       a paired look, no trial
+  trial profile                                    where the time goes
   trial status                                     where the series stands
   trial stop [--clear]                             end after the current trial
-  trial report [--output DIR]                      plot and table of the log
+  trial report [--output DIR] [--series ID]        plot and table of the log
+  trial replay [--series ID]                       judge what was kept, here
   trial doctor                                     what this host can resolve
   trial verify-log                                 check the chain of the log
 """
@@ -32,16 +36,17 @@ exit status:
   4   integrity: the object gate, a change outside the kernels, an edited log,
       what the contract forbids, less time than is possible
   5   a crash or a hang
-  6   unresolved: the noise is above the effect (doctor: above 2 %)
-  7   a stop was asked for
+  6   unresolved: the interval allows for more than one verdict (doctor: above
+      2 %)
+  7   a stop was asked for, or the series is at its end
   64  usage
   128 and more: ended by that signal, logged and restored
 
-A trial that was cut short is finished by the next one.  What was discarded is
-kept in .trial/patches/N.patch; git apply brings it back.  The lock is
+A trial that was cut short is finished by the next one.  What was tried is kept in
+.trial/patches/N.patch; git apply brings it back.  Numbers go on from series to
+series; 0 is a baseline.  The lock is
 /tmp/pqkern-trial.lock ($PQKERN_TRIAL_LOCK names another file).
 """
-COMMANDS = ("status", "stop", "report", "doctor", "verify-log")
 
 
 class Parser(argparse.ArgumentParser):
@@ -67,6 +72,15 @@ def step_parser():
     start.add_argument("--source", default="photos",
                        help="what to measure on (default: %(default)s)")
     start.add_argument("--kernel", help="the variant to measure")
+    start.add_argument("--scan", default="single",
+                       choices=("single", "batch", "partitions", "rows"),
+                       help="the way of use to measure (default: %(default)s)")
+    start.add_argument("--k", type=int, default=10, metavar="N",
+                       help="results a query (default: %(default)s)")
+    start.add_argument("--trials", type=int, metavar="N",
+                       help="the series ends after so many")
+    start.add_argument("--hours", type=float, metavar="H",
+                       help="no trial starts later than that")
     start.add_argument("--limit", type=float, default=step.LIMIT_SECONDS,
                        metavar="SECONDS", help="what a trial may take "
                        "(default: %(default)g)")
@@ -79,7 +93,8 @@ def run_step(arguments):
     parser = step_parser()
     options = parser.parse_args(arguments)
     if not options.baseline:
-        for name in ("source", "kernel", "limit", "configure"):
+        for name in ("source", "kernel", "scan", "k", "trials", "hours", "limit",
+                     "configure"):
             if getattr(options, name) != parser.get_default(name):
                 parser.error(f"--{name} goes with --baseline: all trials of a "
                              "series are measured alike")
@@ -88,8 +103,10 @@ def run_step(arguments):
                          "see --help")
     elif options.simpler:
         parser.error("--simpler is for a trial")
-    if options.limit < 5:
-        parser.error("--limit: at least 5 seconds")
+    for name, least in (("limit", 5), ("k", 1), ("trials", 1), ("hours", 0)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            parser.error(f"--{name}: {value:g} is below {least}")
     places = Places(top_of(os.getcwd()))
     if options.baseline:
         return step.baseline(places, options.description, options, options.wait)
@@ -112,14 +129,18 @@ def status(arguments):
     rows = series_of.verified_rows(places, None if journal else series["head"])
     mine = [row for row in rows if row["series"] == series["id"]]
     kept = [row for row in mine if row["keep"] == "keep"]
+    for name, old in memory.series_of(rows):
+        if name != series["id"]:
+            print(f"earlier: {memory.series_line(name, old)}")
     print(f"series {series['id']}, pinned to {series['pinned'][:12]}, measured "
-          f"on {series['source']} with {series['kernel']}")
+          f"on {memory.cell_of(mine[0])}")
     print(f"{len(mine) - 1} trials, {len(kept) - 1} kept; the best is trial "
           f"{series['best_trial']}, {series['best_commit'][:12]}")
-    product = 1.0
-    for row in kept[1:]:
-        product *= float(row["speedup"] or 1) if row["status"] == "ok" else 1.0
-    print(f"product of the kept speed-ups: {product:.4f}")
+    print(f"product of the kept speed-ups: {memory.product(mine):.4f}")
+    for left, unit, size in zip(series_of.trials_left(series, rows),
+                                ("trials", "hours"), (1, 3600)):
+        if left is not None:
+            print(f"{left / size:.3g} {unit} are left of the series")
     for row in mine[-5:]:
         print(f"  {row['trial']:>4} {row['status']:11} {row['verdict']:10} "
               f"{row['keep']:8} {summary.interval(row):28} "
@@ -177,9 +198,12 @@ def _check_commits(places, series, hashes):
 
 def report(arguments):
     from . import report as report_of
-    parser = Parser(prog="scripts/trial report", description="Draws the log's "
-                    "last series (trials.svg, trials.png) and writes a table "
-                    "(trials.md), from the log alone.")
+    parser = Parser(prog="scripts/trial report", description="Writes a table of "
+                    "one series of the log, and a line for each of the others "
+                    "(trials.md), and draws it (trials.svg, trials.png; needs "
+                    "matplotlib), from the log alone.")
+    parser.add_argument("--series", metavar="ID", default="", help="the beginning "
+                        "of its name, as status has it; default: the last")
     parser.add_argument("--output", metavar="DIR", help="default: doc/")
     parser.add_argument("--log", metavar="FILE", help="default: results.tsv")
     options = parser.parse_args(arguments)
@@ -191,8 +215,8 @@ def report(arguments):
         raise Refused(f"{name}: {why}", 4) from why
     except OSError as why:
         raise Refused(f"{name}: {why.strerror}") from why
-    return report_of.write(rows, name, options.output or
-                           os.path.join(top, "doc"))
+    return report_of.write(memory.chosen(rows, options.series, name),
+                           options.output or os.path.join(top, "doc"), rows)
 
 
 def doctor(arguments):
@@ -203,13 +227,54 @@ def doctor(arguments):
     return doctor_of.run(Places(top_of(os.getcwd())))
 
 
+def glance(command, arguments):
+    from . import glance as glance_of
+    parser = Parser(prog=f"scripts/trial {command}", description={
+        "look": "Builds the kernels as they lie in the tree, and compares them "
+                "with the best in the series' cell for some 3 seconds.",
+        "profile": "Builds them, and says which functions and lines of a query in "
+                   "the series' cell take how much, and what the library counts."
+    }[command] + "  No verdict, no row; the tree stays as it is.")
+    parser.add_argument("--wait", action="store_true",
+                        help="wait for a trial on this host to end")
+    options = parser.parse_args(arguments)
+    return getattr(glance_of, command)(Places(top_of(os.getcwd())), options.wait)
+
+
+def replay(arguments):
+    from . import replay as replay_of
+    parser = Parser(prog="scripts/trial replay", description="Builds each commit "
+                    "that a series kept, and judges it on this machine: against "
+                    "the one before, and the last against the first.  Nothing is "
+                    "logged.  Exit status 0: all were judged.")
+    parser.add_argument("--log", metavar="FILE", help="default: results.tsv")
+    parser.add_argument("--series", metavar="ID", default="", help="the beginning "
+                        "of its name; default: the last")
+    parser.add_argument("--kernel", help="default: the series'")
+    parser.add_argument("--wait", action="store_true",
+                        help="wait for a trial on this host to end")
+    options = parser.parse_args(arguments)
+    places = Places(top_of(os.getcwd()))
+    name = options.log or places.log
+    try:
+        rows = log.verify(name)
+    except log.Broken as why:
+        raise Refused(f"{name}: {why}", 4) from why
+    return replay_of.run(places, memory.chosen(rows, options.series, name),
+                         options.kernel, options.wait)
+
+
+COMMANDS = {"status": status, "stop": stop, "verify-log": verify_log,
+            "report": report, "doctor": doctor, "replay": replay,
+            "look": functools.partial(glance, "look"),
+            "profile": functools.partial(glance, "profile")}
+
+
 def main():
     arguments = sys.argv[1:]
     try:
         if arguments and arguments[0] in COMMANDS:
-            return {"status": status, "stop": stop, "verify-log": verify_log,
-                    "report": report, "doctor": doctor}[arguments[0]](
-                        arguments[1:])
+            return COMMANDS[arguments[0]](arguments[1:])
         return run_step(arguments)
     except Refused as why:
         sys.stderr.write(f"trial: {why}\n")

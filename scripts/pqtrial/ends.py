@@ -12,6 +12,8 @@ EXIT_OF = {
     "unresolved": 6,
 }
 EXIT_STOPPED = 7
+# A ratio whose interval reaches below this may hide a loss that matters.
+HIDES = 1 / 1.05
 EXIT_USAGE = 64
 
 # Statuses that say something about the object code: the same code gets the

@@ -36,7 +36,7 @@ class Journal:
         """The row is final; the series as it will stand after it, too."""
         row = log.seal(row, self.state["prev"])
         self.save(stage="decided", row=row,
-                  series=dict(series, head=row["hash"], trials=row["trial"]))
+                  series=dict(series, head=row["hash"]))
         return row
 
     def finish(self):
@@ -58,11 +58,28 @@ class Journal:
         series_of.save(self.places, self.state["series"])
         self.save(stage="logged")
 
+    def _patch_name(self):
+        return os.path.join(self.places.patches,
+                            f"{self.state['row']['trial']}.patch")
+
+    def _about(self):
+        """What git apply skips: whose patch it is, and what became of it."""
+        row = self.state["row"]
+        words = [f"Trial {row['trial']}: {' '.join(row['description'].split())}",
+                 f"On {self.state['parent']}, {row['timestamp']}: {row['status']}, "
+                 f"{row['verdict']}, {row['keep']}; {row['kernel']}, {row['cpu']}"]
+        return ("\n".join(words) + "\n\n").encode("utf-8", "backslashreplace")
+
     def _settle(self):
-        if self.state.get("tree") is None:
+        state = self.state
+        if state.get("tree") is None:
             return ""
         tree = Tree(self.places)
-        if self.state["row"]["keep"] == "keep":
+        # Of what is kept, too: its commit may be on a branch that goes.
+        os.makedirs(self.places.patches, exist_ok=True)
+        files.replace(self._patch_name(),
+                      self._about() + tree.patch(state["parent"], state["tree"]))
+        if state["row"]["keep"] == "keep":
             return self._keep(tree)
         return self._discard(tree)
 
@@ -87,10 +104,7 @@ class Journal:
 
     def _discard(self, tree):
         state = self.state
-        os.makedirs(self.places.patches, exist_ok=True)
-        name = os.path.join(self.places.patches, f"{state['row']['trial']}.patch")
-        files.replace(name, tree.patch(state["parent"], state["tree"]))
-        shown = os.path.relpath(name, self.places.top)
+        shown = os.path.relpath(self._patch_name(), self.places.top)
         files.remove(self.places.at("candidate.so"))
         if tree.snapshot() != state["tree"]:
             return f"what was tried is in {shown}; the kernels were edited " \

@@ -2,14 +2,16 @@
 """results.tsv: append-only, one row a trial, each row chained to the one before.
 
 A row's last field is the SHA-256 of all others as they stand in the file, the
-field before that is the hash of the row before.
+field before that is the hash of the row before.  A header stands before the first
+row, and again where columns were added since: a log that an older scripts/trial
+began goes on.
 """
 
 import errno
 import hashlib
 import os
 
-COLUMNS = (
+FIRST_COLUMNS = (
     # The first ten are older than the rest, and stay as they are.
     "commit", "timestamp", "source", "num_base", "recall_at_10",
     "geomean_ns_per_query", "peak_mem_mb", "total_seconds", "keep",
@@ -20,7 +22,11 @@ COLUMNS = (
     "sandbox", "kernel", "exact", "code_lines", "object_hash",
     "library_sha256", "seed", "host", "cpu", "seconds", "reason", "series",
     "prev", "hash")
+COLUMNS = FIRST_COLUMNS[:-2] + ("scan", "k", "looks", "busy") + FIRST_COLUMNS[-2:]
 HEADER = "\t".join(COLUMNS)
+LAYOUTS = {"\t".join(columns): columns for columns in (FIRST_COLUMNS, COLUMNS)}
+# What a row of an older layout does not say.
+UNSAID = {"scan": "single", "k": "10", "looks": "", "busy": ""}
 ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
@@ -53,16 +59,20 @@ def digest(text):
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def first_link(series):
+def first_link(series, header=HEADER):
     """What the first row of a log is chained to."""
-    return digest(f"{HEADER}\n{series}")
+    return digest(f"{header}\n{series}")
+
+
+def hash_of(row, columns):
+    return digest("\t".join(escape(row[name]) for name in columns[:-1]))
 
 
 def seal(row, prev):
     """The row with prev and hash filled in."""
     row = {name: str(row.get(name, "")) for name in COLUMNS}
     row["prev"] = prev
-    row["hash"] = digest("\t".join(escape(row[n]) for n in COLUMNS[:-1]))
+    row["hash"] = hash_of(row, COLUMNS)
     return row
 
 
@@ -79,39 +89,47 @@ def text_of(path):
         return ""
 
 
-def read(path, header_only=False):
-    """All rows, unescaped, without a look at the chain."""
+def _numbered(path):
+    """(line number, columns, row) of each row, unescaped."""
     text = text_of(path)
     if not text:
-        return []
+        return
     lines = text.split("\n")
-    if lines[0] != HEADER:
+    columns = LAYOUTS.get(lines[0])
+    if columns is None:
         raise Broken(1, "not this log's header: was the file made by another "
                         "tool, or the line edited?")
-    if header_only:
-        return []
     if lines.pop() != "":
         raise Broken(len(lines) + 1, "the last line has no end: it was cut off "
                                      "or edited")
-    rows = []
     for number, line in enumerate(lines[1:], start=2):
+        if line in LAYOUTS and LAYOUTS[line] != columns:
+            columns = LAYOUTS[line]
+            continue
         fields = line.split("\t")
-        if len(fields) != len(COLUMNS):
-            raise Broken(number, f"{len(fields)} fields, not {len(COLUMNS)}: "
+        if len(fields) != len(columns):
+            raise Broken(number, f"{len(fields)} fields, not {len(columns)}: "
                                  "the line was edited")
-        rows.append({n: unescape(f) for n, f in zip(COLUMNS, fields)})
-    return rows
+        yield number, columns, dict(
+            UNSAID, **{n: unescape(f) for n, f in zip(columns, fields)})
+
+
+def read(path):
+    """All rows, without a look at the chain."""
+    return [row for _, _, row in _numbered(path)]
 
 
 def verify(path, head=None):
     """All rows, if the chain holds and ends in head; else raises Broken."""
-    rows = read(path)
-    known = []
-    for number, row in enumerate(rows, start=2):
-        if digest("\t".join(escape(row[n]) for n in COLUMNS[:-1])) != row["hash"]:
+    rows, known, lines, number = [], [], [], 1
+    for number, columns, row in _numbered(path):
+        rows.append(row)
+        lines.append(number)
+        if hash_of(row, columns) != row["hash"]:
             raise Broken(number, "the line was edited: it does not have the "
                                  "hash that it ends in")
-        before = known[-1] if known else first_link(row["series"])
+        before = known[-1] if known else \
+            first_link(row["series"], "\t".join(columns))
         if row["prev"] != before:
             if row["prev"] in known:
                 what = ("not the line that followed: lines before it were "
@@ -123,9 +141,9 @@ def verify(path, head=None):
         known.append(row["hash"])
     if head is not None and (known[-1] if known else None) != head:
         if head in known:
-            raise Broken(known.index(head) + 3,
+            raise Broken(lines[known.index(head) + 1],
                          "inserted: no trial wrote this line")
-        raise Broken(len(rows) + 2, "lines were removed from the end"
+        raise Broken(number + 1, "lines were removed from the end"
                      if rows else "all rows were removed")
     return rows
 
@@ -137,13 +155,20 @@ def _write_once(handle, data, path):
     os.fsync(handle)
 
 
+def _layout_at_end(path):
+    columns = None
+    for line in text_of(path).split("\n"):
+        columns = LAYOUTS.get(line, columns)
+    return columns
+
+
 def append(path, row):
     """Add the sealed row, wholly or not at all; begins the log if need be."""
     line = line_of(row).encode("utf-8")
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         before = os.fstat(handle).st_size
-        if before == 0:
+        if before == 0 or _layout_at_end(path) != COLUMNS:
             line = (HEADER + "\n").encode() + line
         try:
             _write_once(handle, line, path)

@@ -3,7 +3,7 @@
 
 import os
 
-from . import files, process
+from . import files, host, process
 from .ends import EXIT_OF, Ended
 
 BY_CODE = {0: "ok", 2: "recall", 3: "time_budget", 4: "integrity", 5: "crash",
@@ -11,21 +11,34 @@ BY_CODE = {0: "ok", 2: "recall", 3: "time_budget", 4: "integrity", 5: "crash",
 CELLS = ("partition", "large", "k100", "gaussian", "rows")
 
 
-def command(places, series, library, against, seconds, output):
-    line = [places.run_experiment, "--library", library, "--against", against,
-            "--json", output, "--source", series["source_asked"],
-            "--time-budget", f"{seconds:.0f}"]
-    if series.get("kernel_asked"):
-        line += ["--kernel", series["kernel_asked"]]
-    return line
+# Seconds that run_experiment gives the primary cell: in a trial, in its second
+# measurement, in a look, and before the equality tests, where a clear loser is
+# dropped.
+USUAL, LONGER, LOOK, FIRST = 6.0, 12.0, 3.0, 1.0
+# What is asked for, as run_experiment has it if nothing is said.
+EFFECT = 0.01
 
 
-def compare(places, series, mark, library, against, seconds):
-    """The block as a dictionary, its status one of EXIT_OF."""
+def arguments(series, kernel=None, scan=None, k=None, seconds=USUAL, look=False):
+    """The series' cell, or another: how run_experiment is told."""
+    kernel = kernel or series.get("kernel_asked")
+    line = ["--source", series["source_asked"],
+            "--scan", scan or series.get("scan", "single"),
+            "--k", str(k or series.get("k", 10)), "--measure", f"{seconds:g}"]
+    return line + (["--kernel", kernel] if kernel else []) + \
+        (["--look"] if look else [])
+
+
+def compare(places, series, mark, library, against, seconds, how=None):
+    """The block as a dictionary, its status one of EXIT_OF; .busy: what others
+    did meanwhile."""
     output = os.path.join(places.outputs, "result.json")
     files.remove(output)
+    watch = host.Watch()
     result = process.run(
-        command(places, series, library, against, max(1, seconds - 2), output),
+        [places.run_experiment, "--library", library, "--against", against,
+         "--json", output, "--time-budget", f"{max(1, seconds - 2):.0f}",
+         *(how or arguments(series))],
         os.path.join(places.outputs, "run.log"), seconds,
         process.environment(mark, {"cache": places.at("cache")}))
     try:
@@ -42,7 +55,23 @@ def compare(places, series, mark, library, against, seconds):
     if block.get("status") not in EXIT_OF:
         block["status"] = BY_CODE.get(result.code, "error")
     block["total_seconds"] = round(result.seconds, 2)
+    block["busy"] = watch.said()
     return block
+
+
+def could_be_kept(block):
+    """Of an unresolved block: whether another measurement may find a gain, which
+    the first neither showed nor ruled out.  What was faster and was not confirmed
+    is not asked again, nor what hides time."""
+    if block["status"] != "unresolved" or block.get("confirmation") != "none":
+        return False
+    low, high = _pair(block, "speedup_ci95")
+    null = _pair(block, "null_ci95")
+    if not low or "" in null or min(null) <= 0:
+        return True  # no interval at all
+    clear = 1 + max(EFFECT, null[1] - 1, 1 / null[0] - 1)
+    guards_open = "not resolved" in str(block.get("guards"))
+    return guards_open or low <= clear and high > 1 + EFFECT
 
 
 def check_measured(block, library_sha256):
@@ -77,12 +106,15 @@ def fields(block):
         "total_seconds", "speedup", "stream_ns", "table_ns", "probe_ns",
         "bytes_read_per_code", "survivors")}
     row.update({name: block.get(name, "none") for name in (
-        "verdict", "guards", "confirmation", "holdout", "sandbox", "composite",
-        "kernel")})
-    row.update(ci_low=low, ci_high=high, null_low=null_low,
-               null_high=null_high, cells=cells(block),
-               exact=block.get("exact_queries", ""), seed=block.get("seed", ""),
-               cpu=block.get("cpu", ""))
-    if block.get("source"):
-        row["source"] = block["source"]
+        "verdict", "guards", "confirmation", "holdout", "sandbox",
+        "composite")})
+    row.update(busy=block.get("busy", ""), ci_low=low, ci_high=high,
+               null_low=null_low, null_high=null_high, cells=cells(block),
+               exact=block.get("exact_queries", ""), seed=block.get("seed", ""))
+    # What a block does not know, the row has from the series.
+    for name in ("source", "cpu", "kernel"):
+        if block.get(name) in ("", None, "unknown"):
+            row.pop(name, None)
+        else:
+            row[name] = block[name]
     return row

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Plot and table of the log's last series: the same log, the same bytes."""
+"""Plot and table of a series of the log: the same log, the same bytes."""
 
 import os
 
-from . import files, plotting, summary
+from . import files, memory, plotting, summary
 from .ends import Refused
 
 MAX_SHOWN = 1.25  # times the baseline's time
@@ -43,9 +43,7 @@ class Point:
 
 
 def points_of(rows):
-    """The trials of the last series; ratios multiply along what was kept."""
-    series = rows[-1]["series"]
-    rows = [row for row in rows if row["series"] == series]
+    """The trials of a series; ratios multiply along what was kept."""
     first_ns = number(rows[0]["geomean_ns_per_query"])
     if first_ns <= 0:
         raise Refused("the series' first row has no time")
@@ -211,20 +209,22 @@ def group_of(point):
     return row["verdict"]
 
 
-def table(points, best):
+def table(points, best, others, drawn):
     first = points[0].row
     limit = stream_limit(points)
     kept = [p for p in points if p.kept and p.trial > 0]
     yield "# Trials"
     yield ""
     yield (f"Series `{first['series']}`: {len(points) - 1} trials on "
-           f"{first['source']} with {first['kernel']} ({first['cpu']}), "
+           f"{first['source']} with {first['kernel']}, {first['scan']}, k = "
+           f"{first['k']} ({first['cpu']}), "
            f"{len(kept)} kept.")
     yield (f"Product of the kept speed-ups: {best:.4f}; the baseline took "
            f"{points[0].ns:.0f} ns a query, reading the codes once {limit:.0f} ns.")
     yield "Made from results.tsv by `scripts/trial report`."
-    yield ""
-    yield "![every trial with its interval](trials.svg)"
+    if drawn:
+        yield ""
+        yield "![every trial with its interval](trials.svg)"
     yield ""
     yield "## All"
     yield ""
@@ -244,21 +244,41 @@ def table(points, best):
             yield f"### {group}"
             yield ""
             yield from _table([p for p in dead if group_of(p) == group], SHORT)
+    if others:
+        yield ""
+        yield "## Other series of this log"
+        yield ""
+        for line in others:
+            yield f"- {cell(line)}"
 
 
-def write(rows, log, folder):
-    """trials.svg, trials.png and trials.md in the folder."""
-    if not rows:
-        raise Refused(f"{log}: no trials yet")
-    plotting.need()
+def _can_draw():
+    try:
+        plotting.need()
+    except Refused:
+        return False
+    return True
+
+
+def write(rows, folder, all_rows):
+    """trials.md in the folder, and with matplotlib trials.svg and trials.png."""
     points, best = points_of(rows)
+    others = [memory.series_line(name, old)
+              for name, old in memory.series_of(all_rows)
+              if name != rows[0]["series"]]
+    drawn = _can_draw()
+    names = (["trials.svg", "trials.png"] if drawn else []) + ["trials.md"]
     try:
         os.makedirs(folder, exist_ok=True)
-        files.replace(os.path.join(folder, "trials.md"),
-                      ("\n".join(table(points, best)) + "\n").encode())
-        draw(points, folder)
+        files.replace(os.path.join(folder, "trials.md"), (
+            "\n".join(table(points, best, others, drawn)) + "\n").encode())
+        if drawn:
+            draw(points, folder)
     except OSError as why:
         raise Refused(f"{why.filename or folder}: {why.strerror}") from why
-    for name in ("trials.svg", "trials.png", "trials.md"):
+    for name in names:
         print(os.path.join(folder, name))
+    if not drawn:
+        print("not drawn: that needs matplotlib (Debian: apt-get install "
+              "python3-matplotlib)")
     return 0

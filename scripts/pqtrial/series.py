@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """A series: what trials are compared with, and where its log ends."""
 
+import time
+
 from . import files, log
-from .ends import Refused
+from .ends import EXIT_STOPPED, Refused
 
 
 def load(places):
@@ -14,6 +16,24 @@ def load(places):
     if series is None:
         raise Refused("no series here yet: scripts/trial --baseline starts one")
     return series
+
+
+def trials_left(series, rows):
+    """(trials, seconds) until the series ends; None where nothing ends it."""
+    done = sum(row["series"] == series["id"] for row in rows) - 1
+    most, ends = series.get("max_trials"), series.get("ends")
+    return (None if most is None else max(0, most - done),
+            None if ends is None else max(0.0, ends - time.time()))
+
+
+def check_budget(series, rows):
+    """A series that was given so many trials or hours ends with them."""
+    for left, what in zip(trials_left(series, rows), ("trials", "hours")):
+        if left == 0:
+            raise Refused(f"the series is at its end: it has had its {what}.  "
+                          "scripts/trial status says what came of it, "
+                          "scripts/trial --baseline starts another from HEAD",
+                          EXIT_STOPPED)
 
 
 def save(places, series):

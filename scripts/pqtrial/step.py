@@ -7,15 +7,18 @@ import secrets
 import signal
 import time
 
-from . import files, lock, log, measure, process, summary
+from . import files, lock, log, looks, measure, memory, process, summary
 from . import series as series_of
 from .build import Build
 from .checks import Checks
 from .ends import EXIT_OF, EXIT_STOPPED, ABOUT_CODE, Ended, Refused
 from .journal import Journal, recover
+from .judging import Judging
 from .tree import Tree, code_lines
 
-LIMIT_SECONDS = 90.0
+LIMIT_SECONDS = 180.0
+# A series with a limit for a slow host gives a build its share of it, too.
+BUILD_SECONDS, BUILD_SHARE = 60.0, 0.4
 
 
 def now():
@@ -28,7 +31,8 @@ def blank_row(series, trial, description):
     row.update(timestamp=now(), source=series.get("source", ""),
                description=description, trial=trial, keep="discard",
                host=platform.node(), cpu=series.get("cpu", ""),
-               kernel=series.get("kernel", ""), series=series["id"])
+               kernel=series.get("kernel", ""), series=series["id"],
+               scan=series.get("scan", "single"), k=series.get("k", 10))
     return row
 
 
@@ -52,22 +56,22 @@ def check_stop(places):
 
 
 class Trial:
-    def __init__(self, places, series, description, simpler):
-        self.places, self.series = places, series
+    def __init__(self, places, series, rows, description, simpler):
+        self.places, self.series, self.rows = places, series, rows
         self.simpler = simpler
         self.tree = Tree(places)
         self.mark = secrets.token_hex(16)
         self.build = Build(places, self.mark)
         self.began = time.monotonic()
-        self.block = {}
         self.snapshot = None
         self.absent = set()
         self.stages = []
         self.known_status = "error"
         self.parent = self.tree.head()
-        self.trial = int(series["trials"]) + 1
+        self.trial = memory.next_number(places, rows)
         self.row = blank_row(series, self.trial, description)
         self.row.update(commit=self.parent[:7])
+        self.judging = Judging(places, series, self.build, self.row, self.left)
         self.journal = Journal(places, {
             "mark": self.mark, "trial": self.trial, "stage": "running",
             "description": description, "parent": self.parent, "tree": None,
@@ -104,8 +108,9 @@ class Trial:
         return self._conclude(code)
 
     def _ended(self, end):
-        self.block = end.block or self.block
-        self.row.update(measure.fields(self.block) if self.block else {})
+        self.judging.block = end.block or self.judging.block
+        self.row.update(measure.fields(self.judging.block)
+                        if self.judging.block else {})
         self.row.update(status=end.status, reason=end.reason, keep="discard")
         if end.status in ("crash", "hang"):
             self.row["keep"] = "crash"
@@ -127,20 +132,32 @@ class Trial:
         self.snapshot = snapshot
         self.row["code_lines"] = code_lines(content)
         self.journal.save(tree=snapshot)
+        for row, why in memory.resembling(
+                self.places, self.rows, self.row["description"],
+                self.tree.patch(self.parent, snapshot)):
+            print(memory.told(row, why), flush=True)
+        seconds = min(self.left(),
+                      max(BUILD_SECONDS, BUILD_SHARE * self.series["limit"]))
         try:
             code, library = self._timed("build", self.build.make, self.tree,
-                                        content, min(self.left(), 60.0))
+                                        content, seconds)
         except Refused as why:
             raise Ended("error", str(why)) from why
         self.row.update(object_hash=code, library_sha256=library)
-        if self._seen_before(code):
+        judging = self.judging
+        if self._seen_before(code) or \
+                self._timed("first second", judging.loses_at_once, library):
             return
         checks = Checks(self.places, self.build, self.left())
         self._timed("checks", checks.run)
         self.absent = checks.absent
-        self._timed("judge", self._measure, library)
+        self._timed("judge", judging.measure, library)
+        self._decide(judging.block)
+        if self.row["keep"] == "keep":
+            self._timed("looks", judging.look_elsewhere)
         if self.row["keep"] == "keep":
             self._timed("clang-tidy", checks.thorough, self.left())
+            self._timed("others", self._check_shared)
 
     def _check_integrity(self):
         try:
@@ -155,6 +172,11 @@ class Trial:
         except Refused as why:
             raise Ended("integrity", str(why)) from why
         strays = self.tree.strays(self.series["pinned"])
+        untracked = [name for name in strays if name.endswith("(untracked)")]
+        if strays and len(untracked) == len(strays):
+            raise Refused(
+                f"not part of the commit: {', '.join(untracked[:10])}.  No trial "
+                "was counted: remove that or put it beside the clone")
         if strays:
             more = f", {len(strays) - 10} more" if len(strays) > 10 else ""
             raise Ended("integrity", "changed outside src/kernels.c and "
@@ -167,20 +189,23 @@ class Trial:
         if code == self.series["best_object"]:
             self._null()
             return True
-        for old in reversed(self.rows):
-            if old["series"] == self.series["id"] and \
-                    old["object_hash"] == code and old["status"] in ABOUT_CODE:
-                self.known_status = old["status"]
-                self.row.update({name: old[name] for name in (
-                    "verdict", "speedup", "ci_low", "ci_high", "null_low",
-                    "null_high", "guards", "cells", "composite",
-                    "confirmation", "holdout", "exact")})
-                self.row.update(status="known", reason=(
-                    f"the same object code as trial {old['trial']}: "
-                    f"{old['status']}, verdict {old['verdict']}"
-                    f"{': ' + old['reason'] if old['reason'] else ''}"))
-                return True
-        return False
+        same = [old for old in self.rows if old["series"] == self.series["id"] and
+                old["object_hash"] == code and old["status"] in ABOUT_CODE]
+        if len(same) == 1 and same[0]["status"] == "unresolved" and same[0]["busy"]:
+            return False  # others disturbed it: once more, and no oftener
+        if not same:
+            return False
+        old = same[-1]
+        self.known_status = old["status"]
+        self.row.update({name: old[name] for name in (
+            "verdict", "speedup", "ci_low", "ci_high", "null_low", "null_high",
+            "guards", "cells", "looks", "composite", "confirmation", "holdout",
+            "exact")})
+        self.row.update(status="known", reason=(
+            f"the same object code as trial {old['trial']}: {old['status']}, "
+            f"verdict {old['verdict']}"
+            f"{': ' + old['reason'] if old['reason'] else ''}"))
+        return True
 
     def _fewer_lines(self):
         return int(self.row["code_lines"]) < int(self.series["best_lines"])
@@ -195,41 +220,22 @@ class Trial:
             self.absent = checks.absent
             self.row.update(keep="keep", reason="the same object code from "
                             f"{self._lines_saved()} lines less")
+            self._check_shared()
 
     def _lines_saved(self):
         return int(self.series["best_lines"]) - int(self.row["code_lines"])
 
-    def _measure(self, library):
-        left = self.left()
-        if left < 10.0:
-            raise Ended("time_budget", "building and checking left no time of "
-                        f"the {self.series['limit']:.0f} s to measure in: is the "
-                        "host busy?  scripts/trial doctor says")
-        self.block = measure.compare(
-            self.places, self.series, self.mark, self.places.library,
-            self.places.best, left)
-        block = self.block
-        measure.check_measured(block, library)
-        if files.sha256(self.places.library) != library:
-            raise Ended("integrity", "the library was changed while it was "
-                                     "measured", block)
-        if block["status"] != "ok":
-            raise Ended(block["status"], block.get("reason", ""), block)
-        exact, _, all_of_them = str(block.get("exact_queries", "")).partition("/")
-        if exact != all_of_them:
-            raise Ended("recall", f"exact_queries {exact}/{all_of_them}: other "
-                        "results than the reference's", block)
-        self._decide(block)
-
     def _decide(self, block):
-        self.row.update(measure.fields(block))
-        self.row.update(status="ok", reason=block.get("reason", ""))
         if block.get("verdict") == "faster":
             self.row["keep"] = "keep"
         elif self.simpler and block.get("verdict") == "same" and \
-                self._fewer_lines():
+                self._fewer_lines() and block.get("guards") == "ok":
             self.row.update(keep="keep", reason="as fast, with "
                             f"{self._lines_saved()} lines less")
+
+    def _check_shared(self):
+        names = self.tree.git("diff", "--name-only", self.parent, self.snapshot)
+        self.judging.check_shared(names.split("\n")[:-1])
 
     # What follows from it -------------------------------------------------
 
@@ -242,10 +248,13 @@ class Trial:
                 series = dict(series, best_object=row["object_hash"],
                               best_library=row["library_sha256"],
                               best_lines=row["code_lines"],
-                              best_trial=self.trial)
+                              best_trial=self.trial,
+                              codes=looks.codes(self.build.objects()),
+                              foreign=dict(series.get("foreign", {}),
+                                           **self.judging.foreign))
                 files.copy(self.places.library, self.places.at("candidate.so"))
-                self.journal.state["block"] = self.block or files.read_json(
-                    self.places.best_result)
+                self.journal.state["block"] = self.judging.block or \
+                    files.read_json(self.places.best_result)
             row["prev"] = self.series["head"]
             sealed = log.seal(row, row["prev"])
             self.journal.state["message"] = summary.commit_message(sealed)
@@ -257,11 +266,12 @@ class Trial:
                 f"{why.filename or self.places.log}: {why.strerror}: the trial "
                 "is not logged, and the tree is as it was; make room, and the "
                 "next scripts/trial logs it and goes on") from why
-        summary.show(sealed, self.block, best, self.rows, said,
-                     ", ".join(self.stages))
+        notes = self.judging.notes
         if self.absent:
-            print("not linted with: " + " ".join(sorted(self.absent)) +
-                  " (not installed, or no time)")
+            notes.append("not linted with: " + " ".join(sorted(self.absent)) +
+                         " (not installed, or no time)")
+        summary.show(sealed, self.judging.block, best, self.rows, said,
+                     ", ".join(self.stages), notes)
         return code
 
 
@@ -288,10 +298,10 @@ def trial(places, description, simpler, wait):
     handle, series, rows, said = load_all(places, wait)
     try:
         check_stop(places)
+        series_of.check_budget(series, rows)
         os.makedirs(places.outputs, exist_ok=True)
-        step = Trial(places, series, description, simpler)
+        step = Trial(places, series, rows, description, simpler)
         step.tree.identity()
-        step.rows = rows
         try:
             step.journal.save()
         except OSError as why:
@@ -350,7 +360,9 @@ def _baseline(places, description, options, rows):
     series = {"id": secrets.token_hex(8), "pinned": head, "best_commit": head,
               "source_asked": options.source, "kernel_asked": options.kernel,
               "limit": options.limit, "head": rows[-1]["hash"] if rows else None,
-              "trials": 0, "best_trial": 0}
+              "scan": options.scan, "k": options.k, "best_trial": 0,
+              "max_trials": options.trials, "ends": options.hours and
+              time.time() + 3600 * options.hours}
     print(f"building {head[:12]} in .trial/build (bootstrap, configure, make)",
           flush=True)
     try:
@@ -363,6 +375,7 @@ def _baseline(places, description, options, rows):
                           f"{end.reason}", EXIT_OF[end.status]) from end
         files.copy(places.library, places.at("candidate.so"))
         series["manifest"] = build.manifest()
+        series["codes"] = looks.codes(build.objects())
         print("measuring it against itself", flush=True)
         block = measure.compare(places, series, mark, places.at("candidate.so"),
                                 places.at("candidate.so"), 120.0)

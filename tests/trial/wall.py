@@ -227,7 +227,7 @@ class Wall(Kernels):
 
     def test_calls_into_the_library(self):
         self.refused(self.appended(
-            '#include "base/memory.h"\n'
+            "extern void *pqk_aligned_alloc(size_t bytes);\n"
             "extern void *pqk_scalar_memory(size_t bytes);\n"
             "void *pqk_scalar_memory(size_t bytes)\n{\n"
             "    return pqk_aligned_alloc(bytes);\n}\n"),

@@ -1,0 +1,468 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""The rules of scripts/trial one by one, without a project, a build or a judge.
+
+Run by tests/trial/pieces.sh.  tests/trial/trial.py has whole trials.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from unittest import mock
+
+SOURCE = os.environ["abs_top_srcdir"]
+WORK = os.environ["PQK_TRIAL_WORK"]
+sys.path.insert(0, os.path.join(SOURCE, "scripts"))
+
+from pqtrial import (build, doctor, foreign, glance, host, log, looks,  # noqa: E402
+                     measure, memory, replay, report, series, summary)
+from pqtrial.ends import Ended, Refused  # noqa: E402
+from pqtrial.files import Places  # noqa: E402
+
+
+def old_row(number, prev):
+    """A row as scripts/trial wrote it before there were other cells."""
+    row = {name: "" for name in log.FIRST_COLUMNS}
+    row.update(trial=str(number), series="old", prev=prev, status="ok", keep="keep",
+               description=f"idea {number}")
+    return dict(row, hash=log.hash_of(row, log.FIRST_COLUMNS))
+
+
+def old_line(row):
+    return "\t".join(log.escape(row[name]) for name in log.FIRST_COLUMNS) + "\n"
+
+
+def a_row(trial, description, **more):
+    row = {name: "" for name in log.COLUMNS}
+    row.update(trial=str(trial), description=description, status="ok",
+               verdict="slower", keep="discard", speedup="0.97", ci_low="0.96",
+               ci_high="0.98", kernel="avx2", scan="single", k="10",
+               source="photos", cpu="a CPU", series="s",
+               timestamp="2026-11-29T01:00:00Z")
+    return dict(row, **{name: str(value) for name, value in more.items()})
+
+
+def a_block(low, high, null=(0.995, 1.005), **more):
+    return dict({"status": "ok", "confirmation": "none",
+                 "speedup": (low + high) / 2, "speedup_ci95": [low, high], "null_ci95": list(null),
+                 "guards": "none", "cpu": "a CPU"}, **more)
+
+
+class Folder(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(dir=WORK)
+        self.places = Places(self.folder)
+
+    def tearDown(self):
+        shutil.rmtree(self.folder)
+
+
+class Logs(Folder):
+    def setUp(self):
+        super().setUp()
+        self.path = self.places.log
+        header = "\t".join(log.FIRST_COLUMNS)
+        first = old_row(0, log.first_link("old", header))
+        second = old_row(1, first["hash"])
+        with open(self.path, "w", encoding="utf-8") as file:
+            file.write(header + "\n" + old_line(first) + old_line(second))
+        self.last = second["hash"]
+
+    def test_old_rows(self):
+        rows = log.verify(self.path, self.last)
+        self.assertEqual([row["description"] for row in rows], ["idea 0", "idea 1"])
+        self.assertEqual((rows[1]["scan"], rows[1]["k"]), ("single", "10"))
+
+    def test_goes_on(self):
+        row = log.seal({"trial": 2, "series": "new", "scan": "batch"}, self.last)
+        log.append(self.path, row)
+        log.append(self.path, log.seal({"trial": 3, "series": "new"}, row["hash"]))
+        rows = log.verify(self.path)
+        self.assertEqual([row["trial"] for row in rows], ["0", "1", "2", "3"])
+        self.assertEqual(rows[2]["scan"], "batch")
+        with open(self.path, encoding="utf-8") as file:
+            lines = file.readlines()
+        self.assertEqual(lines.count(log.HEADER + "\n"), 1)
+        # The header counts as a line, an edited row is found behind it.
+        lines[4] = lines[4].replace("batch", "single")
+        with open(self.path, "w", encoding="utf-8") as file:
+            file.writelines(lines)
+        with self.assertRaises(log.Broken) as caught:
+            log.verify(self.path)
+        self.assertEqual(caught.exception.line, 5)
+
+
+class Memory(Folder):
+    ROWS = (a_row(1, "Prefetch the codes of the next block further ahead, 2 %"),
+            a_row(2, "Unroll the dense stage four times: fewer branches",
+                  cpu="other", status="unresolved", speedup="", ci_low=""),
+            a_row(3, "Sort survivors by address before they are summed"),
+            a_row(4, "Prefetch the codes of the next block", status="lint"))
+
+    def alike(self, text, patch=b""):
+        return [row["trial"] for row, _ in memory.resembling(
+            self.places, list(self.ROWS), text, patch)]
+
+    def test_words(self):
+        self.assertEqual(self.alike("prefetch codes of two blocks ahead, 4 %"),
+                         ["1"])
+        self.assertEqual(self.alike("the dense stage, unrolled: unroll it by eight"),
+                         ["2"])
+        self.assertEqual(self.alike("Keep the table in registers"), [])
+        self.assertEqual(self.alike("codes"), [])
+
+    def test_patches(self):
+        os.makedirs(self.places.patches)
+        patch = b"--- a/x\n+++ b/x\n@@\n-int first;\n+int   second;\n"
+        with open(os.path.join(self.places.patches, "3.patch"), "wb") as file:
+            file.write(b"Trial 3: words\n\n" + patch)
+        self.assertEqual(self.alike("Quite another", patch.replace(b"   ", b" ")),
+                         ["3"])
+        self.assertEqual(self.alike("Quite another", b"+int other;\n-int first;\n"
+                                    b"-a line;\n-b line;\n"), [])
+
+    def test_told(self):
+        text = memory.told(self.ROWS[0], "in words")
+        for part in ("trial 1 in words", "slower, 0.9700 (0.9600 to 0.9800)",
+                     "avx2, single, k = 10, photos", "a CPU", "2026-11-29"):
+            self.assertIn(part, text)
+
+    def test_numbers(self):
+        self.assertEqual(memory.next_number(self.places, []), 1)
+        self.assertEqual(memory.next_number(self.places, list(self.ROWS)), 5)
+        os.makedirs(self.places.patches)
+        for name in ("12.patch", "x.patch"):
+            with open(os.path.join(self.places.patches, name), "w",
+                      encoding="utf-8"):
+                pass
+        self.assertEqual(memory.next_number(self.places, list(self.ROWS)), 13)
+
+    def test_series(self):
+        rows = [a_row(0, "b", series="aa", keep="keep"),
+                a_row(1, "w", series="aa", keep="keep", speedup="1.5"),
+                a_row(0, "b", series="ab", keep="keep")]
+        self.assertEqual(memory.chosen(rows, "", "x")[0]["series"], "ab")
+        self.assertEqual(len(memory.chosen(rows, "aa", "x")), 2)
+        for name, why in (("a", "2 series"), ("c", "no series begins with c")):
+            with self.assertRaisesRegex(Refused, why):
+                memory.chosen(rows, name, "x")
+        self.assertIn("1 trials, 1 kept, 1.5000 times",
+                      memory.series_line("aa", rows[:2]))
+
+
+class Budget(unittest.TestCase):
+    ROWS = [{"series": "s"}] * 3 + [{"series": "t"}] * 9
+
+    def test_budget(self):
+        for budget, why in (({}, None), ({"max_trials": 3}, None),
+                            ({"max_trials": 2}, "its trials"),
+                            ({"ends": time.time() + 60}, None),
+                            ({"ends": time.time() - 1}, "its hours")):
+            with self.subTest(budget):
+                if why is None:
+                    series.check_budget(dict(budget, id="s"), self.ROWS)
+                    continue
+                with self.assertRaisesRegex(Refused, why) as caught:
+                    series.check_budget(dict(budget, id="s"), self.ROWS)
+                self.assertEqual(caught.exception.code, 7)
+
+
+class Measuring(unittest.TestCase):
+    def test_arguments(self):
+        cell = {"source_asked": "photos", "kernel_asked": "avx2", "k": 100,
+                "scan": "rows"}
+        self.assertEqual(" ".join(measure.arguments(cell)),
+                         "--source photos --scan rows --k 100 --measure 6 "
+                         "--kernel avx2")
+        self.assertEqual(" ".join(measure.arguments(
+            cell, kernel="ssse3", scan="batch", k=10, seconds=3, look=True)),
+            "--source photos --scan batch --k 10 --measure 3 --kernel ssse3 --look")
+
+    def test_second_measurement(self):
+        """Only where it may find a gain."""
+        for wanted, block in (
+                (True, a_block(1.0100, 1.0194)), (True, a_block(0.99, 1.03)),
+                (True, a_block(1.02, 1.04, (0.97, 1.005))),
+                (False, a_block(0.98, 1.005)),
+                (False, a_block(1.0101, 1.03)),  # what it hides is the reason
+                (True, a_block(1.0101, 1.03, guards="ok, not resolved: large")),
+                (True, dict(a_block(0, 0), speedup_ci95=None)),
+                (False, a_block(1.0, 1.03, confirmation="failed"))):
+            with self.subTest(block):
+                block["status"] = "unresolved"
+                self.assertEqual(measure.could_be_kept(block), wanted)
+                block["status"] = "ok"
+                self.assertFalse(measure.could_be_kept(block))
+
+    def test_machine_in_every_row(self):
+        row = a_row(1, "x")
+        row.update(measure.fields({"status": "error"}))
+        self.assertEqual((row["cpu"], row["kernel"]), ("a CPU", "avx2"))
+        row.update(measure.fields({"cpu": "new", "kernel": "ssse3"}))
+        self.assertEqual((row["cpu"], row["kernel"]), ("new", "ssse3"))
+
+
+class Looks(Folder):
+    BLOCK = {"kernel": "avx2", "isa": "x86_64: scalar ssse3 avx2"}
+
+    def test_wanted(self):
+        """Variants whose code changed, and the ways but the series' own."""
+        names = [name for name, _ in looks.wanted(
+            {"scan": "batch"}, self.BLOCK, {"scalar": 1, "ssse3": 1, "avx2": 1},
+            {"scalar": 1, "ssse3": 2, "avx2": 2, "avx512": 2})]
+        self.assertEqual(names, ["kernel:ssse3", "scan:single", "scan:partitions"])
+
+    def test_codes(self):
+        """What all share is part of each."""
+        with mock.patch.object(looks.gate, "code_hash", sorted):
+            found = looks.codes(["a/libpqk_avx2_la-x.o", "b/libpqk_scalar_la-y.o"])
+        self.assertEqual(found["avx2"], ["a/libpqk_avx2_la-x.o",
+                                         "b/libpqk_scalar_la-y.o"])
+        self.assertEqual(found["scalar"], ["b/libpqk_scalar_la-y.o"])
+
+    def test_veto(self):
+        for block, lost in ((a_block(0.95, 0.985), True),
+                            (a_block(0.95, 0.995), False),
+                            (a_block(0.5, 1.08), False), (a_block(1.1, 1.2), False),
+                            ({"status": "ok"}, False)):
+            with self.subTest(block):
+                self.assertEqual(bool(looks.veto([("kernel:ssse3", block)])), lost)
+        self.assertRegex(looks.veto([("scan:batch", a_block(0.95, 0.97))]),
+                         r"faster in .*, slower in .*scan:batch 0.9600 \(0.9500 to")
+
+    def test_bad_end(self):
+        with self.assertRaisesRegex(Ended, "scan:single: row 3") as caught:
+            looks.take(lambda how: {"status": "recall", "reason": "row 3"},
+                       {"scan": "batch", "source_asked": "x"}, self.BLOCK, {}, {})
+        self.assertEqual(caught.exception.status, "recall")
+
+
+class Foreign(Folder):
+    def test_shares(self):
+        for names, wanted in ((["src/kernels/avx2.c", "src/kernels/neon.c"], False),
+                              (["src/kernels/avx512vbmi.c"], False),
+                              (["src/kernels/ymm.h"], True),
+                              (["src/kernels.c"], True),
+                              (["src/kernels/results.c"], True),
+                              (["src/kernels/prepare/neon.c"], True)):
+            self.assertEqual(foreign.shares(names), wanted, names)
+
+    def test_missing(self):
+        with mock.patch.object(foreign.os, "uname") as uname:
+            uname.return_value.machine = "x86_64"
+            self.assertEqual(foreign.missing("x86_64"), "this machine")
+            self.assertEqual(foreign.missing("aarch64", lambda name: None),
+                             "aarch64-linux-gnu-gcc and qemu-aarch64")
+            self.assertEqual(foreign.missing(
+                "armhf", lambda name: name.endswith(("gcc", "arm-static"))), "")
+
+    def prepared(self, test):
+        """A folder in which a build is ready and a test says so."""
+        self.folder_ = os.path.join(self.places.home, "build.aarch64")
+        os.makedirs(os.path.join(self.folder_, "src"))
+        os.makedirs(self.places.outputs)
+        with open(os.path.join(self.folder_, "Makefile"), "w",
+                  encoding="utf-8") as file:
+            file.write("EMULATOR = sh\ntests/%:\n"
+                       f"\tmkdir -p tests/fuzz && echo '{test}' >$@\n")
+        return foreign.Foreign(self.places, "mark", "aarch64")
+
+    def test_check(self):
+        with mock.patch.object(foreign.gate, "code_hash", lambda paths: "code"):
+            wrong = self.prepared("echo not ok 7 - row 3; exit 1")
+            with self.assertRaisesRegex(Ended, "aarch64, tests/selftest: .*row 3"
+                                        ) as caught:
+                wrong.check("another")
+            self.assertEqual(caught.exception.status, "tests")
+            # The same code has passed before.
+            self.assertEqual(wrong.check("code"), "code")
+
+
+class Words(unittest.TestCase):
+    def test_subject(self):
+        long = "the codes of all blocks are fetched much further ahead than before"
+        for text, wanted in (
+                ("Fetch ahead, 2 %", "kernels: Fetch ahead, 2 %"),
+                ("Fetch further ahead: " + long, "kernels: Fetch further ahead"),
+                (f"{long} and then {long}", "kernels: trial 7, 1.050 times as fast "
+                 "with avx2")):
+            row = a_row(7, text, verdict="faster", speedup="1.05")
+            message = summary.commit_message(dict(row, hash="h"))
+            subject, _, body = message.partition("\n")
+            self.assertEqual(subject, wanted)
+            self.assertLessEqual(len(subject), 72)
+            if subject != "kernels: " + text:
+                self.assertIn(" ".join(text.split()[:6]), " ".join(body.split()))
+            self.assertIn("on a CPU", " ".join(body.split()))
+
+    def shown(self, row, block, best=None):
+        with mock.patch("builtins.print") as out:
+            summary.show(row, block, best or {}, [], "", "", ["a note"])
+        return "\n".join(call.args[0] for call in out.call_args_list)
+
+    def test_block(self):
+        row = a_row(3, "x", cells="gaussian 0.7500 0.5100 1.0800 1.1000; "
+                    "k100 1.0000 0.0000 0.0000 0.0000", k="100",
+                    looks="kernel:ssse3 0.9700 0.9200 1.0100", verdict="vetoed",
+                    guards="ok, not resolved: gaussian k100", busy="others ran")
+        out = self.shown(row, {"geomean_ns_per_query": 36000, "baseline_ns": 37000,
+                               "table_ns": 900, "probe_ns": 2100,
+                               "survivors": 0.001},
+                         {"table_ns": 500, "probe_ns": 500, "survivors": 0.002,
+                          "geomean_ns_per_query": 99999})
+        for part in ("cell:                 avx2, single, k = 100, photos; a CPU",
+                     "guards:               ok, not resolved: gaussian k100",
+                     "guard_gaussian:       0.7500 (0.5100 to 1.0800); equal arms "
+                     "differ by up to 1.1000",
+                     "guard_k10:            1.0000, no interval",
+                     "kernel_ssse3:         0.9700 (0.9200 to 1.0100); not resolved",
+                     "36000; the best beside it 37000", "30 % of the query; 50 % of",
+                     "0.001 (best: 0.002)", "busy:                 others ran",
+                     "note:                 a note"):
+            self.assertIn(part, out)
+        self.assertNotIn("99999", out)  # of another hour
+
+    def test_unresolved(self):
+        row = a_row(3, "x", status="unresolved", busy="others ran")
+        self.assertIn("try it once more", self.shown(row, {}))
+        self.assertNotIn("try it once more", self.shown(dict(row, busy=""), {}))
+
+    def test_lint_lines(self):
+        self.assertEqual(build.lint_reason(
+            "src/kernels/a.h:7: more than 84 columns\nlint: style: FAILED\n"
+            "x.c:3:1: warning: y\n"),
+            "src/kernels/a.h:7: more than 84 columns; x.c:3:1: warning: y")
+
+
+class Host(unittest.TestCase):
+    def test_busy(self):
+        """One that computes is named, the own processes that ended are not."""
+        every = host.busy
+        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+            try:
+                # Where more is going on, it is not among the busiest.
+                with mock.patch.object(host, "busy", lambda: {
+                        pid: used for pid, used in every().items()
+                        if pid == other.pid}):
+                    watch = host.Watch()
+                    used = host.busy()[other.pid][0]
+                    while host.busy()[other.pid][0] < used + 0.3:
+                        time.sleep(0.05)
+                    said = watch.said()
+            finally:
+                other.kill()
+        self.assertRegex(said, rf"others used \d+ % of a processor: .*pid "
+                         f"{other.pid}, ")
+
+    def test_renamed(self):
+        """What it used before does not count, whatever it was called then."""
+        with mock.patch.object(host, "busy", side_effect=[{7: (900.0, "old")},
+                                                          {7: (900.0, "new")}]):
+            self.assertEqual(host.Watch().heavy(), [])
+
+    def test_own(self):
+        with mock.patch.object(host, "ticks", side_effect=[[0] * 8, [
+                100 * os.sysconf("SC_CLK_TCK")] + [0] * 7]), \
+                mock.patch.object(host, "_own_seconds", side_effect=[0.0, 100.0]):
+            self.assertEqual(host.Watch().said(), "")
+
+    def test_doctor(self):
+        def lines(*found):
+            return "\n".join(doctor.said(found, [("noise", "quiet")]))
+        quiet, loud = a_block(0.998, 1.002), a_block(0.96, 1.04, (0.98, 1.02))
+        self.assertIn("Go on: trials can be judged", lines((6.0, quiet)))
+        out = lines((6.0, a_block(0.9, 1.1)), (12.0, loud))
+        self.assertRegex(out, "Go on with ideas that promise more than 6 %")
+        self.assertIn("Remedy: quiet.", out)
+        self.assertIn("Do not go on now", lines((6.0, a_block(0.8, 1.2))))
+        with self.assertRaisesRegex(Refused, "no measurement: error"):
+            lines((6.0, {"status": "error"}))
+
+
+class Glance(unittest.TestCase):
+    REPORT = ("   60|[.] exact_sum |exact.h:26\n   30|[.] exact_sum |exact.h:25\n"
+              "   10|[.] scan.part.0|scan.h:7\n"
+              "  900|[.] pqk_prepare_order.constprop.0|order.c:1\nnothing\n")
+
+    def test_profile(self):
+        samples = glance.parsed(self.REPORT, {"pqk_prepare_order"})
+        self.assertEqual(sum(sample[0] for sample in samples), 100)
+        out = "\n".join(glance.said(samples))
+        self.assertRegex(out, r"90\.0 %  exact_sum\n   10\.0 %  scan")
+        self.assertRegex(out, r"(?s)Lines.*60\.0 %  exact\.h:26\n   30\.0 %")
+
+    def test_counts(self):
+        out = "\n".join(glance.counts({
+            "num_base": 20000, "bytes_read_per_code": 14.5, "survivors": 0.01,
+            "bytes_per_code": 19, "bound_groups": 64, "geomean_ns_per_query": 5000,
+            "table_ns": 1000, "probe_ns": 4000, "stream_ns": 3000}))
+        for part in ("290000 bytes read", "200.0 survivors", "64 groups",
+                     "table 1000, probe 4000"):
+            self.assertIn(part, out)
+
+
+    def test_without_perf(self):
+        """The instructions of the series' cell are counted instead."""
+        place = mock.Mock(places=Places("/top"), series={
+            "scan": "partitions", "k": 10, "kernel": "avx2"})
+        with mock.patch.object(glance.shutil, "which", lambda name: None), \
+                mock.patch.object(glance.subprocess, "run") as run, \
+                mock.patch("builtins.print") as out:
+            run.return_value.returncode = 3
+            self.assertEqual(glance._profile(place), 3)
+            command = " ".join(run.call_args[0][0])
+            self.assertIn("linux-perf", out.call_args_list[0].args[0])
+            place.series["k"] = 7
+            with self.assertRaisesRegex(Refused, "no cell like"):
+                glance._profile(place)
+        self.assertIn("/top/scripts/costs --functions --cell parts-8192 --kernel "
+                      "avx2", command)
+
+
+class Reports(Folder):
+    def test_without_matplotlib(self):
+        rows = [a_row(0, "begin", keep="keep", geomean_ns_per_query=100,
+                      stream_ns=10, series="old"),
+                a_row(0, "begin", keep="keep", geomean_ns_per_query=100,
+                      stream_ns=10),
+                a_row(1, "an idea")]
+        with mock.patch.object(report, "_can_draw", lambda: False), \
+                mock.patch("builtins.print"):
+            self.assertEqual(report.write(rows[1:], self.folder, rows), 0)
+        self.assertEqual(os.listdir(self.folder), ["trials.md"])
+        with open(os.path.join(self.folder, "trials.md"), encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn("an idea", text)
+        self.assertNotIn("trials.svg", text)
+        self.assertRegex(text, "Other series of this log\n\n- old 2026")
+
+
+class Replay(unittest.TestCase):
+    def test_chain(self):
+        class Tree:
+            @staticmethod
+            def git(*arguments, may_fail=False):
+                if arguments[0] == "log":
+                    return "c1 h1\nc9 \nc2 h2\n"
+                return (0, "c0\n") if may_fail else ""
+        rows = [a_row(0, "b", keep="keep", hash="h0", commit="c0"),
+                a_row(1, "w", keep="keep", hash="h1"), a_row(2, "l", hash="hx"),
+                a_row(3, "v", keep="keep", hash="h2")]
+        self.assertEqual([commit for _, commit in replay.chain(Tree, rows)],
+                         ["c0", "c1", "c2"])
+        with self.assertRaisesRegex(Refused, "trial 4 .*has no commit"):
+            replay.chain(Tree, rows + [a_row(4, "x", keep="keep", hash="h4")])
+
+    def test_said(self):
+        block = a_block(0.97, 0.99, verdict="vetoed", reason="slower in rows")
+        line = replay.said(a_row(3, "x", speedup="1.3", ci_low="1.2",
+                                 ci_high="1.4"), block, "trial 3")
+        self.assertRegex(line, r"trial 3: vetoed +0\.9800 .*there 1\.3000 .*slower "
+                         "in rows")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
