@@ -11,6 +11,18 @@
 #define PQK_KERNELS_BYTES_H
 
 #include "kernels/query.h"
+#include "kernels/results.h"
+
+/* Byte tables lose resolution as the threshold falls: then they are made anew. */
+#define COARSE_THRESHOLD 226
+
+/* Selects the k best once there are an eighth more: for a large k a selection takes
+ * longer than what a slightly lower bound saves. */
+static void tighten_soon(pqk_top_k_heap *heap)
+{
+    if (heap->length > heap->k + heap->k / 8)
+        pqk_heap_tighten(heap);
+}
 
 /* Whether there is a distance to filter by. */
 static int has_bound(const pqk_top_k_heap *heap)
@@ -109,6 +121,7 @@ static void set_scale(struct scan *scan, float distance)
 
 static void natural_order(const struct scan *scan)
 {
+    scan->query->is_ordered = 0;
     for (size_t m = 0; m < scan->num_sub_vectors; m++)
         scan->query->arrays.order[m] = (uint16_t)m;
 }
@@ -134,6 +147,7 @@ static void order_columns(const struct scan *scan)
         arrays->column_weights[at] = weight;
         arrays->order[at] = (uint16_t)i;
     }
+    scan->query->is_ordered = 1;
 }
 
 #endif

@@ -62,7 +62,8 @@ struct scan_query {
     uint32_t plan_changes;
     uint32_t unfiltered_chunks; /* chunks still to be summed without a filter */
     uint32_t done_blocks;       /* leading blocks that are scanned already */
-    int aimed;                  /* byte tables are made for the heap's bound */
+    int is_ordered; /* the columns are, by the bytes that there are */
+    int aimed;      /* byte tables are made for the heap's bound */
     int finished;
     size_t first_passes; /* of the plan's first stage */
     size_t num_passes;   /* of all stages */

@@ -36,6 +36,8 @@ struct row_scan {
     uint8_t groups[PQK_MAX_SUB_VECTORS * 64] __attribute__((aligned(64)));
     enum isa_kind table; /* which of the two is looked at */
     float minima[PQK_MAX_SUB_VECTORS];
+    uint32_t pending[BATCH_ROWS + TOGETHER]; /* rows of a batch, to be summed */
+    float pending_sums[BATCH_ROWS + TOGETHER];
 };
 
 /* Here rounding.h's proof is used for entries >= 0 only.  A caller's table may hold
@@ -65,32 +67,52 @@ static void set_row_scale(struct row_scan *scan)
     }
 }
 
-static inline float exact_row_sum(const float *entries, const uint8_t *code,
-                                  size_t num_sub_vectors)
+ISA_INLINE void exact_row_sums_of(const float *entries, const uint8_t *codes,
+                                  const uint32_t rows[TOGETHER],
+                                  size_t num_sub_vectors, float sums[TOGETHER])
 {
-    float sum = 0.0f;
+    const uint8_t *code[TOGETHER];
+    float sum[TOGETHER] = {0.0f};
 
+    ISA_UNROLL
+    for (int i = 0; i < TOGETHER; i++)
+        code[i] = codes + rows[i] * num_sub_vectors;
 #pragma GCC unroll 16
-    for (size_t m = 0; m < num_sub_vectors; m++)
-        sum += entries[m * PQK_TABLE_STRIDE + code[m]];
-    return sum;
+    for (size_t m = 0; m < num_sub_vectors; m++) {
+        ISA_UNROLL
+        for (int i = 0; i < TOGETHER; i++)
+            sum[i] += entries[m * PQK_TABLE_STRIDE + code[i][m]];
+    }
+    memcpy(sums, sum, sizeof sum);
 }
 
-static void verify_row(struct row_scan *scan, size_t row)
+/* As verify_pending() in exact.h: sums first, then decisions.  Rows count from the
+ * batch's first one. */
+static void verify_rows(struct row_scan *scan, size_t first, size_t count)
 {
     const size_t num_sub_vectors = scan->num_sub_vectors;
-    const uint8_t *code = scan->codes + row * num_sub_vectors;
-    const uint64_t bound = scan->heap->bound;
-    float distance = num_sub_vectors == 16
-                         ? exact_row_sum(scan->entries, code, 16)
-                         : exact_row_sum(scan->entries, code, num_sub_vectors);
+    const uint8_t *codes = scan->codes + first * num_sub_vectors;
+    uint32_t *pending = scan->pending;
+    float bound = pqk_heap_bound(scan->heap);
 
-    if (distance > pqk_heap_bound(scan->heap))
+    if (count == 0)
         return;
-    pqk_top_k_heap_push(scan->heap, (uint32_t)row, distance);
-    if (scan->heap->bound != bound)
-        scan->rounding.threshold = byte_threshold(
-            &scan->rounding, num_sub_vectors, pqk_heap_bound(scan->heap));
+    for (size_t i = 0; i < TOGETHER; i++)
+        pending[count + i] = pending[0];
+    for (size_t i = 0; i < count; i += TOGETHER)
+        if (num_sub_vectors == 16)
+            exact_row_sums_of(scan->entries, codes, pending + i, 16,
+                              scan->pending_sums + i);
+        else
+            exact_row_sums_of(scan->entries, codes, pending + i,
+                              num_sub_vectors, scan->pending_sums + i);
+    for (size_t i = 0; i < count; i++) {
+        if (scan->pending_sums[i] > bound)
+            continue;
+        pqk_top_k_heap_push(scan->heap, (uint32_t)(first + pending[i]),
+                            scan->pending_sums[i]);
+        bound = pqk_heap_bound(scan->heap);
+    }
 }
 
 static const uint8_t *row_table(const struct row_scan *scan, size_t m)
@@ -132,17 +154,15 @@ static size_t filter_batch(struct row_scan *scan, size_t row, size_t num_rows)
 
     sum_batch(scan, row, num_rows);
     for (size_t b = 0; b < num_rows; b += PQK_BLOCK) {
-        uint64_t alive;
+        uint64_t alive =
+            isa_alive(scan->sums + b, (uint8_t)scan->rounding.threshold);
 
-        if (scan->rounding.threshold < 0)
-            break;
-        alive = isa_alive(scan->sums + b, (uint8_t)scan->rounding.threshold);
-        survivors += (size_t)__builtin_popcountll(alive);
         for (; alive != 0; alive &= alive - 1)
-            verify_row(
-                scan,
-                row + b + isa_transposed_row((unsigned)__builtin_ctzll(alive)));
+            scan->pending[survivors++] =
+                (uint32_t)b +
+                isa_transposed_row((unsigned)__builtin_ctzll(alive));
     }
+    verify_rows(scan, row, survivors);
     return survivors;
 }
 
@@ -161,16 +181,41 @@ static void scan_rows_exactly(struct row_scan *scan, size_t first, size_t end)
  * is a good one. */
 #define FIRST_ROWS (ISA_ROWS_BY_ENTRIES ? BATCH_ROWS / 4 : BATCH_ROWS)
 
-/* Where a filter lets too many through, sums the next rows without; returns where
- * that ends. */
-static size_t skip_filter_of_rows(struct row_scan *scan, size_t row,
-                                  size_t num_vectors)
-{
-    const size_t left = num_vectors - row;
-    const size_t end =
-        left < 16 * BATCH_ROWS ? num_vectors : row + 16 * BATCH_ROWS;
+/* Above so many quarters of a batch the filter takes more time than it saves. */
+#define HOPELESS_QUARTERS 3
 
+/* The most rows that are summed without a filter before it is tried again. */
+#define MAX_SKIPPED_ROWS (16 * BATCH_ROWS)
+
+/* A bound for the rows to come, and bytes for it if they are too coarse by now. */
+static void refresh_rows(struct row_scan *scan)
+{
+    tighten_soon(scan->heap);
+    scan->rounding.threshold = byte_threshold(
+        &scan->rounding, scan->num_sub_vectors, pqk_heap_bound(scan->heap));
+    if (scan->rounding.threshold < 0 ||
+        scan->rounding.threshold >= COARSE_THRESHOLD)
+        return;
+    scan->table = SINGLE_TABLE; /* groups may do now */
+    set_row_scale(scan);
+}
+
+/* A filter that let too many rows through gives way to a better one; or else the
+ * next rows are summed without, each time twice as many.  Returns where that
+ * ends. */
+static size_t give_way(struct row_scan *scan, size_t row, size_t num_vectors,
+                       size_t *skipped)
+{
+    size_t end;
+
+    if (ISA_ROWS_BY_ENTRIES && scan->table != TABLE_256) {
+        scan->table = TABLE_256;
+        return row;
+    }
+    end = num_vectors - row < *skipped ? num_vectors : row + *skipped;
     scan_rows_exactly(scan, row, end);
+    if (*skipped < MAX_SKIPPED_ROWS)
+        *skipped *= 2;
     return end;
 }
 
@@ -178,7 +223,8 @@ static size_t skip_filter_of_rows(struct row_scan *scan, size_t row,
  * stopped. */
 static size_t filter_rows(struct row_scan *scan, size_t row, size_t num_vectors)
 {
-    size_t refresh = row + 4 * FIRST_ROWS;
+    const size_t hopeless = ISA_ROWS_BY_ENTRIES ? 1 : HOPELESS_QUARTERS;
+    size_t skipped = BATCH_ROWS;
 
     set_row_scale(scan);
     while (num_vectors - row >= PQK_BLOCK && scan->rounding.threshold >= 0) {
@@ -189,19 +235,9 @@ static size_t filter_rows(struct row_scan *scan, size_t row, size_t num_vectors)
         const size_t survivors = filter_batch(scan, row, num_rows);
 
         row += num_rows;
-        if (survivors * HOPELESS_SHARE > num_rows) {
-            if (ISA_ROWS_BY_ENTRIES && scan->table != TABLE_256)
-                scan->table = TABLE_256;
-            else
-                row = skip_filter_of_rows(scan, row, num_vectors);
-        }
-        if (row < refresh)
-            continue;
-        refresh = row + row / 2;
-        /* The bound has fallen: groups may do now. */
-        scan->table = SINGLE_TABLE;
-        pqk_heap_tighten(scan->heap);
-        set_row_scale(scan);
+        if (survivors * 4 > num_rows * hopeless)
+            row = give_way(scan, row, num_vectors, &skipped);
+        refresh_rows(scan);
     }
     return scan->rounding.threshold < 0 ? num_vectors : row;
 }

@@ -33,9 +33,6 @@ static void run_exactly(struct scan *scan, size_t first, size_t end)
             scan_exactly(scan, block, 1);
 }
 
-/* Byte tables lose resolution as the threshold falls: then they are made anew. */
-#define COARSE_THRESHOLD 226
-
 /* A threshold for the heap's bound, and bytes that are fine enough for it; returns
  * 0 if there is no bound. */
 static int follow_bound(struct scan *scan)
@@ -59,18 +56,21 @@ static void refresh_tables(struct scan *scan)
     struct scan_query *query = scan->query;
     const float scale = query->rounding.scale;
 
-    pqk_heap_tighten(scan->heap);
+    tighten_soon(scan->heap);
     if (follow_bound(scan) && query->rounding.scale != scale)
         set_plan(scan, query->plan);
 }
 
 /* Makes byte tables, an order of columns and passes for the bound; returns 0 if
- * there is none. */
+ * there is none.  Bytes that are kept from another partition keep their order. */
 static int aim(struct scan *scan)
 {
+    const float scale = scan->query->rounding.scale;
+
     if (!follow_bound(scan))
         return 0;
-    order_columns(scan);
+    if (!scan->query->is_ordered || scan->query->rounding.scale != scale)
+        order_columns(scan);
     set_plan(scan, scan->query->plan);
     scan->query->finished = scan->query->rounding.threshold < 0;
     return 1;

@@ -64,6 +64,7 @@ static void scan_compute_tables(const void *prepared_codebook,
 
         at += lay_out_query(at, num_sub_vectors, &arrays);
         clear_minima(&query->rounding);
+        query->is_ordered = 0;
         for (size_t m = 0; m < num_sub_vectors; m++) {
             arrays.row_minima[m] = make_row(
                 codebook, metric, m, queries + (q * num_sub_vectors + m) * d,

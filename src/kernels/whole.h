@@ -61,8 +61,10 @@ static float guess_distance(const struct scan *scan)
         rank += 2;
     for (size_t i = 0; i < sample; i++) {
         const float distance = exact_sum(scan, i * step);
-        size_t at = i;
+        size_t at = i < rank ? i : rank;
 
+        if (i > rank && !(distance < nearest[rank]))
+            continue;
         for (; at > 0 && !(nearest[at - 1] <= distance); at--)
             nearest[at] = nearest[at - 1];
         nearest[at] = distance;
