@@ -4,8 +4,9 @@ its verdict, and what kernels may not do ends as it should.
 
 Run by tests/trial/wall.sh.  No file of the kernels is named here: what is edited is
 whatever lies in src/kernels.c and src/kernels/, and an edit looks for the file that
-has the text it changes.  `make check` edits all files at once; `make check-wall`
-each of them alone, too, which takes a quarter of an hour.
+has the text it changes.  `make check` edits all files at once, in a build without
+Check; `make check-wall` each of them alone, too, and has what tests of Check refuse,
+which takes a quarter of an hour.
 """
 
 import os
@@ -24,6 +25,8 @@ from pqtrial.ends import Refused
 from pqtrial.files import Places
 from pqtrial.tree import KERNELS
 
+# Of a trial: only a hang reaches it, however many others use this machine.
+LIMIT = "3600"
 EACH_FILE = os.environ.get("PQK_WALL") == "each"
 # Twice in an object if a header is included twice, unless it is guarded.
 MARK = """
@@ -57,8 +60,9 @@ def marked(name, text):
 class Kernels(unittest.TestCase):
     """A clone with a series begun, whose kernels are edited."""
 
-    # Nobody wants to know how fast it is, or debug it.
-    CONFIGURE = ("CFLAGS=-O2",)
+    # Nobody wants to know how fast it is, or debug it; of the equality tests the
+    # shortest will do: no edit here changes a result.
+    CONFIGURE = ("CFLAGS=-O1", "--with-check=no")
 
     @classmethod
     def setUpClass(cls):
@@ -68,7 +72,7 @@ class Kernels(unittest.TestCase):
         cls.folder = tempfile.mkdtemp(dir=WORK)
         cls.p = Clone(cls.folder)
         code, out = cls.p.trial(
-            "--baseline", "--source", "seed", "--limit", "400",
+            "--baseline", "--source", "seed", "--limit", LIMIT,
             *("--configure=" + argument for argument in cls.CONFIGURE))
         if code != 0:
             raise AssertionError(out)
@@ -146,10 +150,6 @@ class Kernels(unittest.TestCase):
         got, row, out = self.tried(edits, why)
         self.assertEqual((got, row["status"]), (code, status), out)
         self.assertRegex(row["reason"], reason)
-
-    def needs_check(self):
-        if "check_contract" not in self.build.programs():
-            self.skipTest("needs Check")
 
     # What was built of them ----------------------------------------------
 
@@ -234,27 +234,6 @@ class Wall(Kernels):
             "a call of the library", 4, "integrity",
             "pqk_aligned_alloc: not among what a kernel may call")
 
-    def test_statuses(self):
-        self.needs_check()
-        self.refused(self.edited("PQK_INVALID_ARGUMENT", "PQK_OK"),
-                     "success for two codes with one label", 2, "tests",
-                     "share a label.*success")
-
-    @unittest.skipUnless(EACH_FILE, "make check-wall")
-    def test_more_refusals(self):
-        """Failures where there are none; what the library has inline."""
-        self.needs_check()
-        self.refused(self.edited(r"return PQK_OK;", "return PQK_OUT_OF_MEMORY;"),
-                     "failures where success is due", 2, "tests",
-                     "tests/library/check_contract: ")
-        self.refused(self.appended(
-            '#include "base/memory.h"\n'
-            "extern int pqk_scalar_fits(size_t a, size_t b);\n"
-            "int pqk_scalar_fits(size_t a, size_t b)\n{\n"
-            "    return pqk_product_fits(a, b);\n}\n"),
-                     "a header of the library", 1, "lint",
-                     "includes base/memory.h: kernels include the door")
-
     def test_edits_of_the_door(self):
         doors = [name for name in os.listdir(os.path.join(SOURCE, "src"))
                  if name.endswith(".h")]
@@ -267,13 +246,8 @@ class Wall(Kernels):
                          f"changed outside .*{re.escape(name)} \\(modified\\)")
             self.p.git("checkout", "-q", "HEAD", "--", "src")
 
-
-@unittest.skipUnless(EACH_FILE, "make check-wall")
-class EachFile(Kernels):
-    # Of the equality tests the shortest: no edit here changes a result.
-    CONFIGURE = ("CFLAGS=-O2", "--with-check=no")
-
-    def test_each(self):
+    @unittest.skipUnless(EACH_FILE, "make check-wall")
+    def test_each_file(self):
         for name, text in self.files.items():
             with self.subTest(name):
                 # Of what another machine's objects, or a test's alone, are made
@@ -285,6 +259,35 @@ class EachFile(Kernels):
                 self.assertTrue(not here or any(
                     f"edited: {name};".encode() in contents(path)
                     for path in self.build.objects()), "no object has the mark")
+
+
+@unittest.skipUnless(EACH_FILE, "make check-wall")
+class Refusals(Kernels):
+    """By tests of Check, and by lint."""
+
+    CONFIGURE = ("CFLAGS=-O1",)
+
+    def setUp(self):
+        if "check_contract" not in " ".join(self.build.programs()):
+            self.skipTest("needs Check")
+
+    def test_statuses(self):
+        self.refused(self.edited("PQK_INVALID_ARGUMENT", "PQK_OK"),
+                     "success for two codes with one label", 2, "tests",
+                     "share a label.*success")
+
+    def test_more_refusals(self):
+        """Failures where there are none; what the library has inline."""
+        self.refused(self.edited(r"return PQK_OK;", "return PQK_OUT_OF_MEMORY;"),
+                     "failures where success is due", 2, "tests",
+                     "tests/library/check_contract: ")
+        self.refused(self.appended(
+            '#include "base/memory.h"\n'
+            "extern int pqk_scalar_fits(size_t a, size_t b);\n"
+            "int pqk_scalar_fits(size_t a, size_t b)\n{\n"
+            "    return pqk_product_fits(a, b);\n}\n"),
+                     "a header of the library", 1, "lint",
+                     "includes base/memory.h: kernels include the door")
 
 
 if __name__ == "__main__":
