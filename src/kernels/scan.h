@@ -10,10 +10,10 @@
  * more columns (stages.h).  What is left is summed in the reference's order
  * (exact.h).  Nothing is approximated.
  *
- * A query that has no bound yet gets one first (first.h); a small partition's codes
- * are all summed in bytes and ranked (whole.h, ranked.h).  Then all chunks of blocks
- * go through the stages of a plan (plan.h), in runs, after each of which the plan may
- * change and tables be made anew.
+ * A query that has no bound yet gets one first (first.h); a small partition's
+ * codes are all summed in bytes and ranked (whole.h, ranked.h).  Then all chunks
+ * of blocks go through the stages of a plan (plan.h), in runs, after each of which
+ * the plan may change and tables be made anew.
  */
 #ifndef PQK_KERNELS_SCAN_H
 #define PQK_KERNELS_SCAN_H
