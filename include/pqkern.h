@@ -134,7 +134,8 @@ typedef struct pqk_quantizer pqk_quantizer;
  * (distance, id) order.
  *
  * Thread safety: any number of threads may search one collection, and call what
- * takes it as const; whoever changes it must be alone with it.
+ * takes it as const; whoever changes it must be alone with it.  After fork() a
+ * child may use and free it, if no other thread was using it then.
  */
 typedef struct pqk_collection pqk_collection;
 
@@ -459,9 +460,11 @@ typedef struct pqk_search_stats {
 
 /** \brief How to search; all zeros is a good choice */
 typedef struct pqk_search_options {
-    size_t num_threads;       /**< 0 means 1; results do not depend on it; they
-                                   share groups of 16 queries and partitions, of
-                                   up to 2^20 vectors each */
+    size_t num_threads;       /**< 0 means 1; results do not depend on it.  They
+                                   share groups of 16 queries, partitions, and, with
+                                   32,768 vectors or more for each, one query in one
+                                   partition.  The collection keeps the threads for
+                                   its next search, until it is freed */
     const uint64_t *allowed;  /**< bit id % 64 of word id / 64 says whether id may
                                    be a result; NULL if all may */
     size_t num_allowed;       /**< bits in it; ids beyond are not allowed */

@@ -46,13 +46,14 @@ void pqk_scalar_table(const float *query, const pqk_codebook *codebook,
 /* A call with a constant num_sub_vectors unrolls the sum, so that the additions
  * of several rows overlap; rolled up it takes twice as long. */
 static inline void scan_rows(const float *entries, size_t num_sub_vectors,
-                             const uint8_t *codes, size_t num_vectors,
+                             const uint8_t *codes, size_t first, size_t end,
                              uint32_t first_id, const struct pqk_filter *filter,
                              pqk_top_k_heap *heap)
 {
     float bound = pqk_heap_bound(heap);
 
-    for (size_t i = 0; i < num_vectors; i++, codes += num_sub_vectors) {
+    codes += first * num_sub_vectors;
+    for (size_t i = first; i < end; i++, codes += num_sub_vectors) {
         float sum = 0.0f;
 
         if (filter && !pqk_filter_has_row(filter, (uint32_t)i))
@@ -67,21 +68,30 @@ static inline void scan_rows(const float *entries, size_t num_sub_vectors,
     }
 }
 
+static void scan_range(const float *entries, size_t num_sub_vectors,
+                       const uint8_t *codes, size_t first, size_t end,
+                       uint32_t first_id, const struct pqk_filter *filter,
+                       pqk_top_k_heap *heap)
+{
+    if (heap->k == 0) /* a predicate must not be asked in vain */
+        return;
+    if (filter)
+        scan_rows(entries, num_sub_vectors, codes, first, end, first_id, filter,
+                  heap);
+    else if (num_sub_vectors == 16)
+        scan_rows(entries, 16, codes, first, end, first_id, NULL, heap);
+    else
+        scan_rows(entries, num_sub_vectors, codes, first, end, first_id, NULL,
+                  heap);
+}
+
 void pqk_scalar_scan(const float *entries, size_t num_sub_vectors,
                      const uint8_t *codes, size_t num_vectors,
                      uint32_t first_id, const struct pqk_filter *filter,
                      pqk_top_k_heap *heap)
 {
-    if (heap->k == 0) /* a predicate must not be asked in vain */
-        return;
-    if (filter)
-        scan_rows(entries, num_sub_vectors, codes, num_vectors, first_id,
-                  filter, heap);
-    else if (num_sub_vectors == 16)
-        scan_rows(entries, 16, codes, num_vectors, first_id, NULL, heap);
-    else
-        scan_rows(entries, num_sub_vectors, codes, num_vectors, first_id, NULL,
-                  heap);
+    scan_range(entries, num_sub_vectors, codes, 0, num_vectors, first_id,
+               filter, heap);
 }
 
 static void scalar_probe(const float *entries, size_t num_sub_vectors,
@@ -239,25 +249,40 @@ static void scalar_compute_tables(const void *prepared_codebook,
                          entries + q * num_sub_vectors * PQK_TABLE_STRIDE);
 }
 
+/* Pieces that a thread takes at a time. */
+#define MOST_PIECES 16
+
 static void scalar_prepared_probe(const void *prepared_codebook,
                                   const void *prepared_codes,
                                   size_t num_vectors, uint32_t first_id,
                                   const struct pqk_filter *filter, void *tables,
                                   size_t num_queries, pqk_top_k_heap *heaps,
-                                  pqk_search_stats *stats)
+                                  pqk_search_stats *stats,
+                                  struct pqk_share *share)
 {
     const struct scalar_codebook *codebook = prepared_codebook;
     const size_t num_sub_vectors = codebook->num_sub_vectors;
     const float *entries = tables;
+    size_t first = 0, end = pqk_pieces_of(num_vectors);
+    int more = !share || pqk_share_take(share, MOST_PIECES, &first, &end);
+    uint64_t decided = 0;
 
-    for (size_t q = 0; q < num_queries; q++)
-        pqk_scalar_scan(entries + q * num_sub_vectors * PQK_TABLE_STRIDE,
-                        num_sub_vectors, prepared_codes, num_vectors, first_id,
-                        filter, &heaps[q]);
+    for (; more;
+         more = share && pqk_share_take(share, MOST_PIECES, &first, &end)) {
+        const size_t from = first * PQK_PIECE, left = num_vectors - from;
+        const size_t count =
+            left < (end - first) * PQK_PIECE ? left : (end - first) * PQK_PIECE;
+
+        for (size_t q = 0; q < num_queries; q++)
+            scan_range(entries + q * num_sub_vectors * PQK_TABLE_STRIDE,
+                       num_sub_vectors, prepared_codes, from, from + count,
+                       first_id, filter, &heaps[q]);
+        decided += (uint64_t)count * num_queries;
+    }
     stats->bound_groups = 0;
-    stats->codes += (uint64_t)num_vectors * num_queries;
-    stats->survivors += (uint64_t)num_vectors * num_queries;
-    stats->bytes_read += (uint64_t)num_vectors * num_queries * num_sub_vectors;
+    stats->codes += decided;
+    stats->survivors += decided;
+    stats->bytes_read += decided * num_sub_vectors;
 }
 
 typedef int32_t four_i32 __attribute__((vector_size(16)));

@@ -16,6 +16,7 @@
 
 #include "filter.h"
 #include "order.h"
+#include "share.h"
 #include "variants.h"
 
 /*
@@ -97,12 +98,17 @@ struct pqk_kernel {
      * wanted, even while fewer than k are held.  filter is NULL if all rows may be
      * results.
      * Adds to stats; sets stats->bound_groups.
+     *
+     * share is NULL if one thread probes all.  Otherwise each thread has tables,
+     * heaps without results and stats of its own, and scans the pieces that it
+     * takes: the heaps of all together hold the results.  Asks a predicate of some
+     * rows more than once.
      */
     void (*probe)(const void *prepared_codebook, const void *prepared_codes,
                   size_t num_vectors, uint32_t first_id,
                   const struct pqk_filter *filter, void *tables,
                   size_t num_queries, pqk_top_k_heap *heaps,
-                  pqk_search_stats *stats);
+                  pqk_search_stats *stats, struct pqk_share *share);
 
     /*
      * Encoding one sub-vector: of 256 centroids [d][256], 64-byte aligned and

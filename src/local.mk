@@ -65,6 +65,7 @@ libpqk_scalar_la_SOURCES = \
 	src/kernels/zmm.h \
 	src/operations.h \
 	src/order.h \
+	src/share.h \
 	src/variants.h
 libpqk_scalar_la_CFLAGS = $(PQK_KERNELS_ALL_CFLAGS)
 libpqk_avx2_la_SOURCES = src/kernels/avx2.c
@@ -88,6 +89,8 @@ libbase_la_SOURCES = \
 	src/base/memory.c \
 	src/base/memory.h \
 	src/base/splitmix.h \
+	src/base/team.c \
+	src/base/team.h \
 	src/base/threads.c \
 	src/base/threads.h \
 	src/base/xxh64.c \

@@ -12,6 +12,9 @@
 
 #define ALIGNMENT 64
 
+/* That probe a part together. */
+#define THREADS 3
+
 static struct test_arena entries_arena, codes_arena, storage_arena;
 static struct test_arena neighbors_arena, query_arena, centroids_arena;
 static struct test_arena tables_arena, rows_arena, scratch_arena;
@@ -486,6 +489,7 @@ struct pass {
     size_t num_parts;
     void *tables;
     struct expected *expected; /* [num_queries] */
+    int together;              /* several threads probe each part */
 };
 
 static void begin_heaps(const struct pass *pass, size_t k,
@@ -502,6 +506,44 @@ static void begin_heaps(const struct pass *pass, size_t k,
             heaps[q].bound =
                 pqk_result_key(pass->expected[q].limit, UINT32_MAX);
     }
+}
+
+/* Probes as several threads do that share a part, one after another, each with an
+ * equal share, and adds what they found to the heaps. */
+static void probe_together(const struct pass *pass, const struct part *part,
+                           const struct pqk_filter *filter,
+                           pqk_top_k_heap *heaps, pqk_search_stats *stats)
+{
+    const size_t k = heaps->k, num_queries = pass->probe->num_queries;
+    const size_t slots = pqk_top_k_heap_storage(k);
+    const size_t pieces = pqk_pieces_of(part->num_vectors);
+    uint64_t *storage = test_alloc(num_queries * slots * sizeof *storage + 1);
+    pqk_top_k_heap *own = test_alloc(num_queries * sizeof *own);
+    pqk_row_result *found = test_alloc(k * sizeof *found + 1);
+
+    for (size_t t = 0; t < THREADS; t++) {
+        struct pqk_share share = {.end = pieces * (t + 1) / THREADS,
+                                  .num_threads = 1 + t % 2};
+
+        atomic_init(&share.next, pieces * t / THREADS);
+        for (size_t q = 0; q < num_queries; q++) {
+            pqk_top_k_heap_init(&own[q], storage + q * slots, k);
+            own[q].bound = heaps[q].bound;
+        }
+        pass->door->kernel->probe(
+            pass->door->prepared_codebook, part->codes, part->num_vectors,
+            pass->probe->first_id + (uint32_t)part->first, filter, pass->tables,
+            num_queries, own, stats, &share);
+        for (size_t q = 0; q < num_queries; q++) {
+            const size_t count = pqk_top_k_heap_into_sorted(&own[q], found);
+
+            for (size_t i = 0; i < count; i++)
+                pqk_top_k_heap_push(&heaps[q], found[i].row, found[i].distance);
+        }
+    }
+    free(storage);
+    free(own);
+    free(found);
 }
 
 static const char *probe_part(const struct pass *pass, const struct part *part,
@@ -521,10 +563,14 @@ static const char *probe_part(const struct pass *pass, const struct part *part,
         filter.rows = rows_of_part(narrowing->rows, part);
     if (narrowing->allows)
         filter.allows = ask;
-    pass->door->kernel->probe(
-        pass->door->prepared_codebook, part->codes, part->num_vectors,
-        pass->probe->first_id + (uint32_t)part->first, filters ? &filter : NULL,
-        pass->tables, num_queries, heaps, stats);
+    if (pass->together)
+        probe_together(pass, part, filters ? &filter : NULL, heaps, stats);
+    else
+        pass->door->kernel->probe(pass->door->prepared_codebook, part->codes,
+                                  part->num_vectors,
+                                  pass->probe->first_id + (uint32_t)part->first,
+                                  filters ? &filter : NULL, pass->tables,
+                                  num_queries, heaps, stats, NULL);
     return asked.fault
                ? test_fault("the predicate was asked of %s", asked.fault)
                : NULL;
@@ -544,7 +590,8 @@ static const char *run_pass(const struct pass *pass, size_t k)
     uint64_t results = 0;
 
     begin_heaps(pass, k, heaps);
-    test_subcase(", k %zu, %zu queries", k, num_queries);
+    test_subcase(", k %zu, %zu queries%s", k, num_queries,
+                 pass->together ? " together" : "");
     for (size_t p = 0; p < pass->num_parts && !fault; p++)
         fault = probe_part(pass, &pass->parts[p], heaps, &stats);
     for (size_t q = 0; q < num_queries && !fault; q++) {
@@ -640,6 +687,10 @@ static const char *run_passes(struct pass *pass)
         pass->expected[q] = expect(pass, q);
     for (size_t i = 0; i < probe->num_ks && !fault; i++)
         fault = run_pass(pass, probe->ks[i]);
+    pass->together = 1;
+    for (size_t i = 0;
+         i < probe->num_ks && !fault && probe->num_vectors > PQK_PIECE; i++)
+        fault = run_pass(pass, probe->ks[i]);
     for (size_t q = 0; q < probe->num_queries; q++) {
         free(pass->expected[q].neighbors);
         free(pass->expected[q].distances);
@@ -669,7 +720,11 @@ const char *probing_narrowed(const struct door *door,
     const size_t rows = narrowing->part_rows ? narrowing->part_rows : n;
     const size_t num_parts = n > 0 ? (n + rows - 1) / rows : 1;
     struct part *parts = test_alloc(num_parts * sizeof *parts);
-    struct pass pass = {door, probe, narrowing, parts, num_parts, NULL, NULL};
+    struct pass pass = {.door = door,
+                        .probe = probe,
+                        .narrowing = narrowing,
+                        .parts = parts,
+                        .num_parts = num_parts};
     const char *fault = NULL;
 
     for (size_t p = 0; p < num_parts && !fault; p++) {

@@ -131,6 +131,7 @@ struct scan {
     pqk_top_k_heap *heaps;
     pqk_top_k_heap *heap; /* the query's */
     pqk_search_stats *stats;
+    struct pqk_share *share; /* NULL: all chunks are this thread's */
 };
 
 static const uint8_t *column(const struct scan *scan, size_t m)

@@ -165,6 +165,38 @@ static int wants_no_filter(const struct scan *scan)
            !has_minima(&scan->query->rounding);
 }
 
+/* With others a thread sums exactly what it takes, too. */
+static void sum_exactly(struct scan *scan)
+{
+    struct scan_query *query = scan->query;
+
+    if (!scan->share) {
+        scan_exactly(scan, 0, scan->layout.num_blocks);
+        return;
+    }
+    query->aimed = 1;
+    query->unfiltered_chunks = UINT32_MAX;
+    query->finished = 0;
+}
+
+/* Of several threads each finds the first bound for itself, and what it scanned for
+ * that is scanned again by whoever takes it: so the results are there once. */
+static void find_first_bound(struct scan *scan)
+{
+    const uint64_t survivors = scan->stats->survivors;
+
+    if (scan->layout.num_cells > 0)
+        probe_nearest_cells(scan);
+    else
+        probe_first_blocks(scan);
+    if (!scan->share)
+        return;
+    scan->stats->survivors = survivors;
+    scan->heap->length = 0;
+    scan->query->done_blocks = 0;
+    memset(scan->query->done_cells, 0, (scan->layout.num_cells + 7) / 8);
+}
+
 /* All that comes before the stages: exact sums, a whole scan, or a first bound. */
 static void begin_query(struct scan *scan)
 {
@@ -182,20 +214,17 @@ static void begin_query(struct scan *scan)
     if (scan->heap->k == 0 || scan->num_allowed == 0)
         return;
     if (wants_no_filter(scan)) {
-        scan_exactly(scan, 0, layout->num_blocks);
+        sum_exactly(scan);
         return;
     }
-    if (layout->num_vectors <= WHOLE_CODES && scan_small(scan)) {
+    if (layout->num_vectors <= WHOLE_CODES && !scan->share &&
+        scan_small(scan)) {
         query->aimed = 1;
         return;
     }
     query->finished = 0;
-    if (!has_bound(scan->heap)) {
-        if (layout->num_cells > 0)
-            probe_nearest_cells(scan);
-        else
-            probe_first_blocks(scan);
-    }
+    if (!has_bound(scan->heap))
+        find_first_bound(scan);
     query->aimed = aim(scan);
 }
 
@@ -241,16 +270,34 @@ static void run(struct scan *scan, size_t first, size_t end, size_t num_queries)
     }
 }
 
-static void run_all(struct scan *scan, size_t num_chunks, size_t num_queries)
+/* The chunks of the next run, which is at most so long; 0 if there are none. */
+static int next_run(const struct scan *scan, size_t num_chunks, size_t step,
+                    size_t *first, size_t *end)
 {
-    size_t step = num_chunks / 64 + 1;
+    if (scan->share)
+        return pqk_share_take(scan->share, step, first, end);
+    *first = *end;
+    *end = num_chunks - *first < step ? num_chunks : *first + step;
+    return *first < num_chunks;
+}
 
-    for (size_t first = 0, end; first < num_chunks; first = end) {
-        end = num_chunks - first < step ? num_chunks : first + step;
+_Static_assert(PQK_PIECE == (size_t)CHUNK * PQK_BLOCK, "pieces are chunks");
+
+/* Returns how many codes that were. */
+static size_t run_all(struct scan *scan, size_t num_queries)
+{
+    const size_t num_vectors = scan->layout.num_vectors;
+    const size_t num_chunks = pqk_pieces_of(num_vectors);
+    size_t step = num_chunks / 64 + 1, first = 0, end = 0, count = 0;
+
+    while (next_run(scan, num_chunks, step, &first, &end)) {
         run(scan, first, end, num_queries);
+        count += (end == num_chunks ? num_vectors : end * PQK_PIECE) -
+                 first * PQK_PIECE;
         if (step < MAX_RUN_CHUNKS)
             step *= 2;
     }
+    return count;
 }
 
 /* How many rows the bits of a filter allow. */
@@ -273,7 +320,7 @@ static void scan_probe(const void *prepared_codebook, const void *codes,
                        size_t num_vectors, uint32_t first_id,
                        const struct pqk_filter *filter, void *tables,
                        size_t num_queries, pqk_top_k_heap *heaps,
-                       pqk_search_stats *stats)
+                       pqk_search_stats *stats, struct pqk_share *share)
 {
     const struct pqk_layout_codebook *codebook = prepared_codebook;
     struct scan scan = {
@@ -288,15 +335,14 @@ static void scan_probe(const void *prepared_codebook, const void *codes,
         .plans = ISA_PLANS(num_queries),
         .filter = filter,
         .num_allowed = count_allowed(filter, num_vectors),
-        .stats = stats};
-    const size_t num_chunks = (scan.layout.num_blocks + CHUNK - 1) / CHUNK;
+        .stats = stats,
+        .share = share};
 
     for (size_t q = 0; q < num_queries; q++) {
         take_query(&scan, q);
         begin_query(&scan);
     }
-    run_all(&scan, num_chunks, num_queries);
-    stats->codes += (uint64_t)num_vectors * num_queries;
+    stats->codes += (uint64_t)run_all(&scan, num_queries) * num_queries;
     stats->bound_groups = bound_groups(&scan);
 }
 

@@ -108,7 +108,7 @@ static pqk_status probe(pqk_scanner *scanner, size_t partition)
         prepared->kernel->probe(prepared->memory, part->codes,
                                 part->num_vectors, part->first_id, NULL,
                                 scanner->tables, scanner->num_queries,
-                                scanner->heaps, &scanner->stats);
+                                scanner->heaps, &scanner->stats, NULL);
     return PQK_OK;
 }
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../checked.h"
@@ -15,6 +16,7 @@
 #include "base/little_endian.h"
 #include "base/progress.h"
 #include "base/splitmix.h"
+#include "base/team.h"
 #include "base/threads.h"
 #include "base/xxh64.h"
 
@@ -92,6 +94,106 @@ START_TEST(test_threads)
     }
     CHECK_THAT(pqk_num_processors() >= 1 && pqk_num_processors() <= 256,
                "%zu processors", pqk_num_processors());
+}
+END_TEST
+
+/* ------------------------------------------------------------------------ */
+/* Teams                                                                    */
+
+/* Work that is there to be taken by whoever comes. */
+struct job {
+    struct pqk_team *team;
+    atomic_size_t next;
+    atomic_uint done, calls, inside;
+    int waits; /* the caller's thread, for another to come */
+};
+
+static void *take_part(void *argument)
+{
+    struct job *job = argument;
+
+    atomic_fetch_add(&job->inside, 1);
+    while (job->waits && atomic_load(&job->calls) == 0 &&
+           atomic_load(&job->inside) < 2)
+        usleep(100);
+    atomic_fetch_add(&job->calls, 1);
+    while (atomic_fetch_add(&job->next, 1) < 50)
+        atomic_fetch_add(&job->done, 1);
+    atomic_fetch_sub(&job->inside, 1);
+    return NULL;
+}
+
+static void check_job(struct pqk_team *team, size_t num_threads, int waits)
+{
+    struct job job = {.team = team, .waits = waits};
+
+    pqk_team_run(team, take_part, &job, num_threads);
+    CHECK_THAT(atomic_load(&job.inside) == 0, "somebody is still at work");
+    CHECK_THAT(atomic_load(&job.done) == 50, "%u done", job.done);
+    CHECK_THAT(atomic_load(&job.calls) >= 1U + (unsigned)waits &&
+                   atomic_load(&job.calls) <= num_threads + (num_threads == 0),
+               "%u calls", job.calls);
+}
+
+/* A job inside a job of the same team. */
+static void *take_part_twice(void *argument)
+{
+    struct job *job = argument;
+
+    check_job(job->team, 2, 0);
+    return take_part(argument);
+}
+
+/* One job after another, with members asleep, awake, too few and too many. */
+START_TEST(test_team)
+{
+    struct pqk_team *team = pqk_team_create();
+    struct job job = {.team = team};
+
+    test_case("a team");
+    ck_assert_ptr_nonnull(team);
+    for (size_t i = 0; i < 300; i++)
+        check_job(team, i % 6, 0);
+    for (size_t i = 0; i < 20; i++) {
+        check_job(team, 2 + i % 3, 1);
+        if (i % 7 == 0)
+            usleep(2000);
+    }
+    check_job(NULL, 3, 0);
+    pqk_team_run(team, take_part_twice, &job, 3);
+    CHECK_THAT(atomic_load(&job.done) == 50, "%u done", job.done);
+    check_job(team, 2, 1);
+    pqk_team_free(team);
+    pqk_team_free(NULL);
+    pqk_team_free(pqk_team_create());
+}
+END_TEST
+
+/* A child process has none of its parent's threads. */
+START_TEST(test_team_forked)
+{
+    struct pqk_team *team = pqk_team_create();
+    int status;
+    pid_t child;
+
+    test_case("a team in a child process");
+    check_job(team, 3, 1);
+    child = fork();
+    ck_assert(child >= 0);
+    if (child == 0) {
+        struct job job = {.waits = 1};
+
+        alarm(10);
+        pqk_team_run(team, take_part, &job, 2);
+        pqk_team_free(team);
+        _exit(atomic_load(&job.done) == 50 && atomic_load(&job.calls) == 2 ? 0
+                                                                           : 1);
+    }
+    ck_assert(waitpid(child, &status, 0) == child);
+    CHECK_THAT(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d",
+               status);
+    check_job(team, 3, 1);
+    pqk_team_free(team);
 }
 END_TEST
 
@@ -261,6 +363,8 @@ int main(void)
 
     add_case(suite, "loops", test_loops, 20, 0, 1);
     add_case(suite, "threads", test_threads, 20, 0, 1);
+    add_case(suite, "team", test_team, 20, 0, 1);
+    add_case(suite, "team, forked", test_team_forked, 20, 0, 1);
     add_case(suite, "little-endian", test_little_endian, 4, 0, 1);
     add_case(suite, "SplitMix64", test_splitmix, 4, 0, 1);
     add_case(suite, "XXH64", test_xxh64, 4, 0, 1);

@@ -485,7 +485,8 @@ static uint64_t count_sums(const struct data *data, pqk_metric metric,
     for (int round = 0; round <= with_bound; round++) {
         stats = (pqk_search_stats){0};
         kernel->probe(door->prepared_codebook, codes.block, n, 0,
-                      rows ? &filter : NULL, tables.block, 1, &heap, &stats);
+                      rows ? &filter : NULL, tables.block, 1, &heap, &stats,
+                      NULL);
         pqk_top_k_heap_into_sorted(&heap, found);
         pqk_top_k_heap_init(&heap, keys, n);
         heap.bound = pqk_result_key(found[9].distance, UINT32_MAX);
@@ -586,7 +587,7 @@ static void probe_noise(const struct data *data, const unsigned char *prepared)
     kernel->compute_tables(door->prepared_codebook, PQK_L2, data->queries, 1,
                            tables);
     kernel->probe(door->prepared_codebook, prepared, data->n, 0, NULL, tables,
-                  1, &heap, &stats);
+                  1, &heap, &stats, NULL);
     count = pqk_top_k_heap_into_sorted(&heap, found);
     CHECK_THAT(count == (data->n < 10 ? data->n : 10), "%zu results", count);
     for (size_t i = 0; i < count; i++)

@@ -661,12 +661,14 @@ static void lasting_probe(const void *prepared_codebook,
                           const void *prepared_codes, size_t num_vectors,
                           uint32_t first_id, const struct pqk_filter *filter,
                           void *tables, size_t num_queries,
-                          pqk_top_k_heap *heaps, pqk_search_stats *stats)
+                          pqk_top_k_heap *heaps, pqk_search_stats *stats,
+                          struct pqk_share *share)
 {
     set_flag(&lasting.inside);
     wait_for(&lasting.go_on);
     lasting.real->probe(prepared_codebook, prepared_codes, num_vectors,
-                        first_id, filter, tables, num_queries, heaps, stats);
+                        first_id, filter, tables, num_queries, heaps, stats,
+                        share);
 }
 
 static void *probe_lastingly(void *scanner)

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "../checked.h"
@@ -249,6 +250,117 @@ START_TEST(together)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------ */
+/* Threads that share a partition                                           */
+
+/* Enough for three, and each code is there many times: ids decide. */
+#define SHARED_ROWS ((size_t)100000)
+
+static pqk_collection *shared_collection(void)
+{
+    uint8_t codes[ROWS * M], *all = test_alloc(SHARED_ROWS * M);
+    const uint64_t removed[] = {5, 70000, 99999};
+    pqk_collection *collection;
+
+    CHECK_OK(pqk_quantizer_encode(s.quantizer, s.vectors, ROWS, 1, codes));
+    for (size_t row = 0; row < SHARED_ROWS; row++)
+        memcpy(all + row * M, codes + row * 7 % ROWS * M, M);
+    CHECK_OK(pqk_collection_create(s.quantizer, NULL, &collection));
+    CHECK_OK(
+        pqk_collection_add_codes(collection, all, NULL, SHARED_ROWS, THREADS));
+    CHECK_OK(pqk_collection_add_codes(collection, codes, NULL, 50, THREADS));
+    CHECK_OK(
+        pqk_collection_remove(collection, removed, TEST_COUNT(removed), NULL));
+    free(all);
+    return collection;
+}
+
+static int is_thirteenth(void *context, uint64_t id)
+{
+    (void)context;
+    return id % 13 == 0;
+}
+
+/* What a search finds, whoever does it. */
+static uint64_t search_shared(const pqk_collection *collection, size_t queries,
+                              size_t k, const pqk_search_options *options)
+{
+    pqk_result *found = test_alloc(queries * k * sizeof *found);
+    size_t *counts = test_alloc(queries * sizeof *counts);
+    uint64_t sum;
+
+    CHECK_OK(pqk_collection_search(collection, s.vectors, queries, k, options,
+                                   found, counts));
+    CHECK_THAT(options->stats->codes >= queries * SHARED_ROWS &&
+                   options->stats->codes <= queries * (SHARED_ROWS + 50),
+               "%llu codes", (unsigned long long)options->stats->codes);
+    sum = test_fnv(1, counts, queries * sizeof *counts);
+    sum = sum_of(sum, found, queries * k);
+    free(found);
+    free(counts);
+    return sum;
+}
+
+static uint64_t range_shared(const pqk_collection *collection, float radius,
+                             const pqk_search_options *options)
+{
+    pqk_result *found = NULL;
+    size_t count = 0;
+    uint64_t sum;
+
+    CHECK_OK(pqk_collection_search_range(collection, s.vectors, radius, options,
+                                         &found, &count));
+    sum = sum_of(count, found, count);
+    free(found);
+    return sum;
+}
+
+START_TEST(shares)
+{
+    static const size_t threads[] = {1, 2, 3, 5, 8};
+    static const struct {
+        size_t queries, k;
+        int allowed, predicate;
+    } searches[] = {{1, 1, 0, 0},  {1, 10, 0, 0},     {1, 300, 0, 0},
+                    {1, 10, 1, 0}, {1, 10, 0, 1},     {1, 10, 1, 1},
+                    {5, 10, 1, 0}, {1, 101000, 0, 0}, {1, 60000, 0, 1}};
+    static const float radii[] = {0.0f, 3.0f, 12.0f, 1e30f};
+    pqk_collection *collection = shared_collection();
+    uint64_t *allowed = test_alloc((SHARED_ROWS / 64 + 1) * sizeof *allowed);
+    uint64_t expected[TEST_COUNT(searches) + 2 * TEST_COUNT(radii)];
+
+    for (size_t i = 0; i < SHARED_ROWS; i += i % 5 + 1)
+        allowed[i / 64] |= (uint64_t)1 << i % 64;
+    for (size_t t = 0; t < TEST_COUNT(threads); t++)
+        for (size_t i = 0; i < TEST_COUNT(expected); i++) {
+            const size_t n = TEST_COUNT(searches);
+            const int by_bits = i < n ? searches[i].allowed : (int)(i % 2);
+            pqk_search_stats stats;
+            const pqk_search_options options = {
+                .num_threads = threads[t],
+                .allowed = by_bits ? allowed : NULL,
+                .num_allowed = SHARED_ROWS,
+                .predicate =
+                    i < n && searches[i].predicate ? is_thirteenth : NULL,
+                .stats = &stats};
+            const uint64_t sum =
+                i < n ? search_shared(collection, searches[i].queries,
+                                      searches[i].k, &options)
+                      : range_shared(collection, radii[(i - n) / 2], &options);
+
+            test_case("search %zu, %zu threads", i, threads[t]);
+            if (t == 0)
+                expected[i] = sum;
+            CHECK_THAT(sum == expected[i], "other results");
+            CHECK_THAT(stats.survivors <= stats.codes, "%llu of %llu summed",
+                       (unsigned long long)stats.survivors,
+                       (unsigned long long)stats.codes);
+        }
+    pqk_collection_free(collection);
+    free(allowed);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("threads");
@@ -258,6 +370,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_loop_test(tcase, together, 0, (int)TEST_COUNT(works));
+    tcase_add_test(tcase, shares);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }

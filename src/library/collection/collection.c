@@ -35,6 +35,7 @@ pqk_status pqk_collection_new(pqk_quantizer *quantizer,
         return status;
     }
     made->quantizer = quantizer;
+    made->team = pqk_team_create();
     pqk_collection_set_sizes(made, PARTITION_ROWS, TAIL_ROWS);
     *collection = made;
     return PQK_OK;
@@ -74,6 +75,7 @@ void pqk_collection_free(pqk_collection *collection)
         return;
     for (size_t p = 0; p < collection->num_partitions; p++)
         pqk_partition_free(&collection->partitions[p]);
+    pqk_team_free(collection->team);
     free(collection->partitions);
     pqk_tail_free(&collection->tail);
     pqk_prepared_free(&collection->prepared);

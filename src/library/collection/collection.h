@@ -3,6 +3,7 @@
 #ifndef PQK_COLLECTION_H
 #define PQK_COLLECTION_H
 
+#include "base/team.h"
 #include "library/file.h"
 #include "partition.h"
 #include "tail.h"
@@ -18,6 +19,7 @@ struct pqk_collection {
     size_t max_partition_rows; /* of those made here */
     size_t max_tail_rows;
     struct pqk_mapping mapping;
+    struct pqk_team *team; /* of searches; NULL if there was no memory */
 };
 
 /* Takes the quantizer and, with labels that may be NULL, prepares it. */

@@ -72,7 +72,8 @@ static void probe_tail(const pqk_collection *collection,
 static void probe_partition(const pqk_collection *collection,
                             const struct pqk_rows *rows,
                             const struct pqk_filter *filter,
-                            struct pqk_scratch *scratch)
+                            struct pqk_scratch *scratch,
+                            struct pqk_share *share)
 {
     const struct pqk_prepared *prepared = &collection->prepared;
     const int filters = filter->rows || filter->allows;
@@ -85,16 +86,28 @@ static void probe_partition(const pqk_collection *collection,
     prepared->kernel->probe(prepared->memory, rows->codes, rows->num_rows, 0,
                             filters ? filter : NULL, scratch->tables,
                             scratch->num_queries, scratch->heaps,
-                            &scratch->stats);
+                            &scratch->stats, share);
+}
+
+#define ROWS_OF_A_THREAD ((size_t)1 << 15)
+
+size_t pqk_source_threads(const pqk_collection *collection, size_t source)
+{
+    const size_t threads =
+        source < collection->num_partitions
+            ? collection->partitions[source].num_rows / ROWS_OF_A_THREAD
+            : 1;
+
+    return threads > 0 ? threads : 1;
 }
 
 void pqk_probe_source(const pqk_collection *collection, size_t source,
                       const struct pqk_rows *rows,
                       const struct pqk_filter *filter,
-                      struct pqk_scratch *scratch)
+                      struct pqk_scratch *scratch, struct pqk_share *share)
 {
     if (source < collection->num_partitions)
-        probe_partition(collection, rows, filter, scratch);
+        probe_partition(collection, rows, filter, scratch, share);
     else
         probe_tail(collection, rows, filter, scratch);
 }

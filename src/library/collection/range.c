@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Finding all within a radius.  A unit of the work is one source; how many
- * results it has nobody knows, so it is probed with room for more and more.
+ * Finding all within a radius.  A unit of the work is a slice of a source, a whole
+ * one if it is small; how many results it has nobody knows, so it is probed with
+ * room for more and more.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -41,9 +42,40 @@ static pqk_status append_results(struct pqk_searching *search,
     return PQK_OK;
 }
 
+/* A source is cut into as many slices as there are threads that have work in it. */
+struct slice {
+    size_t source, number, count;
+};
+
+static struct slice slice_of(const struct pqk_searching *search, size_t unit)
+{
+    const size_t source = unit / search->num_threads;
+    const size_t most = pqk_source_threads(search->collection, source);
+
+    return (struct slice){
+        .source = source,
+        .number = unit % search->num_threads,
+        .count = most < search->num_threads ? most : search->num_threads};
+}
+
+static void probe_slice(const struct pqk_searching *search,
+                        const struct slice *slice, const struct pqk_rows *rows,
+                        const struct pqk_filter *filter,
+                        struct pqk_scratch *scratch)
+{
+    const size_t pieces = pqk_pieces_of(rows->num_rows);
+    struct pqk_share share = {
+        .end = pieces * (slice->number + 1) / slice->count, .num_threads = 1};
+
+    atomic_init(&share.next, pieces * slice->number / slice->count);
+    pqk_probe_source(search->collection, slice->source, rows, filter, scratch,
+                     slice->count > 1 ? &share : NULL);
+}
+
 /* Collects with room for more and more results, until some is left. */
 static pqk_status collect_range(const struct pqk_searching *search,
-                                size_t source, const struct pqk_rows *rows,
+                                const struct slice *slice,
+                                const struct pqk_rows *rows,
                                 const struct pqk_filter *filter,
                                 struct pqk_scratch *scratch, size_t *count)
 {
@@ -52,7 +84,7 @@ static pqk_status collect_range(const struct pqk_searching *search,
 
     for (;;) {
         pqk_begin_heap(scratch, 0, k, pqk_last_key(search->radius));
-        pqk_probe_source(search->collection, source, rows, filter, scratch);
+        probe_slice(search, slice, rows, filter, scratch);
         *count =
             pqk_top_k_heap_into_sorted(&scratch->heaps[0], scratch->neighbors);
         if (*count < k || k == left)
@@ -63,19 +95,22 @@ static pqk_status collect_range(const struct pqk_searching *search,
     }
 }
 
-static pqk_status range_source(struct pqk_searching *search, size_t source,
-                               struct pqk_scratch *scratch)
+static pqk_status range_unit(struct pqk_searching *search, size_t unit,
+                             struct pqk_scratch *scratch)
 {
-    const struct pqk_rows rows = pqk_source_rows(search->collection, source);
+    const struct slice slice = slice_of(search, unit);
+    const struct pqk_rows rows =
+        pqk_source_rows(search->collection, slice.source);
     struct pqk_asking asking;
     struct pqk_filter filter;
     size_t count;
     pqk_status status;
 
-    if (!pqk_make_filter(search->options, &rows, scratch->rows, &asking,
+    if (slice.number >= slice.count ||
+        !pqk_make_filter(search->options, &rows, scratch->rows, &asking,
                          &filter))
         return PQK_OK;
-    status = collect_range(search, source, &rows, &filter, scratch, &count);
+    status = collect_range(search, &slice, &rows, &filter, scratch, &count);
     if (status != PQK_OK || count == 0)
         return status;
     pthread_mutex_lock(&search->lock);
@@ -90,13 +125,13 @@ static void *range_units(void *argument)
     struct pqk_scratch *scratch =
         &search->scratches[atomic_fetch_add(&search->next_scratch, 1)];
     pqk_status status = PQK_OK;
-    size_t source;
+    size_t unit;
 
     pqk_load_group(search, 0, scratch);
     while (status == PQK_OK &&
-           (source = atomic_fetch_add(&search->next_unit, 1)) <
-               search->num_sources)
-        status = range_source(search, source, scratch);
+           (unit = atomic_fetch_add(&search->next_unit, 1)) <
+               search->num_sources * search->num_threads)
+        status = range_unit(search, unit, scratch);
     pqk_add_stats(search, scratch);
     if (status != PQK_OK) {
         pthread_mutex_lock(&search->lock);
@@ -106,13 +141,23 @@ static void *range_units(void *argument)
     return NULL;
 }
 
+static size_t threads_with_work(const struct pqk_searching *search)
+{
+    const size_t wanted = pqk_threads_wanted(search);
+    size_t most = 0;
+
+    for (size_t source = 0; source < search->num_sources; source++)
+        most += pqk_source_threads(search->collection, source);
+    return most < wanted ? most : wanted;
+}
+
 pqk_status pqk_collection_search_range(const pqk_collection *collection,
                                        const float *query, float radius,
                                        const pqk_search_options *options,
                                        pqk_result **results, size_t *count)
 {
     struct pqk_searching search;
-    size_t found = 0, num_threads;
+    size_t found = 0;
 
     if (!collection || !query || !results || !count ||
         (options && pqk_options_ask_more(options)))
@@ -122,10 +167,8 @@ pqk_status pqk_collection_search_range(const pqk_collection *collection,
     search.counts = &found;
     search.group_size = 1;
     if (!isnan(radius) && search.num_sources > 0) {
-        num_threads = pqk_threads_wanted(&search);
-        if (num_threads > search.num_sources)
-            num_threads = search.num_sources;
-        pqk_run_search(&search, range_units, num_threads);
+        search.num_threads = threads_with_work(&search);
+        pqk_run_search(&search, range_units);
     }
     if (search.status != PQK_OK) {
         free(search.results);

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "library/quantizer/handle.h"
 #include "base/threads.h"
+#include "library/quantizer/handle.h"
 #include "search.h"
 
 struct pqk_searching pqk_begin_search(const pqk_collection *collection,
@@ -44,26 +44,25 @@ size_t pqk_threads_wanted(const struct pqk_searching *search)
                                       : PQK_MAX_THREADS;
 }
 
-void pqk_run_search(struct pqk_searching *search, void *(*run)(void *),
-                    size_t num_threads)
+void pqk_run_search(struct pqk_searching *search, void *(*run)(void *))
 {
     const size_t most = pqk_collection_max_rows(search->collection);
     const size_t k = search->k < most ? search->k : most;
     size_t made = 0;
 
     search->scratches =
-        pqk_array_alloc(num_threads, sizeof(struct pqk_scratch));
+        pqk_array_alloc(search->num_threads, sizeof(struct pqk_scratch));
     if (!search->scratches) {
         search->status = PQK_OUT_OF_MEMORY;
         return;
     }
-    for (; made < num_threads; made++)
+    for (; made < search->num_threads; made++)
         if (pqk_create_scratch(search, k, &search->scratches[made]) != PQK_OK) {
             pqk_free_scratch(&search->scratches[made]);
             break;
         }
     if (made > 0 && pthread_mutex_init(&search->lock, NULL) == 0) {
-        pqk_run_on_threads(run, search, made);
+        pqk_team_run(search->collection->team, run, search, made);
         pthread_mutex_destroy(&search->lock);
     } else {
         search->status = PQK_OUT_OF_MEMORY;

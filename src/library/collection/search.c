@@ -4,7 +4,8 @@
  * some of the sources, which are the partitions and the tail.  A unit searches one
  * source after the other and merges what it finds into the caller's results; the
  * k-th of these is the bound for the next source.  That is exact in any order: a
- * row among the k best of all is never beyond the k-th best of a part.
+ * row among the k best of all is never beyond the k-th best of a part.  Where there
+ * are few units, threads share each of them.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -96,7 +97,7 @@ static void merge_heaps(struct pqk_searching *search,
 }
 
 static void search_source(struct pqk_searching *search, size_t source,
-                          struct pqk_scratch *scratch)
+                          struct pqk_scratch *scratch, struct pqk_share *share)
 {
     const struct pqk_rows rows = pqk_source_rows(search->collection, source);
     struct pqk_asking asking;
@@ -106,8 +107,51 @@ static void search_source(struct pqk_searching *search, size_t source,
                          &filter))
         return;
     begin_heaps(search, &rows, scratch);
-    pqk_probe_source(search->collection, source, &rows, &filter, scratch);
+    pqk_probe_source(search->collection, source, &rows, &filter, scratch,
+                     share);
     merge_heaps(search, &rows, scratch);
+}
+
+static size_t num_units(const struct pqk_searching *search)
+{
+    return search->num_groups * search->units_per_group;
+}
+
+/* Some of a unit, with other threads, or all of it where it is one thread's. */
+static void share_unit(struct pqk_searching *search, size_t unit,
+                       struct pqk_scratch *scratch)
+{
+    const size_t source = unit % search->num_sources;
+    struct pqk_share *share = &search->shares[unit];
+    size_t first, end;
+
+    if (share->num_threads > 1) {
+        if (atomic_load_explicit(&share->next, memory_order_relaxed) >=
+            share->end)
+            return;
+    } else {
+        if (!pqk_share_take(share, 1, &first, &end))
+            return;
+        share = NULL;
+    }
+    pqk_load_group(search, unit / search->num_sources, scratch);
+    search_source(search, source, scratch, share);
+}
+
+/* Threads begin far from each other; who is through with its own units helps with
+ * those that others are at. */
+static void *search_shares(void *argument)
+{
+    struct pqk_searching *search = argument;
+    const size_t units = num_units(search);
+    const size_t thread = atomic_fetch_add(&search->next_scratch, 1);
+    struct pqk_scratch *scratch = &search->scratches[thread];
+    const size_t first = thread * units / search->num_threads;
+
+    for (size_t i = 0; i < units; i++)
+        share_unit(search, (first + i) % units, scratch);
+    pqk_add_stats(search, scratch);
+    return NULL;
 }
 
 static void *search_units(void *argument)
@@ -119,13 +163,13 @@ static void *search_units(void *argument)
     size_t unit;
 
     while ((unit = atomic_fetch_add(&search->next_unit, 1)) <
-           search->num_groups * per_group) {
+           num_units(search)) {
         const size_t share = unit % per_group;
         const size_t sources = search->num_sources / per_group;
 
         pqk_load_group(search, unit / per_group, scratch);
         for (size_t i = 0; i < sources; i++)
-            search_source(search, share * sources + i, scratch);
+            search_source(search, share * sources + i, scratch, NULL);
     }
     pqk_add_stats(search, scratch);
     return NULL;
@@ -137,12 +181,11 @@ static size_t groups_of(size_t num_queries, size_t size)
 }
 
 /* A unit is a group and one source, or a group and all sources if that makes
- * enough units.  Returns how many threads have something to do. */
-static size_t cut_into_units(struct pqk_searching *search, size_t num_threads)
+ * enough units. */
+static void cut_into_units(struct pqk_searching *search, size_t num_threads)
 {
     const size_t num_queries = search->num_queries;
     size_t size = RESULTS_OF_A_GROUP / search->k;
-    size_t units;
 
     if (size > GROUP)
         size = GROUP;
@@ -160,8 +203,64 @@ static size_t cut_into_units(struct pqk_searching *search, size_t num_threads)
         num_threads == 1 || search->num_groups / GROUPS_PER_THREAD > num_threads
             ? 1
             : search->num_sources;
-    units = search->num_groups * search->units_per_group;
-    return units < num_threads ? units : num_threads;
+}
+
+/* Units for each thread from which on nobody waits long for the last one. */
+#define UNITS_PER_THREAD 4
+
+/* Whether there are few units, and one of them is large enough for several
+ * threads. */
+static int wants_shares(const struct pqk_searching *search, size_t num_threads)
+{
+    if (num_threads == 1 || num_units(search) >= num_threads * UNITS_PER_THREAD)
+        return 0;
+    for (size_t source = 0; source < search->num_sources; source++)
+        if (pqk_source_threads(search->collection, source) > 1)
+            return 1;
+    return 0;
+}
+
+/* Returns how many threads have something to do, 0 without memory. */
+static size_t cut_into_shares(struct pqk_searching *search, size_t num_threads)
+{
+    const size_t units = num_units(search);
+    size_t most = 0;
+
+    search->shares = pqk_array_alloc(units, sizeof *search->shares);
+    if (!search->shares)
+        return 0;
+    for (size_t unit = 0; unit < units; unit++) {
+        const size_t source = unit % search->num_sources;
+        const size_t threads = pqk_source_threads(search->collection, source);
+        const struct pqk_rows rows =
+            pqk_source_rows(search->collection, source);
+        struct pqk_share *share = &search->shares[unit];
+
+        atomic_init(&share->next, 0);
+        share->num_threads = threads < num_threads ? threads : num_threads;
+        share->end = threads > 1 ? pqk_pieces_of(rows.num_rows) : 1;
+        most += threads;
+    }
+    return most < num_threads ? most : num_threads;
+}
+
+static void run(struct pqk_searching *search)
+{
+    const size_t wanted = pqk_threads_wanted(search);
+
+    cut_into_units(search, wanted);
+    if (wants_shares(search, wanted)) {
+        search->num_threads = cut_into_shares(search, wanted);
+        if (search->num_threads > 0)
+            pqk_run_search(search, search_shares);
+        else
+            search->status = PQK_OUT_OF_MEMORY;
+        free(search->shares);
+    } else {
+        search->num_threads =
+            num_units(search) < wanted ? num_units(search) : wanted;
+        pqk_run_search(search, search_units);
+    }
 }
 
 static void fill_up(const struct pqk_searching *search)
@@ -181,7 +280,6 @@ pqk_status pqk_collection_search(const pqk_collection *collection,
 {
     struct pqk_searching search;
     size_t *own_counts = NULL;
-    size_t num_threads;
 
     if (!collection || (!queries && num_queries > 0) || k > MAX_RESULTS ||
         (!results && num_queries > 0 && k > 0) ||
@@ -199,10 +297,8 @@ pqk_status pqk_collection_search(const pqk_collection *collection,
         counts[q] = 0;
     search.results = results;
     search.counts = counts;
-    if (num_queries > 0 && k > 0 && search.num_sources > 0) {
-        num_threads = cut_into_units(&search, pqk_threads_wanted(&search));
-        pqk_run_search(&search, search_units, num_threads);
-    }
+    if (num_queries > 0 && k > 0 && search.num_sources > 0)
+        run(&search);
     if (search.status == PQK_OK)
         fill_up(&search);
     pqk_give_stats(&search);

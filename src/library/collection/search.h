@@ -26,9 +26,12 @@ struct pqk_searching {
     size_t group_size;
     size_t num_groups;
     size_t units_per_group;
+    size_t num_threads;
     atomic_size_t next_unit;
     atomic_size_t next_scratch;
     struct pqk_scratch *scratches;
+    struct pqk_share
+        *shares; /* of each unit, if threads go through them together */
 
     pthread_mutex_t lock; /* of what follows */
     pqk_result *results;
@@ -68,10 +71,9 @@ struct pqk_searching pqk_begin_search(const pqk_collection *collection,
 /* At least one, at most PQK_MAX_THREADS. */
 size_t pqk_threads_wanted(const struct pqk_searching *search);
 
-/* Calls run(search) on as many threads as there is memory for, at least one; each
- * takes the next scratch.  Sets search->status. */
-void pqk_run_search(struct pqk_searching *search, void *(*run)(void *),
-                    size_t num_threads);
+/* Calls run(search) on num_threads, or as many as there is memory for, at least
+ * one; each takes the next scratch.  Sets search->status. */
+void pqk_run_search(struct pqk_searching *search, void *(*run)(void *));
 
 /* What a thread did joins what the search did. */
 void pqk_add_stats(struct pqk_searching *search,
@@ -129,10 +131,15 @@ int pqk_make_filter(const pqk_search_options *options,
 struct pqk_rows pqk_source_rows(const pqk_collection *collection,
                                 size_t source);
 
-/* Probes for the group that is loaded, into heaps that are begun. */
+/* How many threads a source has work for: a thread takes about as long to start as
+ * to scan 32,768 codes.  The tail is one thread's. */
+size_t pqk_source_threads(const pqk_collection *collection, size_t source);
+
+/* Probes for the group that is loaded, into heaps that are begun.  share is NULL
+ * for all of the source. */
 void pqk_probe_source(const pqk_collection *collection, size_t source,
                       const struct pqk_rows *rows,
                       const struct pqk_filter *filter,
-                      struct pqk_scratch *scratch);
+                      struct pqk_scratch *scratch, struct pqk_share *share);
 
 #endif
