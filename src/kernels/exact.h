@@ -49,18 +49,69 @@ static inline int has_row(const struct scan *scan, size_t position)
            pqk_filter_has_row(scan->filter, row_at(scan, position));
 }
 
-/* Bits of a section's rows by the ids of some of its positions. */
+/* Lists the rows that the filter's bits allow, if they are few. */
+static void list_sought(struct scan *scan)
+{
+    const size_t words = (scan->layout.num_vectors + 63) / 64;
+
+    if (scan->num_allowed > MAX_SOUGHT || !scan->filter || !scan->filter->rows)
+        return;
+    for (size_t i = 0; i < words; i++)
+        for (uint64_t bits = scan->filter->rows[i];
+             bits != 0 && scan->num_sought < scan->num_allowed;
+             bits &= bits - 1)
+            scan->sought[scan->num_sought++] =
+                (uint16_t)(i * 64 + (size_t)__builtin_ctzll(bits));
+}
+
+/* Bytes that are compared together: any number divides the ids of a block. */
+typedef uint8_t ids_u8 __attribute__((vector_size(32), aligned(1), may_alias));
+
+/* Whether two bytes of a block's ids that follow each other are the low ones of a
+ * row that is sought, as by chance they are in one of 340 blocks for each row.
+ * Reads one byte behind the block's ids. */
+static int may_hold_sought(const struct scan *scan, const uint8_t *ids)
+{
+    const size_t bytes = scan->layout.id_bytes * PQK_BLOCK;
+    ids_u8 found = {0};
+    uint64_t words[sizeof found / sizeof(uint64_t)];
+
+    for (size_t i = 0; i < scan->num_sought; i++) {
+        const uint8_t low = (uint8_t)scan->sought[i];
+        const uint8_t high = (uint8_t)(scan->sought[i] >> 8);
+
+        for (size_t at = 0; at < bytes; at += sizeof found)
+            found |= (ids_u8)(*(const ids_u8 *)(ids + at) == low) &
+                     (ids_u8)(*(const ids_u8 *)(ids + at + 1) == high);
+    }
+    memcpy(words, &found, sizeof words);
+    return (words[0] | words[1] | words[2] | words[3]) != 0;
+}
+
+/* An id of 2 or 3 bytes, the last ones of 4: before the first id are codes. */
+ISA_INLINE uint32_t id_at(const uint8_t *id, size_t id_bytes)
+{
+    uint32_t four;
+
+    memcpy(&four, id + id_bytes - sizeof four, sizeof four);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    four = __builtin_bswap32(four);
+#endif
+    return four >> (32 - 8 * id_bytes);
+}
+
+/* Bits of a section's rows by the ids of some of its positions, the last one
+ * first. */
 ISA_INLINE uint64_t bits_of_ids(const uint64_t *rows, const uint8_t *ids,
                                 size_t id_bytes, size_t count)
 {
     uint64_t bits = 0;
 
-    for (size_t i = 0; i < count; i++, ids += id_bytes) {
-        uint32_t id = (uint32_t)ids[0] | (uint32_t)ids[1] << 8;
+#pragma GCC unroll 4
+    for (size_t i = count; i-- > 0;) {
+        const uint32_t id = id_at(ids + i * id_bytes, id_bytes);
 
-        if (id_bytes == 3)
-            id |= (uint32_t)ids[2] << 16;
-        bits |= (rows[id / 64] >> id % 64 & 1) << i;
+        bits = 2 * bits + (rows[id / 64] >> id % 64 & 1);
     }
     return bits;
 }
@@ -74,6 +125,9 @@ static uint64_t rows_of_block(const struct scan *scan, size_t block)
     const size_t count = left < PQK_BLOCK ? left : PQK_BLOCK;
     const uint8_t *ids = scan->codes + layout->ids + first * layout->id_bytes;
 
+    if (scan->num_sought > 0 && layout->id_bytes > 0 && left > PQK_BLOCK &&
+        !may_hold_sought(scan, ids))
+        return 0;
     switch (layout->id_bytes) {
     case 0:
         return rows[block] & ~(uint64_t)0 >> (PQK_BLOCK - count);

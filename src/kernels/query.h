@@ -113,6 +113,10 @@ static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
     return aligned_size(at - address);
 }
 
+/* So many rows are sought among the ids of a block; more are looked up in the
+ * filter's bits, an id at a time. */
+#define MAX_SOUGHT 8
+
 /* What a scan works with; made anew for every query of every call. */
 struct scan {
     size_t num_sub_vectors;
@@ -128,6 +132,8 @@ struct scan {
     struct scan_query *query;        /* the one that is worked on */
     const struct pqk_filter *filter; /* or NULL */
     size_t num_allowed;              /* rows that its bits allow */
+    size_t num_sought;               /* those rows, if they are few */
+    uint16_t sought[MAX_SOUGHT];     /* the low bytes of their ids */
     pqk_top_k_heap *heaps;
     pqk_top_k_heap *heap; /* the query's */
     pqk_search_stats *stats;

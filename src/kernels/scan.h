@@ -154,7 +154,7 @@ static void end_run(struct scan *scan, size_t first, size_t end)
 
 /* If a filter allows fewer than one row in so many, finding those rows and summing
  * them is faster than byte sums of all. */
-#define SPARSE_SHARE 256
+#define SPARSE_SHARE 64
 
 /* Whether byte sums would not pay, or a row of the table has no finite minimum. */
 static int wants_no_filter(const struct scan *scan)
@@ -338,6 +338,7 @@ static void scan_probe(const void *prepared_codebook, const void *codes,
         .stats = stats,
         .share = share};
 
+    list_sought(&scan);
     for (size_t q = 0; q < num_queries; q++) {
         take_query(&scan, q);
         begin_query(&scan);

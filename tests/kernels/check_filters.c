@@ -26,9 +26,10 @@ static const char *variant_name(int variant)
 enum bitmap_kind {
     BITS_NONE,
     BITS_ONE,
-    BITS_FEW,  /* 0.1 % */
-    BITS_SOME, /* 1 % */
-    BITS_RUN,  /* a tenth, all in one place */
+    BITS_EIGHT, /* at equal distances */
+    BITS_FEW,   /* 0.1 % */
+    BITS_SOME,  /* 1 % */
+    BITS_RUN,   /* a tenth, all in one place */
     BITS_HALF,
     BITS_NEARLY_ALL, /* all but 1 % */
     BITS_ALL,
@@ -37,9 +38,9 @@ enum bitmap_kind {
 };
 
 static const char *const bitmap_names[BITMAP_KINDS + 1] = {
-    "no bit",       "one bit",       "0.1 % of bits",
-    "1 % of bits",  "a run of bits", "half the bits",
-    "99 % of bits", "all bits",      "no bitmap"};
+    "no bit",      "one bit",       "eight bits",    "0.1 % of bits",
+    "1 % of bits", "a run of bits", "half the bits", "99 % of bits",
+    "all bits",    "no bitmap"};
 
 static int is_set(enum bitmap_kind kind, size_t i, size_t n, size_t place,
                   struct test_random *random)
@@ -49,6 +50,8 @@ static int is_set(enum bitmap_kind kind, size_t i, size_t n, size_t place,
         return 0;
     case BITS_ONE:
         return i == place;
+    case BITS_EIGHT:
+        return i % (n / 8 + 1) == place % (n / 8 + 1);
     case BITS_FEW:
         return test_below(random, 1000) == 0;
     case BITS_SOME:
