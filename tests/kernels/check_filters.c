@@ -601,7 +601,7 @@ static void probe_noise(const struct data *data, const unsigned char *prepared)
 
 START_TEST(test_noise)
 {
-    static const size_t lengths[] = {5, 1025, 65536 + 700};
+    static const size_t lengths[] = {5, 2049, 65536 + 700};
     const pqk_kernel *kernel = test_variant((size_t)_i);
     struct test_random random = {37};
 

@@ -379,7 +379,7 @@ static pqk_collection *make_large(const pqk_kernel *kernel)
 
     for (size_t i = 0; i < sizeof codes; i++)
         codes[i] = (uint8_t)test_below(&random, K);
-    pqk_collection_set_sizes(collection, 2000, 900);
+    pqk_collection_set_sizes(collection, 2100, 900);
     CHECK_OK(pqk_collection_add_codes(collection, codes, NULL, ROWS, 2));
     return collection;
 }
@@ -935,7 +935,7 @@ END_TEST
  * variants that put them into order. */
 static pqk_collection *make_ordered(const pqk_kernel *kernel)
 {
-    enum { WIDTH = 16, ROWS = 1500 };
+    enum { WIDTH = 16, ROWS = 2100 };
     static uint8_t codes[ROWS * WIDTH];
     const float centroids[WIDTH * K] = {1.0f, 2.0f, 3.0f};
     const pqk_codebook codebook = TEST_CODEBOOK(WIDTH, K, 1, centroids);
@@ -948,7 +948,7 @@ static pqk_collection *make_ordered(const pqk_kernel *kernel)
     CHECK_OK(pqk_quantizer_create(&codebook, PQK_L2, &quantizer));
     CHECK_OK(pqk_collection_create(quantizer, kernel, &collection));
     pqk_quantizer_free(quantizer);
-    pqk_collection_set_sizes(collection, 2000, 900);
+    pqk_collection_set_sizes(collection, 2100, 900);
     CHECK_OK(pqk_collection_add_codes(collection, codes, NULL, ROWS, 1));
     return collection;
 }

@@ -245,6 +245,11 @@ static void sample_labels(const struct space *space, const uint8_t *codes,
     }
 }
 
+/* Rounds take the same time for any number of codes.  For few codes two are enough:
+ * a scan of 8,192 executes 0.5 % more instructions than after five, one of 20,000
+ * 5 %. */
+#define FEW_CODES 8192
+
 /* Orthogonal iteration.  The axes need not have converged: whatever they span
  * holds most of the variance after a few rounds. */
 static pqk_status find_axes(struct space *space, const uint8_t *codes, size_t n)
@@ -260,7 +265,7 @@ static pqk_status find_axes(struct space *space, const uint8_t *codes, size_t n)
     }
     sample_labels(space, codes, n, count, sample);
     begin_axes(space);
-    for (size_t round = 0; round < 5; round++) {
+    for (size_t round = 0; round < (n < FEW_CODES ? 2 : 5); round++) {
         multiply_by_covariance(space, sample, count, projected);
         orthonormalise(space);
     }
@@ -269,23 +274,43 @@ static pqk_status find_axes(struct space *space, const uint8_t *codes, size_t n)
     return PQK_OK;
 }
 
+static lanes_f32 larger(lanes_f32 a, lanes_f32 b)
+{
+    const lanes_i32 is_b = b > a;
+
+    return (lanes_f32)((is_b & (lanes_i32)b) | (~is_b & (lanes_i32)a));
+}
+
 /* How far the sum of one share of each sub-vector may be from 0. */
 static float largest_projection(const struct space *space)
 {
     float total = 0.0f;
 
     for (size_t m = 0; m < space->num_sub_vectors; m++) {
+        const lanes_f32 *shares = space->shares[m * LABELS].lane;
+        lanes_f32 most = {0.0f};
         float largest = 0.0f;
 
-        for (size_t label = 0; label < LABELS; label++)
-            for (size_t p = 0; p < COMPONENTS; p++) {
-                float share = fabsf(space->shares[m * LABELS + label]
-                                        .lane[p / LANES][p % LANES]);
-                largest = share > largest ? share : largest;
-            }
+        for (size_t i = 0; i < LABELS * COMPONENTS / LANES; i++) {
+            most = larger(most, shares[i]);
+            most = larger(most, -shares[i]);
+        }
+        for (size_t i = 0; i < LANES; i++)
+            largest = most[i] > largest ? most[i] : largest;
         total += largest;
     }
     return total;
+}
+
+/* As lrintf(), which is a call, up to 2^22: the sum has no bits below 1. */
+static int32_t nearest_integer(float x)
+{
+    const float sum = x + 0x1.8p23f, zero = 0x1.8p23f;
+    int32_t bits, bits_of_zero;
+
+    memcpy(&bits, &sum, sizeof bits);
+    memcpy(&bits_of_zero, &zero, sizeof bits_of_zero);
+    return bits - bits_of_zero;
 }
 
 /* Rounds the shares so that no sum of M of them leaves 16 bits: 32,000, and
@@ -302,7 +327,7 @@ static void round_shares(struct space *space)
             struct point *point = space->points + m * LABELS + c;
 
             for (size_t p = 0; p < COMPONENTS; p++)
-                point->lane[p / 8][p % 8] = (int16_t)lrintf(
+                point->lane[p / 8][p % 8] = (int16_t)nearest_integer(
                     scale * space->shares[i].lane[p / LANES][p % LANES]);
         }
 }

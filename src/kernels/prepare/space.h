@@ -68,6 +68,7 @@ static inline struct point project(const struct space *space,
 static inline void add_multiple(struct components *sum, float factor,
                                 const struct components *add)
 {
+#pragma GCC unroll 4
     for (size_t l = 0; l < COMPONENTS / LANES; l++)
         sum->lane[l] += factor * add->lane[l];
 }
