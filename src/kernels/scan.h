@@ -180,11 +180,15 @@ static void sum_exactly(struct scan *scan)
 }
 
 /* Of several threads each finds the first bound for itself, and what it scanned for
- * that is scanned again by whoever takes it: so the results are there once. */
+ * that is scanned again by whoever takes it: so the results are there once.  A heap
+ * that has some of earlier partitions is not to forget those: then runs without a
+ * filter bring the bound. */
 static void find_first_bound(struct scan *scan)
 {
     const uint64_t survivors = scan->stats->survivors;
 
+    if (scan->share && scan->heap->length > 0)
+        return;
     if (scan->layout.num_cells > 0)
         probe_nearest_cells(scan);
     else
