@@ -176,7 +176,8 @@ class Kernels(unittest.TestCase):
 
 
 class Wall(Kernels):
-    def test_all_files(self):
+    # Last by its name: what comes after it would have to make everything again.
+    def test_with_all_files(self):
         """Edited at once: whatever depends on one of them is made again, and is
         an object of kernels."""
         row, out = self.judged(self.with_pause(
