@@ -83,17 +83,22 @@ static void finish_chunk(struct scan *scan, size_t chunk)
  * minima of 64 groups at once, which rank better than those of 16. */
 #define MANY_CODES 256
 
+/* What ranks the codes. */
+static enum plan_term ranking_term(const struct scan *scan)
+{
+    return scan->layout.num_vectors / scan->heap->k < MANY_CODES ? MINIMA_64
+                                                                 : MINIMA_16;
+}
+
 /*
- * Minima of 16 groups of all columns for all codes; those that rank first give a
- * bound, and what 64 groups add is looked up for the blocks that are alive then.
+ * Minima of groups of all columns for all codes; those that rank first give a bound,
+ * and what 64 groups add to 16 is looked up for the blocks that are alive then.
  */
 static int scan_ranked(struct scan *scan, float guess)
 {
     static const struct plan_stage steps = {STEPS_64, 0, 16};
     struct scan_query *query = scan->query;
-    const enum plan_term term =
-        scan->layout.num_vectors / scan->heap->k < MANY_CODES ? MINIMA_64
-                                                              : MINIMA_16;
+    const enum plan_term term = ranking_term(scan);
     float bound;
 
     set_scale(scan, guess);
@@ -123,12 +128,20 @@ static int scan_ranked(struct scan *scan, float guess)
     return 1;
 }
 
+/* Whether so many codes and results want one of these ways. */
+static int is_small(const struct scan *scan)
+{
+    return scan->layout.num_vectors <= WHOLE_CODES &&
+           scan->heap->k <= scan->layout.num_vectors / 4 &&
+           (!ISA_BY_GROUPS || ISA_RANKS_BY_16 ||
+            ranking_term(scan) == MINIMA_64);
+}
+
 static int scan_small(struct scan *scan)
 {
     float guess;
 
-    if (scan->filter || has_bound(scan->heap) ||
-        scan->heap->k > scan->layout.num_vectors / 4)
+    if (scan->filter || has_bound(scan->heap) || !is_small(scan))
         return 0;
     guess = guess_distance(scan);
     for (int attempt = 0; attempt < 3 && guess < MAX_FILTERED; attempt++) {

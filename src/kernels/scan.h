@@ -221,8 +221,7 @@ static void begin_query(struct scan *scan)
         sum_exactly(scan);
         return;
     }
-    if (layout->num_vectors <= WHOLE_CODES && !scan->share &&
-        scan_small(scan)) {
+    if (!scan->share && scan_small(scan)) {
         query->aimed = 1;
         return;
     }
