@@ -935,6 +935,42 @@ START_TEST(test_nan_aside)
 }
 END_TEST
 
+/* A quarter of the rows are near, and few enough that k are not; the others have a
+ * centroid that is nearly as far as numbers go, though its group has near ones, and
+ * are otherwise nearer.  There is no distance to filter by, and sums of minima rank
+ * those that are near last. */
+START_TEST(test_numbers_end)
+{
+    enum { ROWS = 190, NEAR = 46 };
+    static const size_t ks[] = {NEAR + 1, NEAR, 10};
+    static const float far[] = {1.2e19f, 1e30f, NAN};
+    const float zeros[2] = {0.0f};
+    float centroids[2 * 256];
+    uint8_t codes[2 * ROWS];
+    pqk_codebook codebook = TEST_CODEBOOK(2, 256, 1, centroids);
+
+    for (size_t c = 0; c < 256; c++) {
+        centroids[c] = 1.0f;
+        centroids[256 + c] = (float)c / 256.0f;
+    }
+    for (size_t i = 0; i < ROWS; i++) {
+        codes[2 * i] = i < NEAR ? 0 : 255;
+        codes[2 * i + 1] = (uint8_t)(i < NEAR ? 200 + i : i - NEAR);
+    }
+    for (size_t f = 0; f < TEST_COUNT(far); f++) {
+        struct prepared_probe probe = {codes, ROWS, zeros, 1, ks, 3, 0};
+        struct door door;
+
+        test_case("%s: numbers end at %g", variant_name(_i), (double)far[f]);
+        centroids[255] = far[f];
+        CHECK_NO_FAULT(
+            probing_open(&door, test_variant((size_t)_i), &codebook));
+        CHECK_NO_FAULT(probing_prepared(&door, &probe));
+        probing_close(&door);
+    }
+}
+END_TEST
+
 /* More codes than two bytes count: in sections where three bytes have no room, and
  * in cells of four blocks.  Stages have 3, 4 or 7 columns. */
 START_TEST(test_sections)
@@ -1310,6 +1346,7 @@ int main(void)
     add_case(suite, "large attacks", test_large_attacks, 40, 0, variants);
     add_case(suite, "swallowing", test_swallowing, 20, 0, variants);
     add_case(suite, "NaN aside", test_nan_aside, 20, 0, variants);
+    add_case(suite, "numbers end", test_numbers_end, 4, 0, variants);
     add_case(suite, "sections", test_sections, 20, 0, variants);
     add_case(suite, "large row-major", test_large_rows_attacks, 40, 0,
              variants);
