@@ -396,7 +396,7 @@ struct asked {
     const struct part *part;
     size_t k;
     const float *distances; /* by row of all, or NULL */
-    float limit;
+    const pqk_top_k_heap *heap;
     const char *fault;
 };
 
@@ -416,7 +416,8 @@ static int ask(void *context, uint32_t row)
         asked->fault = "a row, though none is wanted";
     else if (!is_in_bitmap(asked->narrowing->rows, of_all))
         asked->fault = "a row that the bits do not allow";
-    else if (asked->distances && asked->distances[of_all] > asked->limit)
+    else if (asked->distances &&
+             asked->distances[of_all] > pqk_heap_bound(asked->heap))
         asked->fault = "a row beyond the bound";
     return asked->narrowing->allows((uint32_t)of_all);
 }
@@ -551,14 +552,12 @@ static const char *probe_part(const struct pass *pass, const struct part *part,
 {
     const struct narrowing *narrowing = pass->narrowing;
     const size_t num_queries = pass->probe->num_queries;
-    struct asked asked = {narrowing, part, heaps->k, NULL, 0.0f, NULL};
+    struct asked asked = {narrowing, part, heaps->k, NULL, heaps, NULL};
     struct pqk_filter filter = {NULL, NULL, &asked};
     const int filters = narrowing->rows || narrowing->allows;
 
-    if (narrowing->preset && num_queries == 1) {
+    if (num_queries == 1)
         asked.distances = pass->expected->distances;
-        asked.limit = pass->expected->limit;
-    }
     if (narrowing->rows)
         filter.rows = rows_of_part(narrowing->rows, part);
     if (narrowing->allows)
