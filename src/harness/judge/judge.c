@@ -386,10 +386,12 @@ static int leave_open(struct pqh_judge *judge, const char *why,
     return pqh_end(outcome, PQH_EXIT_UNRESOLVED, "unresolved", "%s", why);
 }
 
-/* What has to agree before a candidate is called faster. */
+/* What has to agree before a candidate is called faster.  What convicts it comes
+ * before guards that are not resolved: noise is no excuse. */
 static int prove(struct pqh_judge *judge, struct pqh_outcome *outcome)
 {
     int agrees = confirm(judge, outcome);
+    char why[160];
 
     if (agrees < 0) {
         return -1;
@@ -405,6 +407,13 @@ static int prove(struct pqh_judge *judge, struct pqh_outcome *outcome)
     if (!agrees) {
         return pqh_end(outcome, PQH_EXIT_RECALL, "holdout",
                        "the hold-out was not passed");
+    }
+    if (judge->report->hidden[0] != '\0') {
+        snprintf(why, sizeof why,
+                 "faster in the primary cell, but these guards are not "
+                 "resolved: %s",
+                 judge->report->hidden);
+        return leave_open(judge, why, outcome);
     }
     return conclude(judge, "faster", outcome);
 }
@@ -437,7 +446,6 @@ static int conclude_guards(struct pqh_judge *judge, enum pqh_verdict verdict,
                            struct pqh_outcome *outcome)
 {
     const struct pqh_report *report = judge->report;
-    char why[160];
 
     if (report->lost[0] != '\0') {
         conclude(judge, "vetoed", outcome);
@@ -448,13 +456,6 @@ static int conclude_guards(struct pqh_judge *judge, enum pqh_verdict verdict,
     }
     if (verdict != PQH_FASTER) {
         return conclude(judge, "same", outcome);
-    }
-    if (report->hidden[0] != '\0') {
-        snprintf(why, sizeof why,
-                 "faster in the primary cell, but these guards are not "
-                 "resolved: %s",
-                 report->hidden);
-        return leave_open(judge, why, outcome);
     }
     return prove(judge, outcome);
 }
