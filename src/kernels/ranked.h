@@ -91,8 +91,8 @@ static enum plan_term ranking_term(const struct scan *scan)
 }
 
 /*
- * Minima of groups of all columns for all codes; those that rank first give a bound,
- * and what 64 groups add to 16 is looked up for the blocks that are alive then.
+ * Minima of groups of all columns for all codes; those that rank first give a
+ * bound, and what 64 groups add to 16 is looked up for the blocks alive then.
  */
 static int scan_ranked(struct scan *scan, float guess)
 {
