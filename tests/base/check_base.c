@@ -169,14 +169,19 @@ START_TEST(test_team)
 }
 END_TEST
 
-/* A child process has none of its parent's threads. */
+/* A child process has none of its parent's threads.  QEMU 7.2 has them still when
+ * the child starts one of its own, and gives up: an assertion of its plugins'. */
 START_TEST(test_team_forked)
 {
-    struct pqk_team *team = pqk_team_create();
+    const char *emulator = getenv("EMULATOR");
+    struct pqk_team *team;
     int status;
     pid_t child;
 
     test_case("a team in a child process");
+    if (emulator && strstr(emulator, "qemu"))
+        return;
+    team = pqk_team_create();
     check_job(team, 3, 1);
     child = fork();
     ck_assert(child >= 0);

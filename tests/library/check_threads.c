@@ -335,7 +335,7 @@ START_TEST(shares)
         for (size_t i = 0; i < TEST_COUNT(expected); i++) {
             const size_t n = TEST_COUNT(searches);
             const int by_bits = i < n ? searches[i].allowed : (int)(i % 2);
-            pqk_search_stats stats;
+            pqk_search_stats stats = {0};
             const pqk_search_options options = {
                 .num_threads = threads[t],
                 .allowed = by_bits ? allowed : NULL,
