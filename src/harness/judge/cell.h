@@ -149,6 +149,13 @@ size_t pqh_cell_whole_requests(const struct pqh_cell *cell, size_t queries);
 /* Tasks of the first time, when all queries of the fixture are asked. */
 size_t pqh_cell_count_first_tasks(const struct pqh_cell *cell);
 
+/* What a first request may take where a later one takes `warm` nanoseconds: it
+ * meets cold caches and fresh pages, which costs a few times as much. */
+static inline double pqh_cell_first_limit(double warm)
+{
+    return 8.0 * warm + 2e5;
+}
+
 /* Of sorted or unsorted numbers. */
 double pqh_cell_median(struct pqh_samples *samples);
 

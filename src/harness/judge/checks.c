@@ -50,8 +50,7 @@ int pqh_cell_check_sitting(struct pqh_cell *cell, struct pqh_outcome *outcome)
     return 0;
 }
 
-/* Honest first queries meet cold caches and fresh pages, which costs a few times
- * a warm query; deferred preparation costs a pass over all codes.  On a machine
+/* Deferred preparation costs the first request a pass over all codes.  On a machine
  * with more work than processors, a child that has just prepared waits for one
  * each time: what the baseline's first requests suffer, too, proves nothing. */
 static int check_deferral(struct pqh_cell *cell, struct pqh_outcome *outcome)
@@ -60,7 +59,7 @@ static int check_deferral(struct pqh_cell *cell, struct pqh_outcome *outcome)
     double first = cell->first_ns;
 
     warm *= (double)cell->group;
-    if (cell->plan.creations > 1 && first > 8.0 * warm + 2e5 &&
+    if (cell->plan.creations > 1 && first > pqh_cell_first_limit(warm) &&
         first > 2.0 * cell->baseline_first_ns &&
         first - warm > 0.25 * cell->prepare_ns) {
         return pqh_end(
