@@ -50,6 +50,7 @@ libpqk_scalar_la_SOURCES = \
 	src/kernels/prepare/space.h \
 	src/kernels/query.h \
 	src/kernels/ranked.h \
+	src/kernels/ranks.h \
 	src/kernels/results.c \
 	src/kernels/results.h \
 	src/kernels/rounding.h \

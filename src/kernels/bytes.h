@@ -13,8 +13,10 @@
 #include "kernels/query.h"
 #include "kernels/results.h"
 
-/* Byte tables lose resolution as the threshold falls: then they are made anew. */
-#define COARSE_THRESHOLD 226
+/* Byte tables lose resolution as the threshold falls: then they are made anew.  For
+ * few codes that takes longer than what it saves. */
+#define COARSE_THRESHOLD     226
+#define COARSE_FOR_FEW_CODES 120
 
 /* Selects the k best once there are an eighth more: for a large k a selection takes
  * longer than what a slightly lower bound saves. */

@@ -172,24 +172,49 @@ ISA_INLINE void exact_sums_of(const struct scan *scan, size_t first,
     memcpy(sums, sum, sizeof sum);
 }
 
-/* The results among what is pending; the bound may fall. */
-static void offer_pending(struct scan *scan, const float *sums, size_t count)
+/* The results among what is pending, one by one; the bound may fall. */
+static void offer_each(struct scan *scan, const float *sums, size_t count)
 {
-    struct rounding *rounding = &scan->query->rounding;
     float bound = pqk_heap_bound(scan->heap);
 
     for (size_t i = 0; i < count; i++) {
-        const uint64_t before = scan->heap->bound;
-
         if (sums[i] > bound)
             continue;
         offer_result(scan, scan->scratch->pending[i], sums[i]);
-        if (scan->heap->bound == before)
-            continue;
         bound = pqk_heap_bound(scan->heap);
-        rounding->threshold =
-            byte_threshold(rounding, scan->num_sub_vectors, bound);
     }
+}
+
+/* The same without a filter, where the heap has room for all of them. */
+static void offer_all(struct scan *scan, const float *sums, size_t count)
+{
+    pqk_top_k_heap *heap = scan->heap;
+    uint64_t *keys = heap->keys + heap->length, *end = keys;
+
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t row = row_at(scan, scan->scratch->pending[i]);
+
+        *end = pqk_result_key(sums[i], scan->first_id + row);
+        end += *end <= heap->bound;
+    }
+    heap->length += (size_t)(end - keys);
+}
+
+static void offer_pending(struct scan *scan, const float *sums, size_t count)
+{
+    struct rounding *rounding = &scan->query->rounding;
+    const size_t room = pqk_top_k_heap_storage(scan->heap->k);
+    const uint64_t before = scan->heap->bound;
+
+    if (!scan->filter && scan->heap->length + count >= room)
+        pqk_heap_tighten(scan->heap);
+    if (!scan->filter && scan->heap->length + count < room)
+        offer_all(scan, sums, count);
+    else
+        offer_each(scan, sums, count);
+    if (scan->heap->bound != before)
+        rounding->threshold = byte_threshold(rounding, scan->num_sub_vectors,
+                                             pqk_heap_bound(scan->heap));
 }
 
 /* Sums what is pending, and only then decides: a decision that a processor guessed

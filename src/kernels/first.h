@@ -9,43 +9,36 @@
 #ifndef PQK_KERNELS_FIRST_H
 #define PQK_KERNELS_FIRST_H
 
-#include "kernels/stages.h"
+#include "kernels/ranks.h"
 
-/*
- * The cells nearest to the query, by their representatives' byte sums: counts
- * the sums and takes those below a limit, then some at it.
- */
+/* The cells nearest to the query, by their representatives' byte sums: so many, or
+ * up to a quarter more. */
 static size_t nearest_cells(struct scan *scan, size_t wanted)
 {
     const uint8_t *sums = scan->scratch->all_sums;
-    const size_t num_cells = scan->layout.num_cells;
-    uint32_t count[256] = {0};
-    size_t limit = 0, below = 0, taken = 0;
+    uint32_t *cells = scan->scratch->cells;
+    const size_t num_cells = scan->layout.num_cells, most = wanted + wanted / 4;
+    const size_t num_blocks = scan->layout.representative_stride / PQK_BLOCK;
+    const int rank = rank_sums(sums, num_blocks, wanted, most);
+    size_t taken = 0;
 
-    for (size_t c = 0; c < num_cells; c++)
-        count[sums[c]]++;
-    while (limit < 255 && below + count[limit] <= wanted)
-        below += count[limit++];
-    for (size_t c = 0; c < num_cells && taken < below; c++)
-        if (sums[c] < limit)
-            scan->scratch->cells[taken++] = (uint32_t)c;
-    for (size_t c = 0; c < num_cells && taken < wanted; c++)
-        if (sums[c] == limit)
-            scan->scratch->cells[taken++] = (uint32_t)c;
-    for (size_t i = 1; i < taken; i++) {
-        uint32_t *cells = scan->scratch->cells;
-        uint32_t cell = cells[i];
+    for (size_t b = 0; b < num_blocks; b++) {
+        uint64_t near = isa_alive(sums + b * PQK_BLOCK,
+                                  (uint8_t)(rank < 255 ? rank : 254));
 
-        if (sums[cell] < sums[cells[0]]) {
-            cells[i] = cells[0];
-            cells[0] = cell;
-        }
+        for (; near != 0 && taken < most; near &= near - 1)
+            cells[taken++] =
+                (uint32_t)(b * PQK_BLOCK + (size_t)__builtin_ctzll(near));
     }
+    for (size_t c = 0; c < num_cells && taken < wanted; c++)
+        if (sums[c] == 255)
+            cells[taken++] = (uint32_t)c;
     return taken;
 }
 
-/* The nearest of some representatives gives a scale for all of them. */
-static float nearest_of_sample(const struct scan *scan)
+/* A scale for all representatives, and for most codes of the cells that are nearest:
+ * half as far again as the nearest of some of them. */
+static float guess_of_sample(const struct scan *scan)
 {
     const struct pqk_layout *layout = &scan->layout;
     const uint8_t *codes = scan->codes + layout->representatives;
@@ -61,25 +54,19 @@ static float nearest_of_sample(const struct scan *scan)
                               codes[m * layout->representative_stride + c]];
         nearest = sum < nearest ? sum : nearest;
     }
-    return nearest;
+    return (float)(1.5 * (double)nearest -
+                   0.5 * scan->query->rounding.sum_of_minima);
 }
 
 static void sum_representatives(struct scan *scan)
 {
     const struct pqk_layout *layout = &scan->layout;
 
-    natural_order(scan);
-    for (size_t m = 0; m < scan->num_sub_vectors;) {
-        struct scan_pass pass;
-        const size_t n = make_pass(scan, SINGLE_TERM, m, scan->num_sub_vectors,
-                                   scan->codes + layout->representatives,
-                                   layout->representative_stride, &pass);
-
-        pass_sum(&pass, 0, layout->representative_stride / PQK_BLOCK, m == 0,
-                 scan->scratch->all_sums);
-        m += n;
-    }
-    scan->stats->bytes_read += layout->num_cells * scan->num_sub_vectors;
+    sum_blocks(scan, SINGLE_TERM, scan->codes + layout->representatives,
+               layout->representative_stride, NULL,
+               layout->representative_stride / PQK_BLOCK);
+    rule_out_rest(scan, layout->representative_stride / PQK_BLOCK - 1,
+                  layout->num_cells);
 }
 
 static size_t blocks_of_cell(const struct scan *scan, size_t cell)
@@ -134,8 +121,56 @@ static size_t cells_to_probe(const struct scan *scan)
     size_t wanted = scan->heap->k / (cell_codes / 8) + 1;
 
     wanted = more_for_filter(scan, wanted < least ? least : wanted);
-    wanted = wanted > MAX_PROBED_CELLS ? MAX_PROBED_CELLS : wanted;
+    wanted = wanted > MAX_PROBED_CELLS * 4 / 5 ? MAX_PROBED_CELLS * 4 / 5 : wanted;
     return wanted < scan->layout.num_cells ? wanted : scan->layout.num_cells;
+}
+
+/* Lists the blocks of those cells; returns how many, or 0 if they are too many. */
+static size_t list_blocks(struct scan *scan, size_t num_cells)
+{
+    struct scan_work *work = scan->scratch;
+    const size_t cell_blocks = scan->layout.cell_blocks;
+    size_t count = 0;
+
+    if (num_cells * cell_blocks > WHOLE_CODES / PQK_BLOCK)
+        return 0;
+    for (size_t i = 0; i < num_cells; i++)
+        for (size_t b = 0; b < blocks_of_cell(scan, work->cells[i]); b++)
+            work->blocks[count++] = (uint32_t)(work->cells[i] * cell_blocks + b);
+    return count;
+}
+
+/* The results among the codes of those cells, by the ranks of their byte sums.
+ * Returns 0, with nothing done, if the scale was too fine or the cells too many. */
+static int rank_cells(struct scan *scan, size_t num_cells)
+{
+    struct scan_work *work = scan->scratch;
+    const size_t num_blocks = list_blocks(scan, num_cells);
+    int *threshold = &scan->query->rounding.threshold;
+
+    if (num_blocks == 0)
+        return 0;
+    sum_blocks(scan, SINGLE_TERM, column(scan, 0), scan->layout.column_stride,
+               work->blocks, num_blocks);
+    for (size_t i = 0; i < num_blocks; i++)
+        if (work->blocks[i] + 1 == scan->layout.num_blocks)
+            rule_out_rest(scan, i, scan->layout.num_vectors);
+    if (!verify_first_ranks(scan, work->blocks, num_blocks))
+        return 0;
+    *threshold = byte_threshold(&scan->query->rounding, scan->num_sub_vectors,
+                                pqk_heap_bound(scan->heap));
+    if (!has_bound(scan->heap) || *threshold > 253)
+        verify_other_ranks(scan, work->blocks, num_blocks);
+    else
+        for (size_t i = 0; i < num_blocks && *threshold >= 0; i++)
+            verify_later(scan, work->blocks[i],
+                         isa_alive(work->all_sums + i * PQK_BLOCK,
+                                   (uint8_t)*threshold) &
+                             ~work->ranked[i]);
+    verify_pending(scan);
+    for (size_t i = 0; i < num_cells; i++)
+        mark_cell_done(scan->query, work->cells[i]);
+    return 1;
 }
 
 /* Scans the cells nearest to the query.  Their k-th distance is rarely more than a
@@ -145,9 +180,13 @@ static void probe_nearest_cells(struct scan *scan)
     static const struct plan_stage whole = {SINGLE_TERM, 0, 16};
     size_t num_cells, num_passes, i = 0;
 
-    set_scale(scan, nearest_of_sample(scan));
+    set_scale(scan, guess_of_sample(scan));
     sum_representatives(scan);
     num_cells = nearest_cells(scan, cells_to_probe(scan));
+    if (!scan->filter && rank_cells(scan, num_cells)) {
+        pqk_heap_tighten(scan->heap);
+        return;
+    }
     for (; i < num_cells && !has_bound(scan->heap); i++) {
         size_t cell = scan->scratch->cells[i];
 

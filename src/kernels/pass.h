@@ -11,6 +11,8 @@
  *   void pass_sum(pass, offset, num_blocks, first, sums)
  *       Look the blocks from an offset in the pass's columns on up, and store the
  *       look-ups, or add them to the sums if the pass is not the first.
+ *   void pass_sum_listed(pass, blocks, num_blocks, first, sums)
+ *       The same for the blocks of those numbers; their sums lie side by side.
  *   uint64_t pass_filter(pass, offset, num_blocks, first, sums, threshold)
  *       The same for at most 64 blocks, and in which of them a code is alive: bit
  *       b for block b.
@@ -76,7 +78,7 @@ ISA_INLINE isa_bytes sum_ahead(const struct begun_pass *pass,
 }
 
 /*
- * The three loops.  `first`, a constant, says that sums begin at 0.  Every block
+ * The four loops.  `first`, a constant, says that sums begin at 0.  Every block
  * has its own place for sums and its own bit, so that no block has to wait for
  * another one's result.
  */
@@ -92,6 +94,22 @@ ISA_INLINE void sum_loop(const struct scan_pass *pass, enum isa_kind kind,
 
         isa_store(sums + b * 64,
                   first ? sum : isa_add(sum, isa_load(sums + b * 64)));
+    }
+}
+
+/* Blocks anywhere; their sums one after the other. */
+ISA_INLINE void listed_loop(const struct scan_pass *pass, enum isa_kind kind,
+                            unsigned n, const uint32_t *blocks,
+                            size_t num_blocks, int first, uint8_t *sums)
+{
+    struct begun_pass begun;
+
+    begin_pass(pass, 0, kind, n, &begun);
+    for (size_t i = 0; i < num_blocks; i++) {
+        isa_bytes sum = sum_columns(&begun, kind, n, (size_t)blocks[i] * 64);
+
+        isa_store(sums + i * 64,
+                  first ? sum : isa_add(sum, isa_load(sums + i * 64)));
     }
 }
 
@@ -181,6 +199,15 @@ static void pass_sum(const struct scan_pass *pass, size_t offset,
         CALL_FOR_PASS(, sum_loop, pass, offset, num_blocks, 1, sums);
     else
         CALL_FOR_PASS(, sum_loop, pass, offset, num_blocks, 0, sums);
+}
+
+static void pass_sum_listed(const struct scan_pass *pass, const uint32_t *blocks,
+                            size_t num_blocks, int first, uint8_t *sums)
+{
+    if (first)
+        CALL_FOR_PASS(, listed_loop, pass, blocks, num_blocks, 1, sums);
+    else
+        CALL_FOR_PASS(, listed_loop, pass, blocks, num_blocks, 0, sums);
 }
 
 static uint64_t pass_filter(const struct scan_pass *pass, size_t offset,

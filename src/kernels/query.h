@@ -20,7 +20,7 @@
 #define WHOLE_CODES 32768
 
 #define MAX_CELLS        32768
-#define MAX_PROBED_CELLS 1024
+#define MAX_PROBED_CELLS 1280
 
 /* Codes that are verified together: two blocks', and one more that was begun. */
 #define MAX_PENDING (3 * PQK_BLOCK)
@@ -31,6 +31,7 @@ struct scan_work {
     uint8_t all_sums[WHOLE_CODES + PQK_BLOCK]; /* also of representatives */
     uint32_t cells[MAX_PROBED_CELLS];
     uint32_t pending[MAX_PENDING + 4]; /* positions, and what fills them up */
+    uint32_t blocks[WHOLE_CODES / PQK_BLOCK]; /* that are ranked, if not all */
     uint64_t ranked[WHOLE_CODES / PQK_BLOCK]; /* codes of a block, a bit each */
 };
 

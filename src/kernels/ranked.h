@@ -11,45 +11,6 @@
 
 #include "kernels/whole.h"
 
-/* Verifies the codes with the least sums, some more than k, and marks them; returns
- * 0, with nothing done, if these sums are not below 255. */
-static int verify_first_ranks(struct scan *scan)
-{
-    struct scan_work *work = scan->scratch;
-    const size_t num_blocks = scan->layout.num_blocks;
-    const size_t least = scan->heap->k + scan->heap->k / 2 + 24;
-    const int rank =
-        least >= scan->layout.num_vectors
-            ? 255
-            : rank_sums(work->all_sums, num_blocks, least, least + least / 4);
-
-    if (rank == 255)
-        return 0;
-    for (size_t b = 0; b < num_blocks; b++) {
-        work->ranked[b] =
-            isa_alive(work->all_sums + b * PQK_BLOCK, (uint8_t)rank);
-        verify_later(scan, b, work->ranked[b]);
-    }
-    verify_pending(scan);
-    pqk_heap_tighten(scan->heap);
-    return 1;
-}
-
-/* All codes but those: their distances are no numbers to filter by. */
-static void verify_other_ranks(struct scan *scan)
-{
-    const size_t num_vectors = scan->layout.num_vectors;
-
-    for (size_t b = 0; b < scan->layout.num_blocks; b++) {
-        const size_t left = num_vectors - b * PQK_BLOCK;
-        const uint64_t codes =
-            left < PQK_BLOCK ? ((uint64_t)1 << left) - 1 : ~(uint64_t)0;
-
-        verify_later(scan, b, codes & ~scan->scratch->ranked[b]);
-    }
-    verify_pending(scan);
-}
-
 /* A chunk of which the first stage is done, but for codes that are verified. */
 static void finish_chunk(struct scan *scan, size_t chunk)
 {
@@ -103,10 +64,10 @@ static int scan_ranked(struct scan *scan, float guess)
 
     set_scale(scan, guess);
     sum_all(scan, term);
-    if (!verify_first_ranks(scan))
+    if (!verify_first_ranks(scan, NULL, scan->layout.num_blocks))
         return 0;
     if (!has_bound(scan->heap)) {
-        verify_other_ranks(scan);
+        verify_other_ranks(scan, NULL, scan->layout.num_blocks);
         return 1;
     }
     bound = pqk_heap_bound(scan->heap);
@@ -128,13 +89,21 @@ static int scan_ranked(struct scan *scan, float guess)
     return 1;
 }
 
+/* With more codes than this, and many of them a result, the nearest cells give a
+ * bound sooner than the sums of all codes. */
+#define FEW_CODES 6144
+
 /* Whether so many codes and results want one of these ways. */
 static int is_small(const struct scan *scan)
 {
-    return scan->layout.num_vectors <= WHOLE_CODES &&
-           scan->heap->k <= scan->layout.num_vectors / 4 &&
-           (!ISA_BY_GROUPS || ISA_RANKS_BY_16 ||
-            ranking_term(scan) == MINIMA_64);
+    const size_t num_vectors = scan->layout.num_vectors;
+
+    if (num_vectors > WHOLE_CODES || scan->heap->k > num_vectors / 4)
+        return 0;
+    if (ISA_BY_GROUPS)
+        return ISA_RANKS_BY_16 || ranking_term(scan) == MINIMA_64;
+    return num_vectors < FEW_CODES ||
+           num_vectors / scan->heap->k < MANY_CODES / 2;
 }
 
 static int scan_small(struct scan *scan)

@@ -8,6 +8,8 @@
 #include <config.h>
 #endif
 
+#include <string.h>
+
 #include "kernels/results.h"
 
 /* There are k + SLACK pushes between two selections.  A large SLACK makes
@@ -37,19 +39,36 @@ void pqk_top_k_heap_init(pqk_top_k_heap *heap, uint64_t *storage, size_t k)
     heap->reserved_int1 = 0;
 }
 
+/* Keys that are parted with the help of memory of their own. */
+#define ASIDE 1024
+
 /* Puts the keys up to a limit first; returns how many.  No branch hangs on a key:
- * that is guessed wrong half of the time. */
+ * that is guessed wrong half of the time.  Few keys are written to one side or to
+ * the other, which are never read: many are exchanged in place, where each has to
+ * wait for the one before. */
 static size_t keys_up_to(uint64_t *keys, size_t length, uint64_t limit)
 {
+    uint64_t above[ASIDE];
     size_t count = 0;
 
+    if (length > ASIDE) {
+        for (size_t i = 0; i < length; i++) {
+            const uint64_t key = keys[i];
+
+            keys[i] = keys[count];
+            keys[count] = key;
+            count += key <= limit;
+        }
+        return count;
+    }
     for (size_t i = 0; i < length; i++) {
         const uint64_t key = keys[i];
 
-        keys[i] = keys[count];
         keys[count] = key;
+        above[i - count] = key;
         count += key <= limit;
     }
+    memcpy(keys + count, above, (length - count) * sizeof *keys);
     return count;
 }
 

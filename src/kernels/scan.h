@@ -39,13 +39,16 @@ static int follow_bound(struct scan *scan)
 {
     struct rounding *rounding = &scan->query->rounding;
     const float bound = pqk_heap_bound(scan->heap);
+    const int coarse = scan->layout.num_vectors > WHOLE_CODES
+                           ? COARSE_THRESHOLD
+                           : COARSE_FOR_FEW_CODES;
 
     if (!(bound < MAX_FILTERED))
         return 0;
     rounding->threshold =
         byte_threshold(rounding, scan->num_sub_vectors, bound);
     if (!(rounding->scale > 0.0f) ||
-        (rounding->threshold >= 0 && rounding->threshold < COARSE_THRESHOLD) ||
+        (rounding->threshold >= 0 && rounding->threshold < coarse) ||
         rounding->threshold > 253)
         set_scale(scan, bound);
     return 1;

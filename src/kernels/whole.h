@@ -8,39 +8,7 @@
 #ifndef PQK_KERNELS_WHOLE_H
 #define PQK_KERNELS_WHOLE_H
 
-#include "kernels/stages.h"
-
-static size_t count_alive(const uint8_t *sums, size_t num_blocks, int threshold)
-{
-    size_t count = 0;
-
-#pragma GCC unroll 4
-    for (size_t b = 0; b < num_blocks; b++)
-        count += (size_t)__builtin_popcountll(
-            isa_alive(sums + b * PQK_BLOCK, (uint8_t)threshold));
-    return count;
-}
-
-/* The least sum that so many codes are within, or a greater one that no more than
- * `most` are within; 255 if it is not below that. */
-static int rank_sums(const uint8_t *sums, size_t num_blocks, size_t least,
-                     size_t most)
-{
-    int low = 0, high = 255;
-
-    while (low < high) {
-        const int middle = (low + high) / 2;
-        const size_t count = count_alive(sums, num_blocks, middle);
-
-        if (count < least)
-            low = middle + 1;
-        else if (count > most)
-            high = middle;
-        else
-            return middle;
-    }
-    return low;
-}
+#include "kernels/ranks.h"
 
 #define SAMPLE 64
 
@@ -77,23 +45,11 @@ static float guess_distance(const struct scan *scan)
 /* Byte sums of all codes, by that term of all columns. */
 static void sum_all(struct scan *scan, enum plan_term term)
 {
-    uint8_t *sums = scan->scratch->all_sums;
     const struct pqk_layout *layout = &scan->layout;
-    const size_t tail = layout->num_vectors % PQK_BLOCK;
 
-    natural_order(scan);
-    for (size_t m = 0; m < scan->num_sub_vectors;) {
-        struct scan_pass pass;
-        const size_t n =
-            make_pass(scan, term, m, scan->num_sub_vectors, column(scan, 0),
-                      layout->column_stride, &pass);
-
-        pass_sum(&pass, 0, layout->num_blocks, m == 0, sums);
-        m += n;
-    }
-    if (tail > 0) /* what fills the last block up is never a result */
-        memset(sums + layout->num_vectors, 255, PQK_BLOCK - tail);
-    scan->stats->bytes_read += layout->num_vectors * scan->num_sub_vectors;
+    sum_blocks(scan, term, column(scan, 0), layout->column_stride, NULL,
+               layout->num_blocks);
+    rule_out_rest(scan, layout->num_blocks - 1, layout->num_vectors);
 }
 
 /*
