@@ -61,7 +61,6 @@ libpqk_scalar_la_SOURCES = \
 	src/kernels/table.h \
 	src/kernels/table_row.h \
 	src/kernels/variant.h \
-	src/kernels/whole.h \
 	src/kernels/ymm.h \
 	src/kernels/zmm.h \
 	src/operations.h \

@@ -397,7 +397,6 @@ static inline unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold)
 #define ISA_NAME               avx2
 #define ISA_HAS_128            0
 #define ISA_BY_GROUPS          1
-#define ISA_RANKS_BY_16        1
 #define ISA_ROWS_BY_ENTRIES    0
 #define ISA_PLANS(num_queries) plans_of_groups
 

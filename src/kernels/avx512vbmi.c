@@ -71,7 +71,6 @@ ISA_INLINE isa_bytes isa_look_up(enum isa_kind kind, isa_bytes labels,
 #define ISA_NAME            avx512vbmi
 #define ISA_HAS_128         1
 #define ISA_BY_GROUPS       0
-#define ISA_RANKS_BY_16     0
 #define ISA_ROWS_BY_ENTRIES 1
 #define ISA_PLANS(num_queries)                                                 \
     ((num_queries) > 1 ? plans_of_pairs : plans_of_entries)

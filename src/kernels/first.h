@@ -162,12 +162,7 @@ static int rank_cells(struct scan *scan, size_t num_cells)
     if (!has_bound(scan->heap) || *threshold > 253)
         verify_other_ranks(scan, work->blocks, num_blocks);
     else
-        for (size_t i = 0; i < num_blocks && *threshold >= 0; i++)
-            verify_later(scan, work->blocks[i],
-                         isa_alive(work->all_sums + i * PQK_BLOCK,
-                                   (uint8_t)*threshold) &
-                             ~work->ranked[i]);
-    verify_pending(scan);
+        verify_ranks_within(scan, work->blocks, num_blocks);
     for (size_t i = 0; i < num_cells; i++)
         mark_cell_done(scan->query, work->cells[i]);
     return 1;

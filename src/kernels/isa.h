@@ -17,8 +17,6 @@
  *                  groups of centroids go first, 0 if such minima do not pay
  *   ISA_ROWS_BY_ENTRIES  1 if row-major codes, whose groups are arbitrary, are
  *                  better filtered by all 256 entries than not at all
- *   ISA_RANKS_BY_16  1 if minima over 16 groups of all columns of a small partition
- *                  take less time than a first bound from its nearest cells saves
  *   ISA_PLANS(num_queries)  one of plan.h's lists of plans
  */
 #ifndef PQK_KERNELS_ISA_H

@@ -190,7 +190,6 @@ static inline unsigned isa_transposed_row(unsigned lane)
 #define ISA_NAME        neon
 #define ISA_HAS_128     0
 #define ISA_BY_GROUPS   1
-#define ISA_RANKS_BY_16 0
 #ifdef __aarch64__ /* see doc/notebook/neon.md */
 #define ISA_ROWS_BY_ENTRIES    1
 #define ISA_PLANS(num_queries) plans_of_64_groups

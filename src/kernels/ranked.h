@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Small partitions without a bound, by minima of groups.
+ * Small partitions without a bound, whole.
  * In: all blocks.  Out: all results; or 0, with nothing done, if the scale was too
  * fine.  Byte sums of all codes rank them; the exact distances of those that rank
  * first give a bound, which is near the last one; the others have to be within it.
@@ -9,101 +9,94 @@
 #ifndef PQK_KERNELS_RANKED_H
 #define PQK_KERNELS_RANKED_H
 
-#include "kernels/whole.h"
+#include "kernels/ranks.h"
 
-/* A chunk of which the first stage is done, but for codes that are verified. */
-static void finish_chunk(struct scan *scan, size_t chunk)
+#define SAMPLE 64
+
+/*
+ * A distance of the order of the k-th: that rank among some codes.  Two ranks more
+ * where the k-th is among them, since a guess that is too low costs a second sum of
+ * everything; minima of groups rank so badly that it is too low even where not.
+ */
+static float guess_distance(const struct scan *scan)
 {
-    const size_t first = chunk * CHUNK;
-    const size_t num_blocks = blocks_of_chunk(scan, chunk);
-    const int *threshold = &scan->query->rounding.threshold;
-    uint8_t *sums = scan->scratch->all_sums + first * PQK_BLOCK;
-    uint64_t live = 0;
+    const size_t num_vectors = scan->layout.num_vectors;
+    const size_t sample = num_vectors < SAMPLE ? num_vectors : SAMPLE;
+    const size_t step = num_vectors / sample;
+    size_t rank = scan->heap->k * sample / num_vectors;
+    float nearest[SAMPLE];
 
-    if (*threshold < 0)
-        return;
-    for (size_t b = 0; b < num_blocks; b++)
-        live |= (uint64_t)isa_any_alive(isa_load(sums + b * PQK_BLOCK),
-                                        (uint8_t)*threshold)
-                << b;
-    live = filter_live(scan, first, live, sums);
-    for (; live != 0 && *threshold >= 0; live &= live - 1) {
-        const size_t b = (size_t)__builtin_ctzll(live);
+    if (ISA_BY_GROUPS || rank > 0)
+        rank += 2;
+    for (size_t i = 0; i < sample; i++) {
+        const float distance = exact_sum(scan, i * step);
+        size_t at = i < rank ? i : rank;
 
-        verify_later(scan, first + b,
-                     isa_alive(sums + b * PQK_BLOCK, (uint8_t)*threshold) &
-                         ~scan->scratch->ranked[first + b]);
+        if (i > rank && !(distance < nearest[rank]))
+            continue;
+        for (; at > 0 && !(nearest[at - 1] <= distance); at--)
+            nearest[at] = nearest[at - 1];
+        nearest[at] = distance;
     }
-    verify_pending(scan);
+    /* k is at most a quarter of the codes (scan_small), so rank is below sample. */
+    /* cppcheck-suppress uninitvar */
+    return nearest[rank];
+}
+
+/* Byte sums of all codes. */
+static void sum_all(struct scan *scan)
+{
+    const struct pqk_layout *layout = &scan->layout;
+
+    sum_blocks(scan, SINGLE_TERM, column(scan, 0), layout->column_stride, NULL,
+               layout->num_blocks);
+    rule_out_rest(scan, layout->num_blocks - 1, layout->num_vectors);
 }
 
 /* Sums in which so little stands for the bound let too many codes through. */
 #define COARSE_SUMS 128
 
-/* If a result is sought among fewer codes than this, most blocks stay alive: then
- * minima of 64 groups at once, which rank better than those of 16. */
-#define MANY_CODES 256
-
-/* What ranks the codes. */
-static enum plan_term ranking_term(const struct scan *scan)
-{
-    return scan->layout.num_vectors / scan->heap->k < MANY_CODES ? MINIMA_64
-                                                                 : MINIMA_16;
-}
-
 /*
- * Minima of groups of all columns for all codes; those that rank first give a
- * bound, and what 64 groups add to 16 is looked up for the blocks alive then.
+ * One term of all columns for all codes.  Those that rank first give a bound, which
+ * the others have to be within.
  */
 static int scan_ranked(struct scan *scan, float guess)
 {
-    static const struct plan_stage steps = {STEPS_64, 0, 16};
-    struct scan_query *query = scan->query;
-    const enum plan_term term = ranking_term(scan);
+    struct rounding *rounding = &scan->query->rounding;
+    const size_t num_blocks = scan->layout.num_blocks;
     float bound;
 
     set_scale(scan, guess);
-    sum_all(scan, term);
-    if (!verify_first_ranks(scan, NULL, scan->layout.num_blocks))
+    sum_all(scan);
+    if (!verify_first_ranks(scan, NULL, num_blocks))
         return 0;
     if (!has_bound(scan->heap)) {
-        verify_other_ranks(scan, NULL, scan->layout.num_blocks);
+        verify_other_ranks(scan, NULL, num_blocks);
         return 1;
     }
     bound = pqk_heap_bound(scan->heap);
-    query->rounding.threshold =
-        byte_threshold(&query->rounding, scan->num_sub_vectors, bound);
-    if (query->rounding.threshold > 253 ||
-        query->rounding.threshold < COARSE_SUMS) {
+    rounding->threshold =
+        byte_threshold(rounding, scan->num_sub_vectors, bound);
+    if (rounding->threshold > 253 || rounding->threshold < COARSE_SUMS) {
         set_scale(scan, bound);
-        sum_all(scan, term);
+        sum_all(scan);
     }
-    query->first_passes = 0;
-    query->num_passes = 0;
-    if (term == MINIMA_16) {
-        order_columns(scan);
-        query->num_passes = add_passes(scan, &steps, 0);
-    }
-    for (size_t chunk = 0; chunk * CHUNK < scan->layout.num_blocks; chunk++)
-        finish_chunk(scan, chunk);
+    verify_ranks_within(scan, NULL, num_blocks);
     return 1;
 }
 
-/* With more codes than this, and many of them a result, the nearest cells give a
- * bound sooner than the sums of all codes. */
-#define FEW_CODES 6144
+/* With more codes than this the nearest cells give a bound sooner, unless most of
+ * the blocks have a result among so few codes that each of them is alive. */
+#define FEW_CODES        6144
+#define CODES_PER_RESULT (ISA_BY_GROUPS ? 256 : 128)
 
-/* Whether so many codes and results want one of these ways. */
+/* Whether to do so with so many codes and results. */
 static int is_small(const struct scan *scan)
 {
-    const size_t num_vectors = scan->layout.num_vectors;
+    const size_t num_vectors = scan->layout.num_vectors, k = scan->heap->k;
 
-    if (num_vectors > WHOLE_CODES || scan->heap->k > num_vectors / 4)
-        return 0;
-    if (ISA_BY_GROUPS)
-        return ISA_RANKS_BY_16 || ranking_term(scan) == MINIMA_64;
-    return num_vectors < FEW_CODES ||
-           num_vectors / scan->heap->k < MANY_CODES / 2;
+    return num_vectors <= WHOLE_CODES && k <= num_vectors / 4 &&
+           (num_vectors < FEW_CODES || num_vectors / k < CODES_PER_RESULT);
 }
 
 static int scan_small(struct scan *scan)
@@ -114,7 +107,7 @@ static int scan_small(struct scan *scan)
         return 0;
     guess = guess_distance(scan);
     for (int attempt = 0; attempt < 3 && guess < MAX_FILTERED; attempt++) {
-        if (ISA_BY_GROUPS ? scan_ranked(scan, guess) : scan_whole(scan, guess))
+        if (scan_ranked(scan, guess))
             return 1;
         guess += guess + (float)scan->query->rounding.below_zero;
     }

@@ -75,8 +75,12 @@ static int rank_sums(const uint8_t *sums, size_t num_blocks, size_t least,
     return low;
 }
 
-/* Minima of groups rank worse than entries do: more have to be verified. */
-#define MORE_RANKS (ISA_BY_GROUPS ? 24 : 8)
+/* How many codes are verified first, so that k results are among them whose bound
+ * rules most others out: minima of groups rank worse than entries do. */
+static size_t first_ranks(size_t k)
+{
+    return ISA_BY_GROUPS ? k + k / 2 + 24 : k + k / 8 + 8;
+}
 
 /* Verifies the codes with the least sums, some more than k, and marks them; returns
  * 0, with nothing done, if these sums are not below 255. */
@@ -84,7 +88,7 @@ static int verify_first_ranks(struct scan *scan, const uint32_t *blocks,
                               size_t num_blocks)
 {
     struct scan_work *work = scan->scratch;
-    const size_t least = scan->heap->k + scan->heap->k / 2 + MORE_RANKS;
+    const size_t least = first_ranks(scan->heap->k);
     const int rank =
         least >= num_blocks * PQK_BLOCK
             ? 255
@@ -114,6 +118,21 @@ static void verify_other_ranks(struct scan *scan, const uint32_t *blocks,
 
         verify_later(scan, block, codes & ~scan->scratch->ranked[i]);
     }
+    verify_pending(scan);
+}
+
+/* Those of the others that are within the heap's bound. */
+static void verify_ranks_within(struct scan *scan, const uint32_t *blocks,
+                                size_t num_blocks)
+{
+    const struct scan_work *work = scan->scratch;
+    const int *threshold = &scan->query->rounding.threshold;
+
+    for (size_t i = 0; i < num_blocks && *threshold >= 0; i++)
+        verify_later(scan, blocks ? blocks[i] : i,
+                     isa_alive(work->all_sums + i * PQK_BLOCK,
+                               (uint8_t)*threshold) &
+                         ~work->ranked[i]);
     verify_pending(scan);
 }
 

@@ -11,7 +11,7 @@
  * (exact.h).  Nothing is approximated.
  *
  * A query that has no bound yet gets one first (first.h); a small partition's
- * codes are all summed in bytes and ranked (whole.h, ranked.h).  Then all chunks
+ * codes are all summed in bytes and ranked (ranked.h).  Then all chunks
  * of blocks go through the stages of a plan (plan.h), in runs, after each of which
  * the plan may change and tables be made anew.
  */
