@@ -36,8 +36,11 @@ static size_t nearest_cells(struct scan *scan, size_t wanted)
     return taken;
 }
 
+/* For many results codes are sought that are farther from the query. */
+#define MANY_RESULTS 64
+
 /* A scale for all representatives, and for most codes of the cells that are nearest:
- * half as far again as the nearest of some of them. */
+ * half as far again as the nearest of some of them, or twice as far. */
 static float guess_of_sample(const struct scan *scan)
 {
     const struct pqk_layout *layout = &scan->layout;
@@ -54,8 +57,9 @@ static float guess_of_sample(const struct scan *scan)
                               codes[m * layout->representative_stride + c]];
         nearest = sum < nearest ? sum : nearest;
     }
-    return (float)(1.5 * (double)nearest -
-                   0.5 * scan->query->rounding.sum_of_minima);
+    return (float)((double)nearest +
+                   (scan->heap->k < MANY_RESULTS ? 0.5 : 1.0) *
+                       ((double)nearest - scan->query->rounding.sum_of_minima));
 }
 
 static void sum_representatives(struct scan *scan)
