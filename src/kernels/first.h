@@ -23,8 +23,8 @@ static size_t nearest_cells(struct scan *scan, size_t wanted)
     size_t taken = 0;
 
     for (size_t b = 0; b < num_blocks; b++) {
-        uint64_t near = isa_alive(sums + b * PQK_BLOCK,
-                                  (uint8_t)(rank < 255 ? rank : 254));
+        uint64_t near =
+            isa_alive(sums + b * PQK_BLOCK, (uint8_t)(rank < 255 ? rank : 254));
 
         for (; near != 0 && taken < most; near &= near - 1)
             cells[taken++] =
@@ -39,8 +39,8 @@ static size_t nearest_cells(struct scan *scan, size_t wanted)
 /* For many results codes are sought that are farther from the query. */
 #define MANY_RESULTS 64
 
-/* A scale for all representatives, and for most codes of the cells that are nearest:
- * half as far again as the nearest of some of them, or twice as far. */
+/* A scale for all representatives, and for most codes of the nearest cells: half as
+ * far again as the nearest of some of them, or twice as far. */
 static float guess_of_sample(const struct scan *scan)
 {
     const struct pqk_layout *layout = &scan->layout;
@@ -125,7 +125,7 @@ static size_t cells_to_probe(const struct scan *scan)
     size_t wanted = scan->heap->k / (cell_codes / 8) + 1;
 
     wanted = more_for_filter(scan, wanted < least ? least : wanted);
-    wanted = wanted > MAX_PROBED_CELLS * 4 / 5 ? MAX_PROBED_CELLS * 4 / 5 : wanted;
+    wanted = wanted > MAX_WANTED_CELLS ? MAX_WANTED_CELLS : wanted;
     return wanted < scan->layout.num_cells ? wanted : scan->layout.num_cells;
 }
 
@@ -140,7 +140,8 @@ static size_t list_blocks(struct scan *scan, size_t num_cells)
         return 0;
     for (size_t i = 0; i < num_cells; i++)
         for (size_t b = 0; b < blocks_of_cell(scan, work->cells[i]); b++)
-            work->blocks[count++] = (uint32_t)(work->cells[i] * cell_blocks + b);
+            work->blocks[count++] =
+                (uint32_t)(work->cells[i] * cell_blocks + b);
     return count;
 }
 

@@ -201,8 +201,9 @@ static void pass_sum(const struct scan_pass *pass, size_t offset,
         CALL_FOR_PASS(, sum_loop, pass, offset, num_blocks, 0, sums);
 }
 
-static void pass_sum_listed(const struct scan_pass *pass, const uint32_t *blocks,
-                            size_t num_blocks, int first, uint8_t *sums)
+static void pass_sum_listed(const struct scan_pass *pass,
+                            const uint32_t *blocks, size_t num_blocks,
+                            int first, uint8_t *sums)
 {
     if (first)
         CALL_FOR_PASS(, listed_loop, pass, blocks, num_blocks, 1, sums);

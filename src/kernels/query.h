@@ -19,8 +19,11 @@
 /* Partitions of up to so many codes are summed whole. */
 #define WHOLE_CODES 32768
 
+/* Cells of a partition; those that are wanted for a first bound, and those that are
+ * taken, since some rank alike. */
 #define MAX_CELLS        32768
-#define MAX_PROBED_CELLS 1280
+#define MAX_WANTED_CELLS 1024
+#define MAX_PROBED_CELLS (MAX_WANTED_CELLS + MAX_WANTED_CELLS / 4)
 
 /* Codes that are verified together: two blocks', and one more that was begun. */
 #define MAX_PENDING (3 * PQK_BLOCK)

@@ -129,10 +129,10 @@ static void verify_ranks_within(struct scan *scan, const uint32_t *blocks,
     const int *threshold = &scan->query->rounding.threshold;
 
     for (size_t i = 0; i < num_blocks && *threshold >= 0; i++)
-        verify_later(scan, blocks ? blocks[i] : i,
-                     isa_alive(work->all_sums + i * PQK_BLOCK,
-                               (uint8_t)*threshold) &
-                         ~work->ranked[i]);
+        verify_later(
+            scan, blocks ? blocks[i] : i,
+            isa_alive(work->all_sums + i * PQK_BLOCK, (uint8_t)*threshold) &
+                ~work->ranked[i]);
     verify_pending(scan);
 }
 

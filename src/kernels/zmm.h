@@ -114,8 +114,7 @@ static inline __m512i zmm_quantize_16(const float *row, __m512 biases,
     const __m512 scaled =
         _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(row), biases), scales);
 
-    return _mm512_cvttps_epi32(
-        _mm512_min_ps(scaled, _mm512_set1_ps(255.0f)));
+    return _mm512_cvttps_epi32(_mm512_min_ps(scaled, _mm512_set1_ps(255.0f)));
 }
 
 /* Packing keeps to 128-bit lanes: of what it leaves, four bytes of each of the four
@@ -125,8 +124,8 @@ static inline void isa_quantize(const float *row, float bias, float scale,
 {
     const __m512 biases = _mm512_set1_ps(bias);
     const __m512 scales = _mm512_set1_ps(scale);
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10,
-                                            14, 3, 7, 11, 15);
+    const __m512i order =
+        _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
 
     for (size_t c = 0; c < 256; c += 64) {
         const __m512i first =
@@ -136,9 +135,8 @@ static inline void isa_quantize(const float *row, float bias, float scale,
             _mm512_packus_epi32(zmm_quantize_16(row + c + 32, biases, scales),
                                 zmm_quantize_16(row + c + 48, biases, scales));
 
-        isa_store(out + c,
-                  _mm512_permutexvar_epi32(
-                      order, _mm512_packus_epi16(first, second)));
+        isa_store(out + c, _mm512_permutexvar_epi32(
+                               order, _mm512_packus_epi16(first, second)));
     }
 }
 
