@@ -141,6 +141,51 @@ static void sort_keys(uint64_t *keys, size_t length)
     }
 }
 
+/* Fewer keys than this are sorted sooner by comparing them. */
+#define MANY_KEYS 128
+
+/* Copies keys in the order of 8 bits of what they are above the least one. */
+static void deal_keys(const uint64_t *keys, size_t count, uint64_t least,
+                      unsigned shift, uint64_t *to)
+{
+    size_t place[256] = {0}, first = 0;
+
+    for (size_t i = 0; i < count; i++)
+        place[(keys[i] - least) >> shift & 255]++;
+    for (size_t digit = 0; digit < 256; digit++) {
+        const size_t next = first + place[digit];
+
+        place[digit] = first;
+        first = next;
+    }
+    for (size_t i = 0; i < count; i++)
+        to[place[(keys[i] - least) >> shift & 255]++] = keys[i];
+}
+
+/* Sorts by the 16 highest bits in which the keys are apart, the lower eight first,
+ * with memory for as many keys aside.  Those that are alike in them are compared. */
+static void sort_many(uint64_t *keys, size_t count, uint64_t *aside)
+{
+    uint64_t least = keys[0], greatest = keys[0];
+    unsigned bits, shift;
+
+    for (size_t i = 1; i < count; i++) {
+        least = keys[i] < least ? keys[i] : least;
+        greatest = keys[i] > greatest ? keys[i] : greatest;
+    }
+    bits = 64 - (unsigned)__builtin_clzll((greatest - least) | 1);
+    shift = bits > 16 ? bits - 16 : 0;
+    deal_keys(keys, count, least, shift, aside);
+    deal_keys(aside, count, least, shift + 8, keys);
+    for (size_t i = 0, end; i < count; i = end) {
+        end = i + 1;
+        while (end < count &&
+               (keys[end] - least) >> shift == (keys[i] - least) >> shift)
+            end++;
+        sort_keys(keys + i, end - i);
+    }
+}
+
 void pqk_heap_tighten(pqk_top_k_heap *heap)
 {
     uint64_t bound = 0;
@@ -171,7 +216,10 @@ size_t pqk_top_k_heap_into_sorted(pqk_top_k_heap *heap, pqk_row_result *results)
 
     pqk_heap_tighten(heap);
     count = heap->length;
-    sort_keys(heap->keys, count);
+    if (count < MANY_KEYS)
+        sort_keys(heap->keys, count);
+    else
+        sort_many(heap->keys, count, heap->keys + count);
     for (size_t i = 0; i < count; i++) {
         results[i].row = (uint32_t)heap->keys[i];
         results[i].distance = pqk_key_distance(heap->keys[i]);
