@@ -55,23 +55,27 @@ static void scan_compute_tables(const void *prepared_codebook,
     const struct pqk_layout_codebook *codebook = prepared_codebook;
     const size_t num_sub_vectors = codebook->num_sub_vectors;
     const size_t d = codebook->sub_vector_dim;
-
-    uintptr_t at = queries_in(tables);
+    const size_t bytes = query_bytes(num_sub_vectors);
+    const uintptr_t first = queries_in(tables);
 
     for (size_t q = 0; q < num_queries; q++) {
-        struct scan_query *query = (void *)at;
-        struct scan_arrays arrays;
+        struct scan_query *query = (void *)(first + q * bytes);
 
-        at += lay_out_query(at, num_sub_vectors, &arrays);
+        lay_out_query((uintptr_t)query, num_sub_vectors, &query->arrays);
         clear_minima(&query->rounding);
         query->is_ordered = 0;
-        for (size_t m = 0; m < num_sub_vectors; m++) {
-            arrays.row_minima[m] = make_row(
-                codebook, metric, m, queries + (q * num_sub_vectors + m) * d,
-                arrays.table + m * PQK_TABLE_STRIDE);
-            add_minimum(&query->rounding, arrays.row_minima[m]);
-        }
     }
+    /* Sub-vector by sub-vector, so that its centroids stay in the first cache. */
+    for (size_t m = 0; m < num_sub_vectors; m++)
+        for (size_t q = 0; q < num_queries; q++) {
+            struct scan_query *query = (void *)(first + q * bytes);
+            const float minimum = make_row(
+                codebook, metric, m, queries + (q * num_sub_vectors + m) * d,
+                query->arrays.table + m * PQK_TABLE_STRIDE);
+
+            query->arrays.row_minima[m] = minimum;
+            add_minimum(&query->rounding, minimum);
+        }
 }
 
 #endif
