@@ -31,6 +31,7 @@ UNDEFINED = re.compile(
     r"|fabsf?|fminf?|fmaxf?|copysignf?"
     # The compiler's own: hardening, and arithmetic that small CPUs lack.
     r"|__stack_chk_(fail|guard)|__mem(cpy|move|set)_chk|_GLOBAL_OFFSET_TABLE_"
+    r"|__aarch64_(cas|swp|ld(add|clr|eor|set))[0-9]+_[a-z_]+"
     r"|__aeabi_(mem[a-z0-9]+|[uil][a-z0-9]*|[df][a-z0-9]+)"
     r"|__(u?div|u?mod|mul|ashl|ashr|lshr|clz|ctz|popcount|u?cmp|ffs|bswap)"
     r"[dst]i[234]?")
