@@ -6,7 +6,11 @@
  *
  *     query encode CODEBOOK.fvecs BASE.bvecs >CODES
  *     query run KERNEL CODEBOOK.fvecs CODES QUERIES.bvecs CELL
+ *     query time KERNEL CODEBOOK.fvecs CODES QUERIES.bvecs CELL
  *     query cells
+ *
+ * `time` asks the same several times, and says how many nanoseconds of processor
+ * time the quickest took: what the model of these instructions is held against.
  *
  * Everything is fixed: the shipped photographs, and codes made of theirs.
  */
@@ -19,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     M = 16,
@@ -28,6 +33,7 @@ enum {
     LARGE = 1000000, /* codes */
     NEAR = 4, /* centroids that may replace one, of which it is the first */
     ENCODED = 128, /* vectors at a time */
+    TIMES = 7, /* that `time` asks the same */
 };
 
 enum way { PROBE, ROWS, ENCODE };
@@ -233,6 +239,8 @@ static void make_index(struct inputs *in, const uint8_t *codes,
 
 /* All variants have to give the same answers. */
 static uint64_t digest = 0xcbf29ce484222325u;
+/* Of prepared codes, by all queries; 0 where the library does not count them. */
+static uint64_t bytes_read;
 
 static void take(const void *memory, size_t length)
 {
@@ -257,14 +265,41 @@ __attribute__((noinline)) void costs_end(void)
     __asm__ volatile("" ::: "memory");
 }
 
+/* Read outside of what is counted. */
+static uint64_t began, least_ns = UINT64_MAX;
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now) != 0) {
+        fail("the clock", "cannot be read");
+    }
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void begin(void)
+{
+    began = now_ns();
+    costs_begin();
+}
+
+static void end(void)
+{
+    uint64_t took;
+    costs_end();
+    took = now_ns() - began;
+    least_ns = took < least_ns ? took : least_ns;
+}
+
 static void probe(struct inputs *in, const struct cell *cell)
 {
     pqk_scanner *scanner;
     pqk_row_result *found = need(cell->queries * cell->k, sizeof *found);
+    pqk_search_stats stats;
     size_t count = 0;
     ok(pqk_scanner_create(in->index, cell->batch, cell->k, &scanner),
        "scanner");
-    costs_begin();
+    begin();
     for (size_t i = 0; i < cell->queries; i += cell->batch) {
         const float *query = in->queries + i % in->num_queries * DIM;
         ok(pqk_scanner_begin(scanner, cell->batch, cell->k), "begin");
@@ -279,8 +314,10 @@ static void probe(struct inputs *in, const struct cell *cell)
                                    &count),
                "results");
         }
+        ok(pqk_scanner_statistics(scanner, &stats), "statistics");
+        bytes_read += stats.bytes_read;
     }
-    costs_end();
+    end();
     take(found, cell->queries * cell->k * sizeof *found);
     pqk_scanner_free(scanner);
     free(found);
@@ -293,7 +330,7 @@ static void rows(const struct inputs *in, const struct cell *cell,
     uint64_t *storage = need(pqk_top_k_heap_storage(cell->k), sizeof *storage);
     float *entries = need((size_t)M * PQK_TABLE_STRIDE, sizeof *entries);
     pqk_distance_table table = {.num_sub_vectors = M, .entries = entries};
-    costs_begin();
+    begin();
     for (size_t i = 0; i < cell->queries; i++) {
         const float *query = in->queries + i % in->num_queries * DIM;
         pqk_top_k_heap heap;
@@ -306,7 +343,7 @@ static void rows(const struct inputs *in, const struct cell *cell,
            "probe");
         pqk_top_k_heap_into_sorted(&heap, found + i * cell->k);
     }
-    costs_end();
+    end();
     take(found, cell->queries * cell->k * sizeof *found);
     free(entries);
     free(storage);
@@ -318,16 +355,16 @@ static void encode(const struct inputs *in)
     uint8_t *codes = need(ENCODED, M);
     pqk_quantizer *quantizer;
     ok(pqk_quantizer_create(&in->codebook, PQK_L2, &quantizer), "quantizer");
-    costs_begin();
+    begin();
     ok(pqk_quantizer_encode(quantizer, in->queries, ENCODED, 1, codes),
        "encode");
-    costs_end();
+    end();
     take(codes, (size_t)ENCODED * M);
     pqk_quantizer_free(quantizer);
     free(codes);
 }
 
-static void run_cell(struct inputs *in, const struct cell *cell)
+static void run_cell(struct inputs *in, const struct cell *cell, int times)
 {
     size_t num_codes = cell->codes == 0 ? in->num_codes : cell->codes;
     const uint8_t *codes = in->codes;
@@ -335,27 +372,36 @@ static void run_cell(struct inputs *in, const struct cell *cell)
         make_large(in);
         codes = in->large;
     }
-    switch (cell->way) {
-    case PROBE:
+    if (cell->way == PROBE) {
         make_index(in, codes, num_codes,
                    cell->partition == 0 ? num_codes : cell->partition);
-        probe(in, cell);
-        break;
-    case ROWS:
-        rows(in, cell, codes, num_codes);
-        break;
-    case ENCODE:
-        num_codes = 1;
-        encode(in);
-        break;
     }
-    printf("%s %zu %zu %016llx\n", cell->name, cell->queries, num_codes,
-           (unsigned long long)digest);
+    for (int i = 0; i < (times == 0 ? 1 : times); i++) {
+        switch (cell->way) {
+        case PROBE:
+            probe(in, cell);
+            break;
+        case ROWS:
+            rows(in, cell, codes, num_codes);
+            break;
+        case ENCODE:
+            num_codes = 1;
+            encode(in);
+            break;
+        }
+    }
+    if (times != 0) {
+        printf("%s %zu %zu %llu\n", cell->name, cell->queries, num_codes,
+               (unsigned long long)least_ns);
+        return;
+    }
+    printf("%s %zu %zu %016llx %llu\n", cell->name, cell->queries, num_codes,
+           (unsigned long long)digest, (unsigned long long)bytes_read);
 }
 
 /* One cell a process: what another one leaves in the heap moves what this one gets,
  * and copying takes some instructions more or less by where it starts. */
-static int run(char **argv)
+static int run(char **argv, int times)
 {
     struct inputs in = {0};
     const char *kernel = argv[2];
@@ -378,7 +424,7 @@ static int run(char **argv)
     if (c == CELLS) {
         fail(argv[6], "no such cell");
     }
-    run_cell(&in, &cells[c]);
+    run_cell(&in, &cells[c], times);
     pqk_index_free(in.index);
     free(in.centroids);
     free(in.queries);
@@ -419,10 +465,13 @@ int main(int argc, char **argv)
         return encode_base(argv);
     }
     if (argc == 7 && strcmp(argv[1], "run") == 0) {
-        return run(argv);
+        return run(argv, 0);
+    }
+    if (argc == 7 && strcmp(argv[1], "time") == 0) {
+        return run(argv, TIMES);
     }
     fputs("Usage: query encode CODEBOOK.fvecs BASE.bvecs >CODES\n"
-          "       query run KERNEL CODEBOOK.fvecs CODES QUERIES.bvecs CELL\n"
+          "       query run|time KERNEL CODEBOOK.fvecs CODES QUERIES.bvecs CELL\n"
           "       query cells\n",
           stderr);
     return 64;

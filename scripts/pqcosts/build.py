@@ -15,6 +15,19 @@ UNWANTED = ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "LIBS", "AR", "NM", "RANLIB")
 SOURCES = ("configure.ac", "Makefile.am", "src/local.mk", "tests/local.mk")
 
 
+def configure_command(top, target):
+    """How what is counted is configured."""
+    command = [os.path.join(top, "configure"), "--disable-shared",
+               "--with-check=no", *target.options, f"CC={target.tool('gcc')}",
+               "CFLAGS=-O2 -g"]
+    if not target.is_native:
+        guess = os.path.join(top, "build-aux", "config.guess")
+        command[1:1] = [
+            "--build=" + subprocess.check_output([guess], text=True).strip(),
+            f"--host={target.triplet}"]
+    return command
+
+
 class Build:
     def __init__(self, top, folder, say):
         self.top = top
@@ -65,14 +78,8 @@ class Build:
         log = self.path(f"{target.name}.log")
         with open(log, "wb"):
             pass
-        configure = os.path.join(self.top, "configure")
-        command = [configure, "--disable-shared", "--with-check=no",
-                   *target.options, f"CC={target.tool('gcc')}", "CFLAGS=-O2 -g"]
-        if not target.is_native:
-            guess = os.path.join(self.top, "build-aux", "config.guess")
-            command[1:1] = [
-                "--build=" + subprocess.check_output([guess], text=True).strip(),
-                f"--host={target.triplet}"]
+        command = configure_command(self.top, target)
+        configure = command[0]
         stamp = os.path.join(folder, ".arguments")
         wanted = "\n".join([*command, target.compiler()])
         status = os.path.join(folder, "config.status")
@@ -93,6 +100,14 @@ class Build:
         self._run(f"make for {target.name}",
                   ["make", f"-j{jobs}", QUERY], folder, log)
         return os.path.join(folder, QUERY)
+
+    def taken(self, target, program):
+        """A program that somebody else has made, at the place of a made one."""
+        path = self.path(target.name, QUERY)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        shutil.copyfile(program, path)
+        os.chmod(path, 0o755)
+        return path
 
     def plugin(self):
         """Build the plugin, as the QEMU that is here wants it."""

@@ -9,9 +9,9 @@ import os
 import subprocess
 import sys
 
-from . import count as counting, places as placing
+from . import count as counting, measured, places as placing
 from .build import Build
-from .model import Model, covering, joined
+from .model import Model, covering, joined, kinds
 from .table import REST, Cost, Table, growth, written
 from .targets import TARGETS, Failed, Impossible, qemu_version
 
@@ -91,7 +91,15 @@ def make_parser():
                         help="print the N blocks of each cell that take most, with "
                         "their instructions; wants llvm-objdump")
     parser.add_argument("--json", metavar="FILE",
-                        help="write all figures there; - is standard output")
+                        help="write all figures there, with loads, branches and "
+                        "bytes of codes read; - is standard output")
+    parser.add_argument("--program", metavar="FILE",
+                        help="count this build of bench/costs/query and make none; "
+                        "with one --target")
+    parser.add_argument("--measure", type=whole_number, metavar="N", default=0,
+                        help="hold the model against times on this machine, the "
+                        "least of N processes a cell, instead of the table of costs; "
+                        "with one --target, this machine's kind, and one --core")
     parser.add_argument("--compare", action="store_true",
                         help="with the table that is kept; growth is an error")
     parser.add_argument("--limit", type=share, default=0.02, metavar="SHARE",
@@ -188,6 +196,14 @@ def cost_of(target, section, cores, cycles, where):
                 section.queries, section.codes, section.answers)
 
 
+def guards_of(target, section, code):
+    """What is in no table, per code as all figures; None where it is not known."""
+    loads, branches = kinds(target, code, section.blocks) if code else (None, None)
+    return {name: None if figure is None else figure / section.share
+            for name, figure in (("loads", loads), ("branches", branches),
+                                 ("bytes_read", section.bytes_read or None))}
+
+
 def hottest(section, number, core, cycles, code, where):
     """The blocks with most cycles of the first core, or else instructions."""
     def weight(block):
@@ -205,17 +221,25 @@ def hottest(section, number, core, cycles, code, where):
     return found
 
 
-def measure(options, targets, say):
-    """Build, count and model; returns ([Cost, ...], model)."""
-    build = Build(TOP, options.build, say)
+def built(build, options, targets):
+    """{target's name: its program}"""
+    if options.program:
+        return {target.name: build.taken(target, options.program)
+                for target in targets}
     build.bootstrap()
-    build.plugin()
     # configure uses one processor, so targets are built side by side.
     beside = min(len(targets), options.jobs)
     with concurrent.futures.ThreadPoolExecutor(beside) as pool:
-        programs = dict(zip((target.name for target in targets), pool.map(
+        return dict(zip((target.name for target in targets), pool.map(
             lambda target: build.program(target, options.jobs // beside),
             targets)))
+
+
+def measure(options, targets, say):
+    """Build, count and model; returns ([Cost, ...], model)."""
+    build = Build(TOP, options.build, say)
+    build.plugin()
+    programs = built(build, options, targets)
     build.inputs(programs)
     cells = [cell for cell in CELLS if not options.cell or cell in options.cell]
     work = [(target, kernel, cell) for target in targets
@@ -251,21 +275,26 @@ def measure(options, targets, say):
         addresses = {at for section in mine for block in section.blocks
                      for at in block}
         where = placing.places(target, program, addresses)
-        code = model.assembly(target, program) if cores or \
-            (options.blocks and model.there) else {}
+        code, goes = model.assembly(target, program) if cores or \
+            (options.blocks and model.there) else ({}, {})
         for section in mine if cores else ():
             section.blocks = joined(target, code, section.blocks)
         cycles = {}
         for core in cores:
             say(f"{target.name}: modelling {core}")
-            cycles[core] = model.cycles(target, core, code, mine)
+            cycles[core] = model.cycles(target, core, code, goes, mine)
         for section in mine:
             cost = cost_of(target, section, cores, cycles, where)
+            cost.guards = guards_of(target, section, code)
             cost.blocks = hottest(section, options.blocks, cores[0] if cores else
                                   None, cycles, code, where)
             costs.append(cost)
     model.keep()
-    return costs, model
+    times = {}
+    if options.measure:
+        times = measured.times(build, targets[0], [(cost.kernel, cost.cell) for cost
+                                                   in costs], options.measure, say)
+    return costs, model, times
 
 
 def check_cores(options, model):
@@ -347,7 +376,8 @@ def as_json(costs, compilers, model, times):
         "cells": [{
             "target": cost.target, "kernel": cost.kernel, "cell": cost.cell,
             "unit": cost.unit().split()[1], "queries": cost.queries,
-            "codes": cost.codes, **figures_of(cost, cost.figures),
+            "codes": cost.codes, "answers": cost.answers,
+            **figures_of(cost, cost.figures), **cost.guards,
             "scalar_to_this": times[cost.name],
             "functions": [{"function": name, **figures_of(cost, figures)}
                           for name, figures in sorted(
@@ -445,13 +475,20 @@ def run(options, say):
     if not targets:
         return EXIT_IMPOSSIBLE
     compilers = {target.name: target.compiler() for target in targets}
-    costs, model = measure(options, targets, say)
+    costs, model, times = measure(options, targets, say)
     say.clear()
     if not model.there and options.core != ["none"]:
         say("costs: no llvm-mca, so no cycles; Debian: apt-get install llvm-19",
             always=True)
     check_cores(options, model)
     check_answers(costs)
+    if options.measure:
+        if not all(cost.cores for cost in costs):
+            raise Impossible("no llvm-mca, so nothing to compare; Debian: apt-get "
+                             "install llvm-19")
+        for line in measured.lines(times, costs, options.core[0]):
+            print(line)
+        return 0
     times = ratios(costs, table)
     if options.json:
         text = json.dumps(as_json(costs, compilers, model, times), indent=1) + "\n"
@@ -474,6 +511,12 @@ def main():
     options = make_parser().parse_args()
     if options.compare and options.update:
         return usage("--compare or --update, not both")
+    if options.program and len(options.target or ()) != 1:
+        return usage("--program is of one --target")
+    if options.measure and (
+            len(options.target or ()) != 1 or len(options.core or ()) != 1 or
+            not TARGETS[options.target[0]].is_native):
+        return usage("--measure is of one --core, and of this machine's --target")
     say = Progress()
     try:
         status = run(options, say)

@@ -23,6 +23,7 @@ class Section:
     queries: int
     codes: int
     answers: str        # a digest; the same for all variants
+    bytes_read: int     # of prepared codes; 0 where that is not known
     # {(address of each instruction, ...): runs}
     blocks: dict
 
@@ -102,7 +103,7 @@ def count(build, target, kernel, cell):
         lines = text.read().splitlines()
     os.remove(build.path(output))
     words = result.stdout.split()
-    if len(words) != 4 or lines[:1] != ["section"] or lines.count("section") != 1:
+    if len(words) != 5 or lines[:1] != ["section"] or lines.count("section") != 1:
         raise Failed(f"{target.name} {kernel} {cell}: nothing was counted")
     return Section(kernel, cell, int(words[1]), int(words[2]), words[3],
-                   blocks_of(lines[1:]))
+                   int(words[4]), blocks_of(lines[1:]))

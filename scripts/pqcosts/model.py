@@ -12,6 +12,9 @@ import subprocess
 
 from .targets import Failed
 
+# These wait for what they have begun, so a block costs them what it takes alone.
+IN_ORDER = re.compile(r"cortex-(a5|a7|a8|a3[0-9]|a53|a55|a[35][0-9]0|r[0-9]+|m[0-9]+)"
+                      r"|atom|bonnell")
 # Of a cell's instructions; the rest is taken to go as fast.
 COVERED = 0.999
 ITERATIONS = 100
@@ -93,26 +96,31 @@ class Model:
         return re.search(rf"^\s*{re.escape(core)}\s+-", text, re.M) is not None
 
     def assembly(self, target, program):
-        """{address: instruction} of a program, as llvm-mca reads it."""
+        """({address: instruction}, {address of a branch: where it goes}) of a program,
+        the instructions as llvm-mca reads them."""
         output = subprocess.check_output(
             [self.objdump, "-d", "--no-show-raw-insn", program], text=True)
         branch = re.compile(rf"({target.branches})(\s.*?)(#?-?0x[0-9a-f]+)$")
-        code = {}
+        code, goes = {}, {}
         for line in output.splitlines():
             found = re.match(r"\s*([0-9a-f]+):\s+(.*)$", line)
             if not found:
                 continue
             text = re.sub(r"\s*<[^>]*>|\s+(//|@|#\s).*$", "", found.group(2))
             text = re.sub(r"\s+", " ", text).strip()
+            to = re.search(r"\b0x([0-9a-f]+)$", text)
+            if to:
+                goes[int(found.group(1), 16)] = int(to.group(1), 16)
             # Where a branch goes says nothing about its cost.
             text = branch.sub(lambda m: f"{m.group(1)}{m.group(m.lastindex - 1)}"
                               f"{'#' if m.group(m.lastindex)[0] == '#' else ''}0",
                               text)
             code[int(found.group(1), 16)] = without_repetition(text)
-        return code
+        return code, goes
 
     def _ask(self, target, core, texts):
-        """Cycles of each text, run again and again; None for what has none."""
+        """(cycles of a round, cycles if it had not to wait for the last round) of
+        each text, run again and again; None for what has none."""
         mark = target.comment
         source = "".join(
             f"{mark} LLVM-MCA-BEGIN b{i}\n{text}{mark} LLVM-MCA-END b{i}\n"
@@ -129,17 +137,17 @@ class Model:
                 return self._ask(target, core, texts[:half]) + \
                     self._ask(target, core, texts[half:])
             return [None]
-        cycles, at = [None] * len(texts), None
+        found, at = [{} for _ in texts], None
         for line in result.stdout.splitlines():
             region = re.search(r"Code Region - b(\d+)", line)
             if region:
                 at = int(region.group(1))
-            total = re.match(r"Total Cycles:\s+(\d+)", line)
-            if total and at is not None:
-                cycles[at] = int(total.group(1)) / ITERATIONS
-        return cycles
+            number = re.match(r"([A-Z][\w ]+):\s+([\d.]+)$", line)
+            if number and at is not None:
+                found[at][number.group(1)] = float(number.group(2))
+        return [pace_of(each) for each in found]
 
-    def cycles(self, target, core, code, sections):
+    def cycles(self, target, core, code, goes, sections):
         """{block: cycles of one run} by one core, for the blocks that cover the
         sections; None for a block that it cannot model."""
         wanted = {}
@@ -147,7 +155,7 @@ class Model:
             for block in covering(section):
                 text = "".join(code[at] + "\n" for at in block if at in code)
                 name = hashlib.sha256("\0".join(
-                    (self.version, *target.mca, core, str(ITERATIONS), text)
+                    (self.version, *target.mca, core, str(ITERATIONS), "2", text)
                 ).encode()).hexdigest()[:32]
                 wanted[block] = (name, text)
         new = {name: text for name, text in wanted.values()
@@ -160,7 +168,9 @@ class Model:
                 parts)
             for part, answer in zip(parts, answers):
                 self.known.update(zip(part, answer))
-        return {block: self.known[name] for block, (name, _) in wanted.items()}
+        return {block: one_run(core, goes.get(block[-1]) == block[0],
+                               self.known[name])
+                for block, (name, _) in wanted.items()}
 
     def keep(self):
         """Write down what has been learnt; it is not missed if that fails."""
@@ -172,6 +182,25 @@ class Model:
             os.replace(self.store + ".new", self.store)
         except OSError:
             pass
+
+
+def pace_of(summary):
+    """What _ask() says, of llvm-mca's summary of a block."""
+    try:
+        return (summary["Total Cycles"] / ITERATIONS,
+                max(summary["Block RThroughput"], summary["Total uOps"] /
+                    ITERATIONS / summary["Dispatch Width"]))
+    except (KeyError, ZeroDivisionError):
+        return None
+
+
+def one_run(core, is_loop, pace):
+    """Cycles of a block.  Only a loop waits for its own last round; any other block,
+    repeated, would seem to wait for what its surroundings make anew each time, and
+    runs beside them as far as the core has room."""
+    if pace is None:
+        return None
+    return pace[0] if is_loop or IN_ORDER.fullmatch(core) else pace[1]
 
 
 def joined(target, code, blocks):
@@ -199,6 +228,20 @@ def joined(target, code, blocks):
             last = chain[-1]
         whole[chain] = whole.get(chain, 0) + runs
     return whole
+
+
+def kinds(target, code, blocks):
+    """(loads, branches): how many instructions that read memory, and that may go
+    elsewhere, were executed."""
+    loads, branches = re.compile(target.loads), re.compile(target.leaves)
+    found = [0, 0]
+    for block, runs in blocks.items():
+        for at in block:
+            text = code.get(at, "")
+            found[0] += runs * any(loads.match(part) for part in text.split("; "))
+            found[1] += runs * bool(branches.match(text)
+                                    and not text.startswith("rep "))
+    return tuple(found)
 
 
 def covering(section):

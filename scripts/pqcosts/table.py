@@ -28,6 +28,8 @@ class Cost:
     queries: int = 0
     codes: int = 0
     answers: str = ""
+    # What no table keeps: loads, branches and bytes of codes read, or None.
+    guards: dict = dataclasses.field(default_factory=dict)
     blocks: list = dataclasses.field(default_factory=list)
 
     @property

@@ -31,6 +31,7 @@ class Target:
     comment: str        # begins a comment in its assembly
     branches: str       # mnemonics whose last operand is an address
     leaves: str         # instructions after which another one may not be next
+    loads: str          # instructions that read memory, as llvm-objdump has them
     options: tuple = () # of configure
 
     @property
@@ -83,7 +84,8 @@ TARGETS = {target.name: target for target in (
            cores=("neoverse-v2", "neoverse-n1", "cortex-a72"),
            mca=("-mtriple=aarch64-linux-gnu",), comment="#",
            branches=r"b|bl|b\.\w+|cbn?z|tbn?z|adrp?",
-           leaves=r"(b|bl|b\.\w+|cbn?z|tbn?z|br|blr|ret)\b"),
+           leaves=r"(b|bl|b\.\w+|cbn?z|tbn?z|br|blr|ret)\b",
+           loads=r"ld"),
     Target(name="armhf", triplet="arm-linux-gnueabihf", debian="armhf",
            emulator="qemu-arm", cpu="cortex-a15",
            kernels=("neon", "scalar"),
@@ -93,7 +95,8 @@ TARGETS = {target.name: target for target in (
            branches=r"bl?x?(eq|ne|cs|cc|hs|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?"
            r"(\.[nw])?|cbn?z",
            leaves=r"bl?x?(eq|ne|cs|cc|hs|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?\b|"
-           r"cbn?z|tb[bh]|(pop|ldm).*\bpc\b|(ldr|mov|add)\S* pc\b"),
+           r"cbn?z|tb[bh]|(pop|ldm).*\bpc\b|(ldr|mov|add)\S* pc\b",
+           loads=r"v?ld|v?pop|tb[bh]"),
     # The emulator has no AVX-512.
     Target(name="x86_64", triplet="x86_64-linux-gnu", debian="amd64",
            emulator="qemu-x86_64", cpu="max",
@@ -102,8 +105,20 @@ TARGETS = {target.name: target for target in (
            mca=("-mtriple=x86_64-linux-gnu",), comment="#",
            branches=r"j\w+|callq?|xbegin",
            leaves=r"(j\w+|callq?|retq?|rep|loop|notrack|bnd)\b",
+           # What is moved to memory, as the last operand, is only written.
+           loads=r"(?!lea|nop|prefetch|j|(v?p?mov|v?p?extr|set)\S* .*\)$)"
+           r".*(\(|%[fg]s:)|pop|ret|leave",
            options=("--disable-avx512", "--disable-avx512vbmi")),
 )}
+
+
+def named(text):
+    """The target that is meant by its name, triplet or Debian's name; None if there
+    is no such one."""
+    for target in TARGETS.values():
+        if text in (target.name, target.triplet, target.debian):
+            return target
+    return None
 
 
 def qemu_version():
