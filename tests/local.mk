@@ -289,6 +289,7 @@ PQK_SHELL_TESTS = \
 	tests/harness/judge/calibrated.sh \
 	tests/trial/trial.sh \
 	tests/trial/pieces.sh \
+	tests/trial/counted.sh \
 	tests/library/nehalem.sh \
 	tests/trial/wall.sh \
 	tests/tool/tool.sh \
@@ -367,8 +368,9 @@ TESTS = $(PQK_SHELL_TESTS) $(check_PROGRAMS)
 EXTRA_DIST += $(PQK_SHELL_TESTS) tests/harness/judge/check_statistics.py \
 	tests/mutations/mutations.py tests/mutations/files.list \
 	tests/mutations/judge.list tests/mutations/kernels.list \
-	tests/mutations/search.list \
+	tests/mutations/search.list tests/mutations/trial.list \
 	tests/no-emulator tests/tool/command.sh tests/trial/pieces.py \
+	tests/trial/counted.py \
 	tests/trial/trial.py \
 	tests/trial/trial_dies.py \
 	tests/trial/wall.py

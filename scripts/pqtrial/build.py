@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 
-from . import files, gate, process
+from . import counted, files, gate, process
 from .ends import Ended, Refused
 from .tree import is_kernel
 
@@ -37,9 +37,15 @@ def lint_reason(output):
 
 
 class Build:
-    def __init__(self, places, mark):
+    """For this machine, or for that of a counted series (target), whose library is
+    the program that is counted."""
+
+    def __init__(self, places, mark, target=None):
         self.places = places
         self.mark = mark
+        self.target = target
+        self.library = places.at("build", counted.QUERY) if target \
+            else places.library
         self.clean = places.at("build.whole")
 
     def _run(self, what, command, seconds, cwd=None):
@@ -61,24 +67,32 @@ class Build:
         files.remove(self.clean)
         tree.export(commit, places.tree)
         os.makedirs(places.build)
-        steps = [("bootstrap", ["./bootstrap"], places.tree),
-                 ("configure", [os.path.join(os.pardir, "tree", "configure"),
-                                "--disable-static", *compiler], places.build),
-                 ("make", ["make", f"-j{os.cpu_count() or 1}", "all"],
+        steps = [("bootstrap", lambda: ["./bootstrap"], places.tree),
+                 ("configure", lambda: [*self._configure(), *compiler],
+                  places.build),
+                 ("make", lambda: ["make", f"-j{os.cpu_count() or 1}",
+                                   *(self._targets() if self.target else ["all"])],
                   places.build)]
         for name, command, cwd in steps:
-            result = self._run(name, command, 900, cwd)
+            result = self._run(name, command(), 900, cwd)
             if result.code != 0:
                 raise Refused(f"{name} of commit {commit[:12]} failed: "
                               f"{first_errors(result.output)} "
                               f"({os.path.join(places.outputs, name)})")
         files.replace(self.clean, b"")
         os.makedirs(os.path.join(places.judge, "data"))
+        if self.target:
+            return
         files.copy(os.path.join(places.build, "run_experiment"),
                    places.run_experiment, 0o755)
         for path in glob.glob(os.path.join(places.tree, "data", "*")):
             files.copy(path, os.path.join(places.judge, "data",
                                           os.path.basename(path)))
+
+    def _configure(self):
+        if self.target:
+            return counted.configure(self.places.tree, self.target)
+        return [os.path.join(os.pardir, "tree", "configure"), "--disable-static"]
 
     def manifest(self):
         """{name: hash} of all that is not the kernels' and must not change."""
@@ -92,8 +106,9 @@ class Build:
                     if not is_kernel(short.partition("/")[2]) and \
                             not name.endswith(".pyc"):
                         found[short] = files.sha256(path)
-        for pattern in ("Makefile", "config.h", "libtool",
-                        "src/**/.libs/*.o"):
+        for pattern in ("Makefile", "config.h", "libtool", "src/**/.libs/*.o",
+                        *(("src/**/*.o", "bench/costs/*.o") if self.target
+                          else ())):
             for path in glob.glob(os.path.join(self.places.build, pattern),
                                   recursive=True):
                 short = os.path.relpath(path, self.places.build)
@@ -115,8 +130,8 @@ class Build:
     # Each trial -----------------------------------------------------------
 
     def objects(self):
-        pattern = os.path.join(self.places.build, "src", "**", ".libs",
-                               "libpqk_*.o")
+        pattern = os.path.join(self.places.build, "src", "**",
+                               "" if self.target else ".libs", "libpqk_*.o")
         return sorted(glob.glob(pattern, recursive=True))
 
     def programs(self):
@@ -126,13 +141,15 @@ class Build:
         names = PROGRAMS if has_check else (PLAIN,)
         return [*names, FUZZER]
 
-    def _make(self, seconds):
+    def _targets(self):
         # Not "all": it is a make of its own, which would build the same files
         # at the same time.
-        targets = ["tests/" + name for name in self.programs()]
+        return [counted.QUERY if self.target else "libpqkern.la",
+                *("tests/" + name for name in self.programs())]
+
+    def _make(self, seconds):
         return self._run("make", ["make", f"-j{os.cpu_count() or 1}",
-                                  "libpqkern.la", *targets], seconds,
-                         self.places.build)
+                                  *self._targets()], seconds, self.places.build)
 
     def make(self, tree, content, seconds):
         """Build the candidate; returns the hash of its code and library."""
@@ -167,11 +184,13 @@ class Build:
         if len(objects) < 2:
             raise Refused(f"{self.places.build}: found no objects of kernels; "
                           "start a series with --baseline")
-        found = [text for path in objects for text in gate.violations(path)]
+        objdump = self.target.tool("objdump") if self.target else None
+        found = [text for path in objects
+                 for text in gate.violations(path, objdump)]
         if found:
             raise Ended("integrity", "; ".join(found[:5]) + (
                 f"; {len(found) - 5} more" if len(found) > 5 else ""))
-        return gate.code_hash(objects), files.sha256(self.places.library)
+        return gate.code_hash(objects), files.sha256(self.library)
 
     def _check_includes(self):
         """The kernels include what git has and what the system has."""

@@ -5,7 +5,7 @@ import os
 import re
 import signal
 
-from . import process
+from . import counted, process
 from .build import FUZZER, lint_reason
 from .ends import Ended
 
@@ -55,8 +55,12 @@ class Checks:
         return process.Running(command, output, seconds, env, self.places.build)
 
     def _test(self, name):
-        return self._start(name, [os.path.join("tests", name)], {
-            "abs_top_builddir": self.places.build,
+        command, extra = [os.path.join("tests", name)], {}
+        if self.build.target:
+            command = counted.emulator(self.places.build, self.build.target) + command
+            extra["PQK_TEST_SCALE"] = counted.SHARE_OF_TESTS
+        return self._start(name, command, {
+            **extra, "abs_top_builddir": self.places.build,
             "abs_top_srcdir": self.places.tree,
             "srcdir": self.places.tree, "CK_VERBOSITY": "normal"})
 

@@ -6,7 +6,8 @@ import functools
 import os
 import sys
 
-from . import files, lock, log, memory, series as series_of, step, summary
+from . import (counted, files, lock, log, memory, series as series_of, step,
+               summary)
 from .ends import EXIT_USAGE, Refused
 from .files import Places
 from .tree import top_of
@@ -86,6 +87,20 @@ def step_parser():
                        "(default: %(default)g)")
     start.add_argument("--configure", action="append", metavar="ARGUMENT",
                        help="an argument for configure; may be repeated")
+    start = parser.add_argument_group(
+        "with --baseline, for a CPU that is not there",
+        "Trials are cross-built, tested under QEMU, and judged by the cycles that\n"
+        "llvm-mca models of what was executed, with a verdict from 0.5 % on.\n"
+        "doc/costs.md says what that leaves out.")
+    start.add_argument("--target", metavar="TARGET",
+                       help="aarch64, armhf, x86_64, or a triplet such as "
+                       "aarch64-linux-gnu")
+    start.add_argument("--core", metavar="CORE", help="as LLVM calls it: neoverse-n1, "
+                       "neoverse-v2, cortex-a72, cortex-a55, znver3")
+    start.add_argument("--cell", action="append", metavar="CELL",
+                       help="a cell of scripts/costs that is to get faster, others "
+                       f"being guards; may be repeated (default: "
+                       f"{', '.join(counted.CELLS)})")
     return parser
 
 
@@ -94,7 +109,7 @@ def run_step(arguments):
     options = parser.parse_args(arguments)
     if not options.baseline:
         for name in ("source", "kernel", "scan", "k", "trials", "hours", "limit",
-                     "configure"):
+                     "configure", "target", "core", "cell"):
             if getattr(options, name) != parser.get_default(name):
                 parser.error(f"--{name} goes with --baseline: all trials of a "
                              "series are measured alike")
@@ -103,6 +118,11 @@ def run_step(arguments):
                          "see --help")
     elif options.simpler:
         parser.error("--simpler is for a trial")
+    for name in ("core", "cell") if not options.target else ("source", "scan", "k"):
+        if getattr(options, name) != parser.get_default(name):
+            parser.error(f"--{name} goes with --target" if not options.target else
+                         f"--{name} is for what is measured: of --target, --cell "
+                         "says what is counted")
     for name, least in (("limit", 5), ("k", 1), ("trials", 1), ("hours", 0)):
         value = getattr(options, name)
         if value is not None and value < least:
@@ -132,8 +152,9 @@ def status(arguments):
     for name, old in memory.series_of(rows):
         if name != series["id"]:
             print(f"earlier: {memory.series_line(name, old)}")
-    print(f"series {series['id']}, pinned to {series['pinned'][:12]}, measured "
-          f"on {memory.cell_of(mine[0])}")
+    print(f"series {series['id']}, pinned to {series['pinned'][:12]}, "
+          f"{'counted' if counted.target_of(series) else 'measured'} "
+          f"on {memory.cell_of(mine[0])}; {mine[0]['cpu'] or 'cpu unknown'}")
     print(f"{len(mine) - 1} trials, {len(kept) - 1} kept; the best is trial "
           f"{series['best_trial']}, {series['best_commit'][:12]}")
     print(f"product of the kept speed-ups: {memory.product(mine):.4f}")

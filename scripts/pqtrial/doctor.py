@@ -7,7 +7,7 @@ import secrets
 import shutil
 import tempfile
 
-from . import files, host, lock, measure, process
+from . import counted, files, host, lock, measure, process
 from . import series as series_of
 from .ends import Refused
 
@@ -127,7 +127,24 @@ def _measure(places):
     return found
 
 
+def _counted(places):
+    """Of a counted series: no noise plays a part, but there have to be tools."""
+    try:
+        series = series_of.load(places)
+    except Refused:
+        return False
+    target = counted.target_of(series)
+    if target:
+        counted.check_tools(target, series["core"])
+        print(f"The series is counted ({series['cpu']}): nothing is measured, what "
+              "else this host does plays no part, and what it needs is here.  Go on: "
+              f"changes of {100 * counted.EFFECT:g} % and more get a verdict.")
+    return bool(target)
+
+
 def run(places):
+    if _counted(places):
+        return 0
     handle = lock.take(places.top)
     process.catch_signals()
     allowed = sorted(os.sched_getaffinity(0))

@@ -23,6 +23,9 @@ SECONDS = 600.0
 TESTS = ("selftest", "fuzz/fuzz_probe")
 
 
+OWN = "this machine"
+
+
 def shares(changed):
     """Whether more than files of single variants is changed."""
     return any(not re.fullmatch(r"src/kernels/(ssse3|avx[a-z0-9]*|neon)\.c", name)
@@ -33,7 +36,7 @@ def missing(target, which=shutil.which):
     """What a build and a test for it lack here; empty if nothing."""
     prefix, own = TARGETS[target]
     if os.uname().machine in own:
-        return "this machine"
+        return OWN
     absent = [name for name in (prefix + "-gcc", EMULATORS[target])
               if not (which(name) or which(name + "-static"))]
     return " and ".join(absent)
@@ -62,8 +65,9 @@ class Foreign:
         os.makedirs(self.folder, exist_ok=True)
         guess = os.path.join(self.places.tree, "build-aux", "config.guess")
         command = [os.path.join(self.places.tree, "configure"), "-q",
-                   "--disable-shared", "--with-check=no",
-                   f"--host={TARGETS[self.target][0]}"]
+                   "--disable-shared", "--with-check=no"]
+        if missing(self.target) != OWN:
+            command.append(f"--host={TARGETS[self.target][0]}")
         if os.path.exists(guess):
             command.append("--build=" + self._run("guess", [guess], 60.0
                                                   ).output.strip())
@@ -109,14 +113,16 @@ class Foreign:
             raise Ended("tests", f"{self.target}, tests/{name}: {lines[0]}")
 
 
-def check(places, mark, known):
-    """({target: hash}, [what was not done]).  Raises Ended if one fails."""
+def check(places, mark, known, judged=None):
+    """({target: hash}, [what was not done]).  Raises Ended if one fails.  What the
+    series judges has been built and tested: this machine, or that of a counted
+    series."""
     found, undone = {}, []
     for target in TARGETS:
         absent = missing(target)
-        if absent == "this machine":
+        if target == judged or absent == OWN and not judged:
             continue
-        if absent:
+        if absent and absent != OWN:
             undone.append(f"{target} ({absent} not installed)")
             continue
         found[target] = Foreign(places, mark, target).check(known.get(target))

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import subprocess
 
-from . import elf, files, lock, measure, process, summary
+from . import counted, elf, files, lock, measure, process, summary
 from . import series as series_of
 from .build import Build
 from .ends import EXIT_OF, Ended, Refused
@@ -34,11 +34,12 @@ class Glance:
             raise Refused("a trial was cut short: the next one finishes it, and "
                           "only then the tree is free to be looked at")
         self.mark = secrets.token_hex(16)
+        self.builder = Build(places, self.mark, counted.target_of(self.series))
         os.makedirs(places.outputs, exist_ok=True)
 
     def build(self):
         """The hash of the code; a refusal if it cannot be."""
-        tree, build = Tree(self.places), Build(self.places, self.mark)
+        tree, build = Tree(self.places), self.builder
         try:
             build.check_manifest(self.series["manifest"])
             tree.check_files()
@@ -49,7 +50,7 @@ class Glance:
 
     def compare(self, against, how):
         block = measure.compare(self.places, self.series, self.mark,
-                                self.places.library, against, SECONDS, how)
+                                self.builder.library, against, SECONDS, how)
         if block["status"] != "ok":
             raise Refused(f"{block['status']}: {block.get('reason', '')}",
                           EXIT_OF[block["status"]])
@@ -78,6 +79,11 @@ def _look(glance):
         return 0
     block = glance.compare(glance.places.best, measure.arguments(
         glance.series, seconds=measure.LOOK, look=True))
+    if counted.target_of(glance.series):
+        print(f"{block['speedup']:.4f} times as fast as the best, modelled.  No "
+              "verdict, no row, and no equality test.")
+        summary.figures(block)
+        return 0
     row = measure.fields(block)
     print(f"{summary.interval(row)} times as fast as the best in a look of "
           f"{block['total_seconds']:.0f} s; equal arms {row['null_low']:.4f} to "
@@ -98,6 +104,10 @@ def profile(places, wait):
 
 def _profile(glance):
     glance.build()
+    if counted.target_of(glance.series):
+        print(counted.profile(glance.places, glance.series, glance.builder.library,
+                              glance.mark), end="")
+        return 0
     if not shutil.which("perf"):
         print("perf is not installed (Debian: apt-get install linux-perf; Ubuntu: "
               "linux-tools-generic): counting instructions instead")

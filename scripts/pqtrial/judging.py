@@ -25,7 +25,7 @@ class Judging:
                         f"the {self.series['limit']:.0f} s to measure in: is the "
                         "host busy?  scripts/trial doctor says", self.block)
         return measure.compare(self.places, self.series, self.build.mark,
-                               self.places.library, self.places.best, left, how)
+                               self.build.library, self.places.best, left, how)
 
     def loses_at_once(self, library):
         """A clear loser goes before lint and the equality tests.  All others have
@@ -48,7 +48,7 @@ class Judging:
             self._measure_again()
         block = self.block
         measure.check_measured(block, library)
-        if files.sha256(self.places.library) != library:
+        if files.sha256(self.build.library) != library:
             raise Ended("integrity", "the library was changed while it was "
                                      "measured", block)
         if block["status"] != "ok":
@@ -92,12 +92,13 @@ class Judging:
 
     def check_shared(self, changed):
         """Machines that are not here, if what they share has changed."""
-        if not foreign.shares(changed):
+        if not foreign.shares(changed) and not self.build.target:
             return
-        self.foreign, undone = foreign.check(self.places, self.build.mark,
-                                             self.series.get("foreign", {}))
+        self.foreign, undone = foreign.check(
+            self.places, self.build.mark, self.series.get("foreign", {}),
+            self.series.get("target"))
         if self.foreign:
-            self.notes.append("built for others, and equal under an emulator: " +
-                              " ".join(sorted(self.foreign)))
+            self.notes.append("built for others, and equal there or under an "
+                              "emulator: " + " ".join(sorted(self.foreign)))
         if undone:
             self.notes.append("not built or tested for: " + ", ".join(undone))

@@ -2,8 +2,9 @@
 """What run_experiment says about a candidate, and how that fills a row."""
 
 import os
+import time
 
-from . import files, host, process
+from . import counted, files, host, process
 from .ends import EXIT_OF, Ended
 
 BY_CODE = {0: "ok", 2: "recall", 3: "time_budget", 4: "integrity", 5: "crash",
@@ -20,7 +21,9 @@ EFFECT = 0.01
 
 
 def arguments(series, kernel=None, scan=None, k=None, seconds=USUAL, look=False):
-    """The series' cell, or another: how run_experiment is told."""
+    """The series' cell, or another: how run_experiment is told, or scripts/costs."""
+    if counted.target_of(series):
+        return counted.arguments(series, kernel)
     kernel = kernel or series.get("kernel_asked")
     line = ["--source", series["source_asked"],
             "--scan", scan or series.get("scan", "single"),
@@ -32,6 +35,11 @@ def arguments(series, kernel=None, scan=None, k=None, seconds=USUAL, look=False)
 def compare(places, series, mark, library, against, seconds, how=None):
     """The block as a dictionary, its status one of EXIT_OF; .busy: what others
     did meanwhile."""
+    if counted.target_of(series):
+        began = time.monotonic()
+        block = counted.compare(places, series, mark, library, against, seconds,
+                                how or arguments(series))
+        return dict(block, total_seconds=round(time.monotonic() - began, 2), busy="")
     output = os.path.join(places.outputs, "result.json")
     files.remove(output)
     watch = host.Watch()
@@ -90,7 +98,7 @@ def _pair(block, key):
 def cells(block):
     """The guards, as text: name estimate low high band; ..."""
     found = []
-    for name in CELLS:
+    for name in block.get("guard_cells", CELLS):
         value = block.get("guard_" + name)
         if isinstance(value, list) and any(value):
             found.append(name + " " + " ".join(f"{x:.4f}" for x in value))

@@ -5,7 +5,7 @@ import math
 import os
 import re
 
-from . import summary
+from . import counted, summary
 from .ends import Refused
 
 # Words of every hypothesis.
@@ -86,6 +86,8 @@ def resembling(places, rows, description, patch):
 
 def cell_of(row):
     """What was measured there, in words."""
+    if counted.is_counted(row):
+        return f"{row['kernel']}, {row['scan']}, {row['source']}"
     scan = row["scan"] or "single"
     return f"{row['kernel']}, {scan}, k = {row['k'] or 10}, {row['source']}"
 

@@ -4,7 +4,7 @@
 import os
 import secrets
 
-from . import files, lock, measure, memory, process, summary
+from . import counted, files, lock, measure, memory, process, summary
 from .build import Build
 from .ends import EXIT_OF, Ended, Refused
 from .tree import Tree
@@ -41,11 +41,14 @@ def chain(tree, rows):
 
 
 class Replay:
-    def __init__(self, places):
+    def __init__(self, places, first):
         self.places = files.Places(os.path.join(places.home, "replay"))
         self.tree = Tree(places)
         self.mark = secrets.token_hex(16)
-        self.build = Build(self.places, self.mark)
+        self.series = counted.series_of_row(first) if counted.is_counted(first) else {
+            "source_asked": first["source"], "scan": first["scan"], "k": first["k"],
+            "kernel_asked": first["kernel"]}
+        self.build = Build(self.places, self.mark, counted.target_of(self.series))
 
     def libraries(self, found):
         """A build of each commit's kernels, all else being the first commit's."""
@@ -61,12 +64,11 @@ class Replay:
                 raise Refused(f"trial {row['trial']}, {commit[:12]}: {end.status}: "
                               f"{end.reason}", EXIT_OF[end.status]) from end
             made.append(self.places.at(f"{number}.so"))
-            files.copy(self.places.library, made[-1])
+            files.copy(self.build.library, made[-1])
         return made
 
-    def judge(self, first, kernel, library, against):
-        series = {"source_asked": first["source"], "scan": first["scan"],
-                  "k": first["k"], "kernel_asked": kernel or first["kernel"]}
+    def judge(self, kernel, library, against):
+        series = dict(self.series, kernel_asked=kernel or self.series["kernel_asked"])
         return measure.compare(self.places, series, self.mark, library, against,
                                SECONDS)
 
@@ -85,7 +87,7 @@ def said(row, block, name):
 def run(places, rows, kernel, wait):
     handle = lock.take(places.top, wait)
     process.catch_signals()
-    replay = Replay(places)
+    replay = Replay(places, rows[0])
     found = chain(replay.tree, rows)
     if len(found) < 2:
         raise Refused(f"series {rows[0]['series'][:8]} kept nothing to replay")
@@ -95,12 +97,12 @@ def run(places, rows, kernel, wait):
         print(f"there: {memory.series_line(first['series'], rows)}")
         for number in range(1, len(made)):
             row = found[number][0]
-            block = replay.judge(first, kernel, made[number], made[number - 1])
+            block = replay.judge(kernel, made[number], made[number - 1])
             if number == 1:
                 print(f"here:  {block.get('kernel')}, {block.get('cpu')}")
             print(said(row, block, f"trial {row['trial']}") +
                   f": {' '.join(row['description'].split())[:60]}", flush=True)
-        block = replay.judge(first, kernel, made[-1], made[0])
+        block = replay.judge(kernel, made[-1], made[0])
         print(said(None, block, "all") +
               f"; there the product was {memory.product(rows):.4f}")
         return 0

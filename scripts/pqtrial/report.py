@@ -3,7 +3,7 @@
 
 import os
 
-from . import files, memory, plotting, summary
+from . import counted, files, memory, plotting, summary
 from .ends import Refused
 
 MAX_SHOWN = 1.25  # times the baseline's time
@@ -149,7 +149,8 @@ def draw(points, folder):
     kept = sum(p.kept for p in points) - 1
     upper.set_title(f"{first['source']}, {first['kernel']}, {first['cpu']}: "
                     f"{len(points) - 1} trials, {kept} kept", fontsize=11)
-    upper.set_ylabel("ns per query, from paired ratios")
+    upper.set_ylabel("modelled cycles a query" if counted.is_counted(first) else
+                     "ns per query, from paired ratios")
     lower.set_xlabel("trial")
     for axes in (upper, lower):
         axes.grid(True, alpha=0.25)
@@ -215,12 +216,16 @@ def table(points, best, others, drawn):
     kept = [p for p in points if p.kept and p.trial > 0]
     yield "# Trials"
     yield ""
-    yield (f"Series `{first['series']}`: {len(points) - 1} trials on "
-           f"{first['source']} with {first['kernel']}, {first['scan']}, k = "
-           f"{first['k']} ({first['cpu']}), "
-           f"{len(kept)} kept.")
-    yield (f"Product of the kept speed-ups: {best:.4f}; the baseline took "
-           f"{points[0].ns:.0f} ns a query, reading the codes once {limit:.0f} ns.")
+    yield (f"Series `{first['series']}`: {len(points) - 1} trials of "
+           f"{memory.cell_of(first)} ({first['cpu']}), {len(kept)} kept.")
+    if counted.is_counted(first):
+        yield (f"Product of the kept speed-ups: {best:.4f}; the baseline took "
+               f"{points[0].ns:.0f} cycles a query by the model, which leaves out a "
+               f"lot ({counted.LEAVES_OUT}).")
+    else:
+        yield (f"Product of the kept speed-ups: {best:.4f}; the baseline took "
+               f"{points[0].ns:.0f} ns a query, reading the codes once {limit:.0f} "
+               "ns.")
     yield "Made from results.tsv by `scripts/trial report`."
     if drawn:
         yield ""

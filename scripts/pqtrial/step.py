@@ -7,7 +7,7 @@ import secrets
 import signal
 import time
 
-from . import files, lock, log, looks, measure, memory, process, summary
+from . import counted, files, lock, log, looks, measure, memory, process, summary
 from . import series as series_of
 from .build import Build
 from .checks import Checks
@@ -61,7 +61,7 @@ class Trial:
         self.simpler = simpler
         self.tree = Tree(places)
         self.mark = secrets.token_hex(16)
-        self.build = Build(places, self.mark)
+        self.build = Build(places, self.mark, counted.target_of(series))
         self.began = time.monotonic()
         self.snapshot = None
         self.absent = set()
@@ -145,7 +145,7 @@ class Trial:
             raise Ended("error", str(why)) from why
         self.row.update(object_hash=code, library_sha256=library)
         judging = self.judging
-        if self._seen_before(code) or \
+        if self._seen_before(code) or self.build.target is None and \
                 self._timed("first second", judging.loses_at_once, library):
             return
         checks = Checks(self.places, self.build, self.left())
@@ -252,7 +252,7 @@ class Trial:
                               codes=looks.codes(self.build.objects()),
                               foreign=dict(series.get("foreign", {}),
                                            **self.judging.foreign))
-                files.copy(self.places.library, self.places.at("candidate.so"))
+                files.copy(self.build.library, self.places.at("candidate.so"))
                 self.journal.state["block"] = self.judging.block or \
                     files.read_json(self.places.best_result)
             row["prev"] = self.series["head"]
@@ -349,6 +349,7 @@ def _baseline(places, description, options, rows):
     tree = Tree(places)
     tree.identity()
     head = tree.head()
+    target_asked = counted.asked(options) if options.target else {}
     began = time.monotonic()
     strays = tree.strays(head)
     if strays or tree.snapshot() != tree.git("rev-parse", "HEAD^{tree}").strip():
@@ -356,13 +357,15 @@ def _baseline(places, description, options, rows):
         raise Refused("a series starts from a commit, and the tree differs from "
                       f"HEAD: {what}; commit that or undo it")
     mark = secrets.token_hex(16)
-    build = Build(places, mark)
     series = {"id": secrets.token_hex(8), "pinned": head, "best_commit": head,
               "source_asked": options.source, "kernel_asked": options.kernel,
               "limit": options.limit, "head": rows[-1]["hash"] if rows else None,
               "scan": options.scan, "k": options.k, "best_trial": 0,
               "max_trials": options.trials, "ends": options.hours and
               time.time() + 3600 * options.hours}
+    series.update(target_asked)
+    target = counted.target_of(series)
+    build = Build(places, mark, target)
     print(f"building {head[:12]} in .trial/build (bootstrap, configure, make)",
           flush=True)
     try:
@@ -373,10 +376,13 @@ def _baseline(places, description, options, rows):
         except Ended as end:
             raise Refused(f"the pinned commit does not pass: {end.status}: "
                           f"{end.reason}", EXIT_OF[end.status]) from end
-        files.copy(places.library, places.at("candidate.so"))
+        files.copy(build.library, places.at("candidate.so"))
         series["manifest"] = build.manifest()
         series["codes"] = looks.codes(build.objects())
-        print("measuring it against itself", flush=True)
+        print("measuring it against itself" if target is None else
+              f"counting {' and '.join(target.kernels)}", flush=True)
+        if target:
+            counted.check_variants(places, series, mark, places.at("candidate.so"))
         block = measure.compare(places, series, mark, places.at("candidate.so"),
                                 places.at("candidate.so"), 120.0)
         if block["status"] not in ("ok", "unresolved"):

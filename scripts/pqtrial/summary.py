@@ -4,7 +4,7 @@
 import re
 import textwrap
 
-from . import ends
+from . import counted, ends
 
 # Rows that are no attempt at an idea.
 NO_ATTEMPT = {"interrupted", "integrity", "lint", "build", "null", "known",
@@ -18,6 +18,8 @@ SUBJECT = 72
 def interval(row):
     if not row["ci_low"] or float(row["speedup"] or 0) == 0:
         return ""
+    if counted.is_counted(row):
+        return f"{float(row['speedup']):.4f}"
     return f"{float(row['speedup']):.4f} " \
            f"({float(row['ci_low']):.4f} to {float(row['ci_high']):.4f})"
 
@@ -41,7 +43,12 @@ def commit_message(row):
     words = " ".join(row["description"].split())
     subject = subject_of(row, words)
     body = [] if subject.endswith(words) else [textwrap.fill(words, 72)]
-    if interval(row) and row["status"] == "ok":
+    if counted.is_counted(row) and row["status"] == "ok":
+        body.append(textwrap.fill(
+            f"{interval(row)} times as fast as {row['commit']} by modelled cycles, "
+            f"with {row['kernel']}, {row['scan']}, on {row['cpu']}; guards "
+            f"{row['guards']}.", 72))
+    elif interval(row) and row["status"] == "ok":
         body.append(textwrap.fill(
             f"{interval(row)} times as fast as {row['commit']} on "
             f"{row['source']}, with {row['kernel']}, {row['scan']}, k = "
@@ -81,6 +88,8 @@ def _line(key, value):
 def _ratio(numbers):
     """estimate low high, and how far two equal arms differ if that is known."""
     estimate, low, high, *band = numbers.split(" ")
+    if estimate == low == high:
+        return estimate  # counted
     if float(high) == 0:
         return f"{estimate}, no interval"
     return f"{estimate} ({low} to {high})" + \
@@ -113,27 +122,38 @@ def times(block, best):
             _line(name, f"{block[name]}{before}")
 
 
+def figures(block):
+    """Of a counted series: what the verdict is of."""
+    for key, text in counted.lines(block):
+        _line(key, text)
+
+
 def show(row, block, best, rows, said, stages="", notes=()):
     """The block on standard output."""
     print("---")
     for name in ("trial", "status", "reason", "verdict"):
         _line(name, row[name])
     _line("kept", "yes" if row["keep"] == "keep" else "no")
-    _line("cell", f"{row['kernel']}, {row['scan']}, k = {row['k']}, "
+    is_counted = counted.is_counted(row)
+    _line("cell", f"{row['kernel']}, {row['scan']}, " +
+          ("" if is_counted else f"k = {row['k']}, ") +
           f"{row['source']}; {row['cpu']}")
     _line("speedup", interval(row))
-    if row["null_low"]:
+    if row["null_low"] and not is_counted:
         _line("null_band", f"{row['null_low']} to {row['null_high']}")
     for name in ("guards", "confirmation", "holdout", "sandbox", "busy"):
         _line(name, row[name])
-    for cell in filter(None, row["cells"].split("; ")):
+    if block.get("figures"):
+        figures(block)
+    for cell in filter(None, row["cells"].split("; ") if not is_counted else ()):
         name, _, numbers = cell.partition(" ")
         name = "k10" if name == "k100" and row["k"] == "100" else name
         _line("guard_" + name, _ratio(numbers))
     for look in filter(None, row["looks"].split("; ")):
         name, _, numbers = look.partition(" ")
         _line(name.replace(":", "_"), _ratio(numbers) + _unresolved(numbers))
-    times(block, best)
+    if not is_counted:
+        times(block, best)
     _line("seconds", row["seconds"] + (f" ({stages})" if stages else ""))
     for note in notes:
         _line("note", note)

@@ -17,8 +17,9 @@ SOURCE = os.environ["abs_top_srcdir"]
 WORK = os.environ["PQK_TRIAL_WORK"]
 sys.path.insert(0, os.path.join(SOURCE, "scripts"))
 
-from pqtrial import (build, doctor, foreign, glance, host, log, looks,  # noqa: E402
-                     measure, memory, replay, report, series, summary)
+from pqcosts import measured, model, targets  # noqa: E402
+from pqtrial import (build, counted, doctor, foreign, glance, host, log,  # noqa: E402
+                     looks, measure, memory, replay, report, series, summary)
 from pqtrial.ends import Ended, Refused  # noqa: E402
 from pqtrial.files import Places  # noqa: E402
 
@@ -240,6 +241,191 @@ class Looks(Folder):
         self.assertEqual(caught.exception.status, "recall")
 
 
+def some_figures(**more):
+    """Two cells' figures, of which more says what is other than usual."""
+    usual = {"cycles": 200.0, "instructions": 100.0, "loads": 30.0, "branches": 10.0,
+             "bytes_read": 12.0, "answers": "a", "queries": 32, "codes": 20000}
+    return {cell: dict(usual, **more.get(cell, {}), **more.get("both", {}))
+            for cell in ("one", "two")}
+
+
+class Counted(Folder):
+    ROW = {"cpu": "neoverse-n1 (aarch64), modelled", "kernel": "neon",
+           "scan": "photos-k10+encode", "source": "photos"}
+
+    def test_verdict(self):
+        """From 0.5 % on, both ways."""
+        for cycles, best, wanted in (
+                (200, 201, "faster"), (200, 200.99, "same"), (200, 200, "same"),
+                (200.99, 200, "same"), (201, 200, "slower"), (100, 200, "faster")):
+            with self.subTest((cycles, best)):
+                said, speedup = counted.verdict(
+                    some_figures(one={"cycles": cycles}, two={"cycles": 1}),
+                    some_figures(one={"cycles": best}, two={"cycles": 9}), ["one"])
+                self.assertEqual(said, wanted)
+                self.assertAlmostEqual(speedup, best / cycles)
+
+    def test_verdict_of_several(self):
+        """Their geometric mean: a cell of few cycles weighs as much as another."""
+        mine = some_figures(one={"cycles": 1}, two={"cycles": 8000})
+        best = some_figures(one={"cycles": 4}, two={"cycles": 4000})
+        said, speedup = counted.verdict(mine, best, ["one", "two"])
+        self.assertEqual(said, "faster")
+        self.assertAlmostEqual(speedup, 2 ** 0.5)
+        self.assertEqual(counted.verdict(best, mine, ["one", "two"])[0], "slower")
+
+    def lost(self, primary, **more):
+        return [(cell, figure) for cell, figure, _ in counted.losses(
+            some_figures(**more), some_figures(), primary)]
+
+    def test_guards(self):
+        for figure, usual, primary, other in (
+                ("cycles", 200, None, 0.01), ("instructions", 100, 0.05, 0.01),
+                ("loads", 30, 0.05, 0.05), ("branches", 10, 0.05, 0.05),
+                ("bytes_read", 12, 0.01, 0.01)):
+            for cell, limit in (("one", primary), ("two", other)):
+                with self.subTest((figure, cell)):
+                    if limit is None:  # that is what the verdict is of
+                        self.assertEqual(self.lost(["one"], one={figure: 900}), [])
+                        continue
+                    for much, found in ((0.9, []), (1.1, [(cell, figure)])):
+                        value = usual * (1 + much * limit)
+                        self.assertEqual(self.lost(["one"], **{cell: {figure: value}}),
+                                         found)
+        # None of several may pay for another.
+        self.assertEqual(self.lost(["one", "two"], one={"cycles": 203}),
+                         [("one", "cycles")])
+        self.assertEqual(self.lost(["one"], both={"bytes_read": None}), [])
+
+    def test_judged(self):
+        more = {"bytes_read": 13.0}
+        for cycles, wanted in ((150, "vetoed"), (200, "vetoed"), (250, "slower")):
+            block = counted.judged(some_figures(one={"cycles": cycles}, two=more),
+                                   some_figures(), ["one"])
+            self.assertEqual((block["verdict"], block["guards"]),
+                             (wanted, "lost: two"))
+            self.assertEqual("two bytes_read +8.33 %" in block["reason"],
+                             wanted == "vetoed")
+        block = counted.judged(some_figures(one={"cycles": 150}), some_figures(),
+                               ["one"])
+        self.assertEqual((block["verdict"], block["guards"]), ("faster", "ok"))
+        block = counted.judged(some_figures(two={"answers": "b"}), some_figures(),
+                               ["one"])
+        self.assertEqual((block["status"], block["reason"][:4]), ("recall", "two:"))
+
+    def test_series_of_row(self):
+        row = a_row(1, "x", **self.ROW)
+        found = counted.series_of_row(row)
+        self.assertEqual(counted.target_of(found).name, "aarch64")
+        self.assertEqual(found["cells"], ("photos-k10", "encode"))
+        how = measure.arguments(found)
+        self.assertEqual(how[:6], ["--target", "aarch64", "--core", "neoverse-n1",
+                                   "--kernel", "neon"])
+        # What the series is about, then the usual ones, none twice.
+        self.assertEqual(counted.cells_of(how), [
+            "photos-k10", "encode", "parts-8192", "lists-2048", "photos-k100",
+            "photos-rows"])
+        self.assertIn("scalar", measure.arguments(found, kernel="scalar"))
+        self.assertFalse(counted.is_counted(a_row(1, "x")))
+        self.assertEqual(counted.series_of_row(dict(row, scan=counted.ALL))["cells"],
+                         counted.CELLS)
+
+    def test_words(self):
+        row = a_row(1, "x", **self.ROW, ci_low="0.97", ci_high="0.97")
+        self.assertEqual(memory.cell_of(row), "neon, photos-k10+encode, photos")
+        self.assertEqual(summary.interval(row), "0.9700")
+        message = summary.commit_message(dict(row, hash="h"))
+        self.assertIn("by modelled cycles", message.replace("\n", " "))
+        self.assertNotIn("interval", message)
+
+    def test_looks(self):
+        """At variants whose code changed, not at ways: those are cells."""
+        self.assertEqual(looks.wanted(
+            {"target": "aarch64", "scan": counted.ALL},
+            {"kernel": "neon", "isa": "aarch64: neon scalar"},
+            {"neon": 1, "scalar": 1}, {"neon": 2, "scalar": 2}),
+            [("kernel:scalar", {"kernel": "scalar"})])
+
+    def test_counted_once(self):
+        """The same program under the same tools; another is counted again."""
+        os.makedirs(self.places.home)
+        path = self.places.at("program")
+        how = ["--core", "c", "--cell", "one"]
+        with mock.patch.object(counted.Counter, "_count") as count, \
+                mock.patch.object(counted, "Model"), \
+                mock.patch.object(counted.targets, "qemu_version") as qemu:
+            count.return_value, qemu.return_value = {"one": {"cycles": 1}}, (7, 2)
+            for number, (data, version) in enumerate((
+                    (b"one", (7, 2)), (b"two", (7, 2)), (b"two", (8, 0))), 1):
+                with open(path, "wb") as file:
+                    file.write(data)
+                qemu.return_value = version
+                for _ in range(2):
+                    counter = counted.Counter(self.places, "mark", 9)
+                    self.assertEqual(counter.figures(path, how),
+                                     {"one": {"cycles": 1}})
+                self.assertEqual(count.call_count, number)
+
+
+class Costs(unittest.TestCase):
+    def test_targets(self):
+        for text, name in (("aarch64", "aarch64"), ("aarch64-linux-gnu", "aarch64"),
+                           ("arm-linux-gnueabihf", "armhf"), ("amd64", "x86_64")):
+            self.assertEqual(targets.named(text).name, name)
+        self.assertIsNone(targets.named("vax"))
+
+    def test_loads_and_branches(self):
+        for name, loads, branches, neither in (
+                ("aarch64", ("ldr q0, [x1]", "ld1 { v0.16b }, [x2]", "ldp x0, x1, [x2]"),
+                 ("b.ne 0", "cbz x0, 0", "ret", "blr x3"),
+                 ("str q0, [x1]", "prfm pldl1keep, [x2]", "bic x0, x1, x2")),
+                ("armhf", ("vld1.8 {d0, d1}, [r0]!", "ldr r0, [r1]", "vldr s0, [r1]"),
+                 ("bne 0", "bx lr"), ("vst1.8 {d0}, [r0]", "bic r0, r1")),
+                ("x86_64", ("vmovups (%rdi,%rax), %ymm0", "addq %rax, (%rdi)",
+                            "vpaddusb (%rsi), %ymm1, %ymm2", "popq %rbx",
+                            "movb (%rsi), %r11b; movb %r11b, (%rdi)",
+                            "movzbl 4(%rsi), %eax", "movq %fs:40, %rax"),
+                 ("jne 0", "callq 0", "retq"),
+                 ("movq %rax, (%rdi)", "vmovups %ymm0, 32(%rdi)", "leaq (%rdi), %rax",
+                  "vpextrb $3, %xmm0, (%rdi)", "prefetcht0 (%rdi)", "addq %rax, %rbx",
+                  "nopw (%rax,%rax)", "rep stosq %al, %es:0"))):
+            target = targets.TARGETS[name]
+            for texts, wanted in ((loads, (2, 0)), (branches, None), (neither, (0, 0))):
+                for text in texts:
+                    with self.subTest((name, text)):
+                        found = model.kinds(target, {4: text}, {(4,): 2})
+                        if wanted is None:
+                            self.assertEqual(found[1], 2)
+                        else:
+                            self.assertEqual(found, wanted)
+
+    def test_pace(self):
+        """A loop waits for its last round, other blocks and summaries do not."""
+        pace = model.pace_of({"Total Cycles": 100.0 * model.ITERATIONS,
+                              "Total uOps": 80.0 * model.ITERATIONS,
+                              "Dispatch Width": 4.0, "Block RThroughput": 7.5})
+        self.assertEqual(pace, (100, 20))
+        self.assertIsNone(model.pace_of({"Total Cycles": 3.0}))
+        for core, is_loop, wanted in (("znver4", True, 100), ("znver4", False, 20),
+                                      ("neoverse-n1", False, 20),
+                                      ("cortex-a72", False, 20),
+                                      ("cortex-a55", False, 100)):
+            self.assertEqual(model.one_run(core, is_loop, pace), wanted)
+        self.assertIsNone(model.one_run("znver4", True, None))
+
+    def test_agreement(self):
+        """Ranks, ties among them; one clock rate for all."""
+        self.assertEqual(measured.ranks([5, 1, 5, 9]), [2.5, 1, 2.5, 4])
+        rank, rate, errors = measured.agreement([(4, 1), (8, 2), (12, 3)])
+        self.assertAlmostEqual(rank, 1)
+        self.assertAlmostEqual(rate, 4)
+        self.assertAlmostEqual(max(map(abs, errors)), 0)
+        rank, rate, errors = measured.agreement([(2, 2), (8, 1)])
+        self.assertAlmostEqual(rank, -1)
+        self.assertAlmostEqual(rate, 8 ** 0.5)
+        self.assertAlmostEqual(errors[1], 8 ** 0.5 - 1)
+
+
 class Foreign(Folder):
     def test_shares(self):
         for names, wanted in ((["src/kernels/avx2.c", "src/kernels/neon.c"], False),
@@ -258,6 +444,17 @@ class Foreign(Folder):
                              "aarch64-linux-gnu-gcc and qemu-aarch64")
             self.assertEqual(foreign.missing(
                 "armhf", lambda name: name.endswith(("gcc", "arm-static"))), "")
+
+    def test_not_what_is_judged(self):
+        """A counted series has this machine built instead of its own target."""
+        for judged, wanted in ((None, ["aarch64", "armhf"]),
+                               ("aarch64", ["armhf", "x86_64"])):
+            with mock.patch.object(foreign, "Foreign") as made, \
+                    mock.patch.object(foreign, "missing", lambda name:
+                                      foreign.OWN if name == "x86_64" else ""):
+                found, undone = foreign.check(self.places, "mark", {}, judged)
+            self.assertEqual((sorted(found), undone), (wanted, []))
+            self.assertEqual(made.call_count, 2)
 
     def prepared(self, test):
         """A folder in which a build is ready and a test says so."""

@@ -118,17 +118,18 @@ def write(path, text, mode=0o644):
 class Project:
     """A clone with a series begun, in a folder with a blank in its name."""
 
+    FILES = (("bootstrap", "#!/bin/sh\n", 0o755),
+             ("configure", CONFIGURE, 0o755), ("judge", JUDGE, 0o755),
+             ("test", TEST, 0o755), ("data/x", "data\n", 0o644),
+             ("src/kernels.c", KERNELS, 0o644),
+             ("src/kernels/layout.c", LAYOUT, 0o644),
+             ("src/kernels/a.h", said("first"), 0o644),
+             (".gitignore", "/.trial/\n/results.tsv\n__pycache__/\n", 0o644))
+
     def __init__(self, folder):
         self.top = folder
         self.lock = folder + ".lock"
-        for name, text, mode in (
-                ("bootstrap", "#!/bin/sh\n", 0o755),
-                ("configure", CONFIGURE, 0o755), ("judge", JUDGE, 0o755),
-                ("test", TEST, 0o755), ("data/x", "data\n", 0o644),
-                ("src/kernels.c", KERNELS, 0o644),
-                ("src/kernels/layout.c", LAYOUT, 0o644),
-                ("src/kernels/a.h", said("first"), 0o644),
-                (".gitignore", "/.trial/\n/results.tsv\n__pycache__/\n", 0o644)):
+        for name, text, mode in self.FILES:
             write(os.path.join(folder, name), text, mode)
         self.git("init", "-q")
         self.git("config", "user.name", "Tester")

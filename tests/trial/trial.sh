@@ -27,5 +27,8 @@ PQK_TRIAL_WORK=$abs_top_builddir/tests/${PQK_TRIAL_TESTS=trial}.tmp
 export PQK_TRIAL_WORK
 rm -rf "$PQK_TRIAL_WORK"
 mkdir -p "$PQK_TRIAL_WORK"
-"$python" "$abs_top_srcdir/tests/trial/$PQK_TRIAL_TESTS.py" "$@" || exit 1
+"$python" "$abs_top_srcdir/tests/trial/$PQK_TRIAL_TESTS.py" "$@" || {
+    test $? = 77 || exit 1
+    exit 77
+}
 rm -rf "$PQK_TRIAL_WORK"
