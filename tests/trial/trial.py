@@ -756,6 +756,14 @@ class Gate(unittest.TestCase):
             "float pqk_scalar_f(float *p, int i) { memset(p, 0, 400);"
             " return sqrtf(p[i]) + (float)table[i & 3]; }\n"), "")
 
+    def test_compilers_own(self):
+        """Atomics, where AArch64 may have no instruction for them."""
+        for name, bad in (("__aarch64_cas8_relax", ""), ("__aarch64_ldadd4_acq_rel", ""),
+                          ("__aarch64_have_lse_atomics", "not among")):
+            self.assertRegex(self.found(
+                f"int {name}(void);\nint pqk_scalar_f(void) {{ return {name}(); }}"),
+                bad or "^$")
+
     def test_symbols(self):
         self.bad("symbol helper: not one", "int helper(void) { return 1; }")
         self.bad("symbol pqk_version: not one",
