@@ -152,13 +152,12 @@ static void offer_result(struct scan *scan, size_t position, float distance)
  * and no sum waits for another. */
 #define TOGETHER 4
 
-/* The sums of codes at some distances from a position. */
-ISA_INLINE void exact_sums_of(const struct scan *scan, size_t first,
-                              const uint32_t offsets[TOGETHER],
+/* The sums of codes at some distances from the first one of some columns. */
+ISA_INLINE void exact_sums_of(const struct scan *scan, const uint8_t *labels,
+                              size_t stride, const uint32_t offsets[TOGETHER],
                               size_t num_sub_vectors, float sums[TOGETHER])
 {
     const float *row = scan->query->arrays.table;
-    const uint8_t *labels = column(scan, 0) + first;
     float sum[TOGETHER] = {0.0f};
 
 #pragma GCC unroll 16
@@ -167,9 +166,20 @@ ISA_INLINE void exact_sums_of(const struct scan *scan, size_t first,
         for (int i = 0; i < TOGETHER; i++)
             sum[i] += row[labels[offsets[i]]];
         row += PQK_TABLE_STRIDE;
-        labels += scan->layout.column_stride;
+        labels += stride;
     }
     memcpy(sums, sum, sizeof sum);
+}
+
+ISA_INLINE void exact_sums(const struct scan *scan, const uint8_t *labels,
+                           size_t stride, const uint32_t offsets[TOGETHER],
+                           float sums[TOGETHER])
+{
+    if (scan->num_sub_vectors == 16)
+        exact_sums_of(scan, labels, stride, offsets, 16, sums);
+    else
+        exact_sums_of(scan, labels, stride, offsets, scan->num_sub_vectors,
+                      sums);
 }
 
 /* The results among what is pending, one by one; the bound may fall. */
@@ -230,11 +240,8 @@ static void verify_pending(struct scan *scan)
     for (size_t i = 0; i < TOGETHER; i++)
         pending[count + i] = pending[0];
     for (size_t i = 0; i < count; i += TOGETHER)
-        if (scan->num_sub_vectors == 16)
-            exact_sums_of(scan, 0, pending + i, 16, sums + i);
-        else
-            exact_sums_of(scan, 0, pending + i, scan->num_sub_vectors,
-                          sums + i);
+        exact_sums(scan, column(scan, 0), scan->layout.column_stride,
+                   pending + i, sums + i);
     offer_pending(scan, sums, count);
     scan->stats->survivors += count;
     scan->query->survivors += count;
@@ -268,10 +275,8 @@ static size_t sum_codes(struct scan *scan, size_t first, size_t end)
     float bound = pqk_heap_bound(scan->heap), sums[TOGETHER];
 
     for (size_t i = first; i < end; i += TOGETHER) {
-        if (scan->num_sub_vectors == 16)
-            exact_sums_of(scan, i, next, 16, sums);
-        else
-            exact_sums_of(scan, i, next, scan->num_sub_vectors, sums);
+        exact_sums(scan, column(scan, 0) + i, scan->layout.column_stride, next,
+                   sums);
         for (size_t j = 0; j < TOGETHER && i + j < end; j++) {
             if (sums[j] > bound)
                 continue;

@@ -44,22 +44,24 @@ static size_t nearest_cells(struct scan *scan, size_t wanted)
 static float guess_of_sample(const struct scan *scan)
 {
     const struct pqk_layout *layout = &scan->layout;
-    const uint8_t *codes = scan->codes + layout->representatives;
-    const size_t step = layout->num_cells / 64 + 1;
-    float nearest = INFINITY;
+    const uint32_t step = (uint32_t)(layout->num_cells / 32 + 1);
+    const uint32_t last = (uint32_t)layout->num_cells - 1;
+    double nearest = INFINITY;
 
-    for (size_t c = 0; c < layout->num_cells; c += step) {
-        float sum = 0.0f;
+    for (uint32_t c = 0; c <= last; c += TOGETHER * step) {
+        uint32_t cells[TOGETHER];
+        float sums[TOGETHER];
 
-        for (size_t m = 0; m < scan->num_sub_vectors; m++)
-            sum += scan->query->arrays
-                       .table[m * PQK_TABLE_STRIDE +
-                              codes[m * layout->representative_stride + c]];
-        nearest = sum < nearest ? sum : nearest;
+        for (uint32_t i = 0; i < TOGETHER; i++)
+            cells[i] = c + i * step < last ? c + i * step : last;
+        exact_sums(scan, scan->codes + layout->representatives,
+                   layout->representative_stride, cells, sums);
+        for (size_t i = 0; i < TOGETHER; i++)
+            nearest = sums[i] < nearest ? sums[i] : nearest;
     }
-    return (float)((double)nearest +
+    return (float)(nearest +
                    (scan->heap->k < MANY_RESULTS ? 0.5 : 1.0) *
-                       ((double)nearest - scan->query->rounding.sum_of_minima));
+                       (nearest - scan->query->rounding.sum_of_minima));
 }
 
 static void sum_representatives(struct scan *scan)
