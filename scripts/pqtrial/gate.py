@@ -2,11 +2,12 @@
 """The object gate: what compiled kernels must not contain, and the hash of
 their code.
 
-Defined global names: the heap's functions of include/pqkern.h, one
+Sections are those of a list, by whole names.  Defined global names: the heap's functions of include/pqkern.h, one
 pqk_kernel_VARIANT per variant, and helpers named pqk_scalar_*, pqk_layout_*,
 pqk_heap_*, pqk_prepare_*.  Undefined ones: these again, the memory functions,
 rounding and square roots, what compilers call on their own, and the allocator in
-what prepares, src/kernels/prepare/.  Nothing runs before main or is chosen by the
+what prepares, src/kernels/prepare/.  What is not the kernels' own is called and
+nothing else: its address leads to all of the C library.  Nothing runs before main or is chosen by the
 loader, nothing is local to threads, and nothing static can be written: a kernel
 holds no state.
 """
@@ -34,7 +35,8 @@ UNDEFINED = re.compile(
     r"|__aarch64_(cas|swp|ld(add|clr|eor|set))[0-9]+_[a-z_]+"
     r"|__aeabi_(mem[a-z0-9]+|[uil][a-z0-9]*|[df][a-z0-9]+)"
     r"|__(u?div|u?mod|mul|ashl|ashr|lshr|clz|ctz|popcount|u?cmp|ffs|bswap)"
-    r"[dst]i[234]?")
+    r"[dst]i[234]?"
+    r"|__aarch64_(cas|swp|ld[a-z]+)[0-9]+_[a-z_]+")
 ALLOCATOR = re.compile(r"malloc|calloc|aligned_alloc|free")
 # Objects that may use it: libtool's lie in .libs beside the source's place.
 ALLOCATES = re.compile(
@@ -46,6 +48,8 @@ MAX_WRITABLE = 0
 MAX_RELOCATED = 4096
 MAX_CONSTANT = 64 * 1024
 MAX_CODE = 512 * 1024
+# .eh_frame and the like: up to 2,000 today.
+MAX_UNWIND = 64 * 1024
 
 RUNS_EARLY = re.compile(
     r"\.(preinit_array|init_array|fini_array|ctors|dtors|init|fini)(\..*)?$")
@@ -53,8 +57,24 @@ RELOCATED = re.compile(r"\.data\.rel\.ro(\..*)?$")
 WRITABLE = re.compile(r"\.(data|bss)(\..*)?$")
 CONSTANT = re.compile(r"\.rodata(\..*)?$")
 CODE = re.compile(r"\.text(\..*)?$")
-UNWIND = re.compile(r"\.(eh_frame|note\.gnu\.property|note\.GNU-stack"
-                    r"|ARM\.(exidx|extab))(\..*)?$")
+UNWIND = re.compile(r"\.eh_frame$|\.ARM\.(exidx|extab)(\.text(\..*)?)?$")
+PROPERTY = re.compile(r"\.note\.gnu\.property$")
+STACK = ".note.GNU-stack"
+# Each with the type that it may have besides plain bytes.
+TYPES = ((RELOCATED, ()), (WRITABLE, (elf.SHT_NOBITS,)), (CONSTANT, ()), (CODE, ()),
+         (UNWIND, (elf.SHT_UNWIND,)), (PROPERTY, (elf.SHT_NOTE,)))
+
+# How relocations call what is elsewhere.  x86 has one type for that and for an
+# address, so there the instruction is looked at, too.
+CALLED_BY = {"x86": {4, 41}, "aarch64": {282, 283}, "arm": {1, 10, 27, 28, 29, 30},
+             "riscv": {18, 19}, "s390": {18, 20, 24, 25}}
+X86_CALL = re.compile(rb"(?s).*([\xe8\xe9]|\x0f[\x80-\x8f]|\xff[\x15\x25])$")
+NO_FUNCTION = re.compile(r"_GLOBAL_OFFSET_TABLE_|__stack_chk_guard")
+# What asks the system on x86, in a number that an instruction has: it can be called
+# at an address that is computed, which nothing here sees.  Compilers make the same
+# bytes of an address and its offset now and then, so only numbers are looked at.
+HIDDEN = re.compile(rb"\x0f\x05|\x0f\x34|\xcd\x80")
+NUMBER = re.compile(r"\$0x([0-9a-f]{4,16})\b")
 
 # Whole mnemonics.  System calls and traps, clocks and counters, the processor's
 # name, random numbers, bases of thread-local storage, modes of floating point,
@@ -88,7 +108,11 @@ SEGMENT = re.compile(r"%[fg]s:(?!0x28\b|0x14\b)")
 
 
 def _sections(obj):
-    totals = {"writable": 0, "relocated": 0, "constant": 0, "code": 0}
+    totals = {"writable": 0, "relocated": 0, "constant": 0, "code": 0, "unwind": 0}
+    stacks = [section for section in obj.sections if section.name == STACK]
+    if any(section.flags or section.size for section in stacks) or \
+            obj.machine == "x86" and not stacks:
+        yield f"section {STACK}: asks for a stack that can be run, or holds data"
     for section in obj.sections:
         name, size = section.name, section.size
         if RUNS_EARLY.match(name) or section.type in (14, 15, 16):
@@ -97,6 +121,8 @@ def _sections(obj):
             yield f"section {name}: thread-local data"
         elif not section.has(elf.SHF_ALLOC) or size == 0:
             continue
+        elif not _is_known(section):
+            yield f"section {name}: of no kind that kernels need"
         elif section.has(elf.SHF_EXECINSTR):
             totals["code"] += size
             if not CODE.match(name) or section.has(elf.SHF_WRITE):
@@ -107,15 +133,48 @@ def _sections(obj):
             totals["writable"] += size
         elif CONSTANT.match(name):
             totals["constant"] += size
-        elif not UNWIND.match(name):
-            yield f"section {name}: of no kind that kernels need"
+        else:
+            totals["unwind"] += size
     for kind, what, most in (
             ("writable", "static data that can be written", MAX_WRITABLE),
             ("relocated", "constants with addresses", MAX_RELOCATED),
             ("constant", "constants", MAX_CONSTANT),
-            ("code", "code", MAX_CODE)):
+            ("code", "code", MAX_CODE),
+            ("unwind", "unwinding", MAX_UNWIND)):
         if totals[kind] > most:
             yield f"{totals[kind]} bytes of {what}; allowed are {most}"
+
+
+def _is_known(section):
+    return section.name == STACK or any(
+        pattern.match(section.name) and section.type in (elf.SHT_PROGBITS, *types)
+        for pattern, types in TYPES)
+
+
+def _is_called(obj, section, at, kind):
+    if kind not in CALLED_BY[obj.machine]:
+        return False
+    return obj.machine != "x86" or \
+        X86_CALL.match(section.data[max(0, at - 2):at]) is not None
+
+
+def _addresses(obj):
+    """Of what is not the kernels' own, functions are called; the address of one is
+    a way to all the others."""
+    if obj.machine not in CALLED_BY:
+        return
+    for section in obj.sections:
+        if not section.has(elf.SHF_ALLOC):
+            continue
+        for at, kind, symbol, _ in obj.relocations(section):
+            if symbol.binding == elf.STB_LOCAL or \
+                    symbol.section != elf.SHN_UNDEF or \
+                    DEFINED.fullmatch(symbol.name) or \
+                    NO_FUNCTION.fullmatch(symbol.name):
+                continue
+            if not _is_called(obj, section, at, kind):
+                yield (f"{section.name}+{at:x}: the address of {symbol.name}, "
+                       "which may be called and no more")
 
 
 def _symbols(obj):
@@ -192,6 +251,10 @@ def _listing(machine, forbidden, text):
         elif machine == "x86":
             if SEGMENT.search(code):
                 yield f"{section}+{where}: {shown}: the thread's own memory"
+            for number in NUMBER.findall(code):
+                if HIDDEN.search(int(number, 16).to_bytes(8, "little")):
+                    yield (f"{section}+{where}: {shown}: the bytes of a system "
+                           "call in a number; another constant avoids them")
             jump = TARGET.match(code)
             # What the linker fills in reads as the byte behind it.
             if jump and not RELOCATION.search(match.group(2)):
@@ -206,7 +269,7 @@ def violations(path, objdump=None):
         return [f"{path}: {why.strerror}"]
     except elf.NotElf as why:
         return [str(why)]
-    found = list(_sections(obj)) + list(_symbols(obj))
+    found = list(_sections(obj)) + list(_symbols(obj)) + list(_addresses(obj))
     found += _instructions(obj, objdump or os.environ.get("OBJDUMP", "objdump"))
     shown = os.path.basename(path)
     return [f"{shown}: {text}" for text in found]
@@ -223,16 +286,16 @@ def _names(obj):
 
 
 def code_hash(paths):
-    """SHA-256 over code, constants, relocations and global names.  Paths,
-    local names, line numbers and what a debugger wants are not in it."""
+    """SHA-256 over all that is linked, with its relocations and global names.
+    Paths, local names, line numbers and what a debugger wants are not in it."""
     total = hashlib.sha256()
     for path in sorted(paths, key=os.path.basename):
         obj = elf.Object(path)
         named = _names(obj)
         parts = [os.path.basename(path)]
         for section in obj.sections:
-            if not section.has(elf.SHF_ALLOC) or UNWIND.match(section.name) or \
-                    section.size == 0:
+            if section.name != STACK and (
+                    not section.has(elf.SHF_ALLOC) or section.size == 0):
                 continue
             parts.append(f"{section.name} {section.flags} {section.size} "
                          f"{section.align} "

@@ -732,19 +732,23 @@ class Gate(unittest.TestCase):
 
     COMPILER = os.environ.get("CC") or "cc"
 
-    def found(self, text, *flags, name="x-kernels"):
+    def compiled(self, folder, text, *flags, name="x-kernels"):
+        source = os.path.join(folder, "x.c")
+        path = os.path.join(folder, name + ".o")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write(source, text)
+        done = subprocess.run(
+            [*self.COMPILER.split(), "-O2", "-fPIC", *flags, "-c", "-o", path,
+             source], check=False, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, universal_newlines=True)
+        if done.returncode != 0:
+            self.skipTest(f"not for this compiler: {done.stdout}")
+        return path
+
+    def found(self, text, *flags, **how):
         with tempfile.TemporaryDirectory(dir=WORK) as folder:
-            source = os.path.join(folder, "x.c")
-            path = os.path.join(folder, name + ".o")
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            write(source, text)
-            done = subprocess.run(
-                [*self.COMPILER.split(), "-O2", "-fPIC", *flags, "-c", "-o", path,
-                 source], check=False, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, universal_newlines=True)
-            if done.returncode != 0:
-                self.skipTest(f"not for this compiler: {done.stdout}")
-            return "\n".join(gate.violations(path))
+            return "\n".join(gate.violations(self.compiled(folder, text, *flags,
+                                                           **how)))
 
     def bad(self, what, text, *flags, **how):
         self.assertRegex(self.found(text, *flags, **how), what)
@@ -836,6 +840,52 @@ class Gate(unittest.TestCase):
         self.bad("of no kind|code outside", 'int pqk_scalar_f(void);\n'
                  '__attribute__((section("mine"), noinline)) '
                  "int pqk_scalar_f(void) { return 1; }")
+
+    def test_sections(self):
+        """By whole names, and all that is linked is in the hash."""
+        table = '__attribute__((section("{}"))) const int pqk_scalar_x[{}] = ' \
+            "{{{}}};\n"
+        for name in (".eh_frame.table", ".eh_frame_hdr", ".note.gnu.property.x",
+                     ".note.mine", ".rodatax", ".gcc_except_table"):
+            with self.subTest(name):
+                self.bad(f"section {name}.*: of no kind", table.format(name, 1, 7))
+        for number in (1, 2):
+            self.assertEqual(self.found(table.format(".rodata.x", 4, number)), "")
+        with tempfile.TemporaryDirectory(dir=WORK) as folder:
+            hashes = set()
+            for number in (1, 2, 2):
+                made = self.compiled(folder, table.format(".eh_frame", 4, number))
+                hashes.add(gate.code_hash([made]))
+            self.assertEqual(len(hashes), 2)
+        self.bad("bytes of unwinding;", table.format(".eh_frame", 20000, 1))
+
+    def test_stack(self):
+        self.bad("stack that can be run", '__asm__(".section .note.GNU-stack,'
+                 '\\"x\\",%progbits; .text");\nint pqk_scalar_f(void);\n'
+                 "int pqk_scalar_f(void) { return 1; }")
+
+    def test_addresses(self):
+        """From memcpy it is not far to any other function."""
+        for text in ("void *pqk_scalar_f(void) { return (void *)&memcpy; }",
+                     "void *(*const pqk_scalar_x)(void *, const void *, size_t)"
+                     " = memcpy;",
+                     "typedef void *(*f)(void *, int, size_t);\n"
+                     "f pqk_scalar_f(int i) { return i ? memset : 0; }"):
+            with self.subTest(text):
+                self.bad("the address of mem", "#include <string.h>\n" + text)
+        for flag in ("-fplt", "-fno-plt"):
+            self.assertEqual(self.found(
+                "#include <string.h>\nint pqk_scalar_g(int i);\n"
+                "int (*pqk_scalar_f(char *a, char *b, unsigned n))(int)\n"
+                "{ memcpy(a, b, n); return pqk_scalar_g; }\n"
+                "void *pqk_scalar_h(char *a, unsigned n) {"
+                " return memset(a, 0, n); }", flag), "")
+
+    def test_hidden_calls(self):
+        if os.uname().machine != "x86_64":
+            self.skipTest("instructions of one size")
+        self.bad("bytes of a system call",
+                 "int pqk_scalar_f(int i) { return i ^ 0x050f1234; }")
 
     def test_instructions(self):
         if os.uname().machine == "x86_64":
