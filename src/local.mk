@@ -246,6 +246,8 @@ libharness_la_SOURCES = \
 	src/harness/candidate/arm.h \
 	src/harness/candidate/candidate.c \
 	src/harness/candidate/candidate.h \
+	src/harness/candidate/image.c \
+	src/harness/candidate/image.h \
 	src/harness/candidate/inputs.c \
 	src/harness/candidate/inputs.h \
 	src/harness/candidate/module.c \

@@ -339,6 +339,7 @@ check_LTLIBRARIES += \
 	tests/harness/candidate/cheats/slowed.la
 tests_harness_candidate_cheats_cheats_la_SOURCES = \
 	tests/harness/candidate/cheats/broken.c \
+	tests/harness/candidate/cheats/called.h \
 	tests/harness/candidate/cheats/cheats.c \
 	tests/harness/candidate/cheats/cheats.h \
 	tests/harness/candidate/cheats/dying.c \
@@ -357,7 +358,10 @@ tests_harness_candidate_cheats_empty_la_SOURCES = tests/harness/candidate/cheats
 tests_harness_candidate_cheats_empty_la_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 tests_harness_candidate_cheats_empty_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS)
 tests_harness_candidate_cheats_empty_la_LIBADD = $(PQK_LIBM)
-tests_harness_candidate_cheats_slowed_la_SOURCES = tests/harness/candidate/cheats/slowed.c tests/harness/candidate/cheats/spin.h
+tests_harness_candidate_cheats_slowed_la_SOURCES = \
+	tests/harness/candidate/cheats/called.h \
+	tests/harness/candidate/cheats/slowed.c \
+	tests/harness/candidate/cheats/spin.h
 tests_harness_candidate_cheats_slowed_la_CFLAGS = $(AM_CFLAGS) $(PQK_LIB_CFLAGS)
 tests_harness_candidate_cheats_slowed_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS) \
 	-Wl,-rpath,$(abs_top_builddir)/.libs

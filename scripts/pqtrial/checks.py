@@ -5,7 +5,7 @@ import os
 import re
 import signal
 
-from . import counted, process
+from . import counted, files, process
 from .build import FUZZER, lint_reason
 from .ends import Ended
 
@@ -40,12 +40,14 @@ def _failure(name, result):
 
 
 class Checks:
-    """All of them; .absent has the linters that did not run."""
+    """All of them; .absent has the linters that did not run, .unconfined what the
+    tests could have reached."""
 
     def __init__(self, places, build, seconds):
         self.places, self.build = places, build
         self.until = seconds
         self.absent = set()
+        self.unconfined = process.lacks()
 
     def _start(self, what, command, extra):
         env = process.environment(self.build.mark, dict(
@@ -55,12 +57,15 @@ class Checks:
         return process.Running(command, output, seconds, env, self.places.build)
 
     def _test(self, name):
+        """It has the candidate's code in it."""
+        scratch = self.places.scratch
         command, extra = [os.path.join("tests", name)], {}
         if self.build.target:
             command = counted.emulator(self.places.build, self.build.target) + command
             extra["PQK_TEST_SCALE"] = counted.SHARE_OF_TESTS
-        return self._start(name, command, {
-            **extra, "abs_top_builddir": self.places.build,
+        return self._start(name, process.confined(scratch, command), {
+            **extra, "TMPDIR": scratch, "TEMP": scratch,
+            "XDG_CACHE_HOME": scratch, "HOME": scratch,
             "abs_top_srcdir": self.places.tree,
             "srcdir": self.places.tree, "CK_VERBOSITY": "normal"})
 
@@ -84,6 +89,7 @@ class Checks:
     def run(self):
         """Raises Ended at the first that fails."""
         names = self.build.programs()
+        files.fresh_folder(self.places.scratch)
         first = self._test(names[0])
         try:
             self._finish_lint(self._lint(QUICK_TOOLS))

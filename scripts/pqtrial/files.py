@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 
 
 def sha256(path):
@@ -63,6 +64,12 @@ def copy(source, target, mode=0o644):
         replace(target, file.read(), mode)
 
 
+def fresh_folder(path):
+    """An empty one."""
+    shutil.rmtree(path, ignore_errors=True)
+    os.makedirs(path)
+
+
 def remove(path):
     try:
         os.unlink(path)
@@ -90,6 +97,8 @@ class Places:
         self.run_experiment = self.at("judge", "run_experiment")
         self.patches = self.at("patches")
         self.outputs = self.at("logs")
+        # All that the candidate's code may write to.
+        self.scratch = self.at("scratch")
 
     def at(self, *names):
         return os.path.join(self.home, *names)

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 
-from . import gate, process
+from . import files, gate, process
 from .build import first_errors
 from .ends import Ended
 
@@ -97,14 +97,17 @@ class Foreign:
         code = gate.code_hash(objects)
         if code == known:
             return code
+        files.fresh_folder(self.places.scratch)
         for name in TESTS:
             self._test(name)
         return code
 
     def _test(self, name):
-        result = self._run(name.replace("/", "-"), [
-            *self._emulator(), os.path.join("tests", name)], SECONDS, {
-            "abs_top_builddir": self.folder, "srcdir": self.places.tree,
+        scratch = self.places.scratch
+        result = self._run(name.replace("/", "-"), process.confined(scratch, [
+            *self._emulator(), os.path.join("tests", name)]), SECONDS, {
+            "TMPDIR": scratch, "XDG_CACHE_HOME": scratch, "HOME": scratch,
+            "srcdir": self.places.tree,
             "abs_top_srcdir": self.places.tree, "PQK_TEST_SCALE": "0.1"})
         if result.code != 0:
             lines = [line for line in result.output.split("\n")

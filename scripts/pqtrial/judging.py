@@ -24,17 +24,19 @@ class Judging:
             raise Ended("time_budget", "building and checking left no time of "
                         f"the {self.series['limit']:.0f} s to measure in: is the "
                         "host busy?  scripts/trial doctor says", self.block)
-        return measure.compare(self.places, self.series, self.build.mark,
-                               self.build.library, self.places.best, left, how)
+        block = measure.compare(self.places, self.series, self.build.mark,
+                                self.build.library, self.places.best, left, how)
+        measure.check_measured(block, self.row["library_sha256"],
+                               self.series["best_library"])
+        return block
 
-    def loses_at_once(self, library):
+    def loses_at_once(self):
         """A clear loser goes before lint and the equality tests.  All others have
         them, whatever the first second showed."""
         block = self._compare(measure.arguments(
             self.series, seconds=measure.FIRST, look=True))
         if block["status"] != "ok" or not block.get("stopped_early"):
             return False
-        measure.check_measured(block, library)
         self.block = block
         self.row.update(measure.fields(block))
         self.row.update(status="ok", verdict="slower", reason="surely slower in "
@@ -47,7 +49,6 @@ class Judging:
         if measure.could_be_kept(self.block) and self.left() > LONGER_SECONDS:
             self._measure_again()
         block = self.block
-        measure.check_measured(block, library)
         if files.sha256(self.build.library) != library:
             raise Ended("integrity", "the library was changed while it was "
                                      "measured", block)

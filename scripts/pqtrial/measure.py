@@ -82,12 +82,15 @@ def could_be_kept(block):
     return guards_open or low <= clear and high > 1 + EFFECT
 
 
-def check_measured(block, library_sha256):
-    """It was the candidate that ran, not what lay there before."""
-    ran = block.get("library_sha256")
-    if block["status"] in ("ok", "unresolved") and ran != library_sha256:
-        raise Ended("integrity", f"measured was {str(ran)[:12]}, built was "
-                                 f"{library_sha256[:12]}", block)
+def check_measured(block, library_sha256, best_sha256):
+    """It was the candidate that ran, beside the best, not what somebody has put in
+    their places."""
+    for key, wanted, what in (("library_sha256", library_sha256, "built"),
+                              ("against_sha256", best_sha256, "the best")):
+        ran = block.get(key)
+        if block["status"] in ("ok", "unresolved") and ran != wanted:
+            raise Ended("integrity", f"measured was {str(ran)[:12]}, {what} was "
+                                     f"{wanted[:12]}", block)
 
 
 def _pair(block, key):

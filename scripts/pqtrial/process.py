@@ -4,6 +4,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 
 MARK = "PQKERN_TRIAL"
@@ -11,6 +12,8 @@ MARK = "PQKERN_TRIAL"
 # compiler, a linker, a loader or the choice of a kernel.
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TERM", "TZ",
              "XDG_CACHE_HOME", "PQKERN_DATA")
+
+CONFINE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "confine.py")
 
 
 class Interrupted(BaseException):
@@ -82,6 +85,20 @@ class Running:
         with open(self.path, encoding="utf-8", errors="replace") as file:
             output = file.read()
         return Result(code, output, time.monotonic() - self.began, late)
+
+
+def confined(folder, command):
+    """The command as one that can write to this folder alone; see confine.py."""
+    return [sys.executable, "-ISB", CONFINE, folder, *command]
+
+
+def lacks():
+    """What this system cannot forbid a command that is confined."""
+    done = subprocess.run([sys.executable, "-ISB", CONFINE, "--lacks"],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          check=False, universal_newlines=True)
+    return done.stdout.split("\n")[:-1] if done.returncode == 0 else \
+        ["a confinement"]
 
 
 def run(command, output, seconds, env, cwd=None):

@@ -64,7 +64,7 @@ class Trial:
         self.build = Build(places, self.mark, counted.target_of(series))
         self.began = time.monotonic()
         self.snapshot = None
-        self.absent = set()
+        self.absent, self.unconfined = set(), []
         self.stages = []
         self.known_status = "error"
         self.parent = self.tree.head()
@@ -146,11 +146,12 @@ class Trial:
         self.row.update(object_hash=code, library_sha256=library)
         judging = self.judging
         if self._seen_before(code) or self.build.target is None and \
-                self._timed("first second", judging.loses_at_once, library):
+                self._timed("first second", judging.loses_at_once):
             return
         checks = Checks(self.places, self.build, self.left())
         self._timed("checks", checks.run)
-        self.absent = checks.absent
+        self.absent, self.unconfined = checks.absent, checks.unconfined
+        self._check_places()
         self._timed("judge", judging.measure, library)
         self._decide(judging.block)
         if self.row["keep"] == "keep":
@@ -158,13 +159,29 @@ class Trial:
         if self.row["keep"] == "keep":
             self._timed("clang-tidy", checks.thorough, self.left())
             self._timed("others", self._check_shared)
+            self._check_places()
 
-    def _check_integrity(self):
+    def _check_places(self):
+        """What judges and what is compared with, before a trial, and after the
+        candidate's code has run."""
+        built = self.row["library_sha256"] if self.snapshot else ""
         try:
             self.build.check_manifest(self.series["manifest"])
             if files.sha256(self.places.best) != self.series["best_library"]:
                 raise Refused(".trial/best/libpqkern.so is not the build that "
                               "was kept: start a series with --baseline", 4)
+            if built and files.sha256(self.build.library) != built:
+                raise Refused(".trial/build has another library than was built "
+                              "and judged", 4)
+        except FileNotFoundError as why:
+            raise Ended("integrity", f"{why.filename}: missing; start a series "
+                                     "with --baseline") from why
+        except Refused as why:
+            raise Ended("integrity", str(why)) from why
+
+    def _check_integrity(self):
+        self._check_places()
+        try:
             self.tree.check_history(self.series)
         except FileNotFoundError as why:
             raise Ended("integrity", f"{why.filename}: missing; start a series "
@@ -217,10 +234,11 @@ class Trial:
             checks = Checks(self.places, self.build, self.left())
             checks.run()
             checks.thorough(self.left())
-            self.absent = checks.absent
+            self.absent, self.unconfined = checks.absent, checks.unconfined
             self.row.update(keep="keep", reason="the same object code from "
                             f"{self._lines_saved()} lines less")
             self._check_shared()
+            self._check_places()
 
     def _lines_saved(self):
         return int(self.series["best_lines"]) - int(self.row["code_lines"])
@@ -270,6 +288,9 @@ class Trial:
         if self.absent:
             notes.append("not linted with: " + " ".join(sorted(self.absent)) +
                          " (not installed, or no time)")
+        if self.unconfined:
+            notes.append("the equality tests ran without: " +
+                         ", ".join(self.unconfined))
         summary.show(sealed, self.judging.block, best, self.rows, said,
                      ", ".join(self.stages), notes)
         return code

@@ -198,6 +198,15 @@ class Measuring(unittest.TestCase):
                 block["status"] = "ok"
                 self.assertFalse(measure.could_be_kept(block))
 
+    def test_measured(self):
+        """What ran is what was built and what was kept."""
+        block = {"status": "ok", "library_sha256": "built", "against_sha256": "best"}
+        measure.check_measured(block, "built", "best")
+        for built, best in (("another", "best"), ("built", "another")):
+            with self.assertRaisesRegex(Ended, "measured was") as caught:
+                measure.check_measured(block, built, best)
+            self.assertEqual(caught.exception.status, "integrity")
+
     def test_machine_in_every_row(self):
         row = a_row(1, "x")
         row.update(measure.fields({"status": "error"}))

@@ -59,13 +59,16 @@ data = open(a["--library"], "rb").read()
 def told(key, default):
     found = re.search(key.encode() + rb" ([a-z0-9_.]+)", data)
     return found.group(1).decode() if found else default
-time.sleep(float(told("SLEEP", "0")))
+time.sleep(float(told("SLEEP", "0")) if "--look" not in sys.argv else 0)
+against = open(a["--against"], "rb").read()
 looks, seconds = "--look" in sys.argv, float(a["--measure"])
 open(a["--json"] + ".asked", "a").write(" ".join(sys.argv[1:]) + "\n")
 if a["--library"] == a["--against"]:
     verdict, speedup, status = "same", 1.0, "ok"
 else:
     verdict, speedup = told("SAY", "same"), float(told("RATIO", "1.0"))
+    if against.endswith(b"slowed"):
+        verdict, speedup = "faster", 1.5
     status = told("STATUS", "ok")
     if seconds < float(told("UNTIL", "0")) and not looks:
         verdict = status = "unresolved"
@@ -82,7 +85,8 @@ json.dump({"source": "photos", "num_base": 20000, "recall_at_10": 0.69,
     "null_ci95": [0.999, 1.001], "stream_ns": 3000, "kernel": "scalar",
     "exact_queries": told("EXACT", "9") + "/9", "seed": 7, "cpu": "made up",
     "guards": "ok", "guard_k100": [1.0, 0.99, 1.01, 0.01],
-    "library_sha256": hashlib.sha256(data).hexdigest()},
+    "library_sha256": hashlib.sha256(data).hexdigest(),
+    "against_sha256": hashlib.sha256(against).hexdigest()},
     open(a["--json"], "w"))
 codes = {"ok": 0, "error": 1, "recall": 2, "time_budget": 3, "integrity": 4,
          "impossible": 4, "crash": 5, "hang": 5, "unresolved": 6}
@@ -93,6 +97,11 @@ lib=.libs/libpqkern.so
 if grep -q TESTFAIL $lib; then
     echo "check_x.c:7:F:tails:test_tails:0: row 3 differs"; exit 1; fi
 if grep -q TESTCRASH $lib; then kill -SEGV $$; fi
+if grep -q EXCHANGE $lib; then
+    best=../best/libpqkern.so
+    chmod u+w .. $best; mv ../scratch/x $best; echo >$TMPDIR/mine
+    { cat $lib; printf slowed; } >$best
+    touch -d tomorrow src/*.lo || true; fi
 """
 KERNELS = '#include "kernels/a.h"\n' \
     "const char *pqk_scalar_said(void) { return SAID; }\n"
@@ -361,6 +370,52 @@ class Outcomes(TrialTest):
         self.p.edit(KERNELS + "int stray(void) { return 1; }\n", "src/kernels.c")
         row, _ = self.ended(4, "integrity")
         self.assertRegex(row["reason"], "kernels.o: symbol stray")
+        self.clean()
+
+
+class Exchange(TrialTest):
+    """A candidate that puts a slowed build in the place of the best."""
+
+    def test_in_the_equality_tests(self):
+        best = os.path.join(self.p.top, ".trial/best/libpqkern.so")
+        before = contents(best)
+        self.p.say("EXCHANGE")
+        row, out = self.ended(0, "ok")
+        self.assertEqual(row["verdict"], "same")
+        self.assertEqual(contents(best), before)
+        # It could write where tests may.
+        self.assertTrue(os.path.exists(
+            os.path.join(self.p.top, ".trial/scratch/mine")))
+        tomorrow = time.time() + 3600
+        for name in ("src", "src/kernels"):
+            folder = os.path.join(self.p.top, ".trial/build", name)
+            for file in os.listdir(folder):
+                self.assertLess(os.stat(os.path.join(folder, file)).st_mtime,
+                                tomorrow)
+        self.assertNotIn("ran without", out)
+        self.clean()
+
+    def test_from_outside(self):
+        """Where nothing forbids it, hashes tell."""
+        best = os.path.join(self.p.top, ".trial/best/libpqkern.so")
+        before = contents(best)
+        self.p.say("SLEEP 3 SAY faster")
+        waits = self.p.start("an idea")
+        try:
+            asked = os.path.join(self.p.top, ".trial/logs/result.json.asked")
+            size = os.path.getsize(asked)
+            until = time.monotonic() + 60
+            while os.path.getsize(asked) == size:
+                self.assertLess(time.monotonic(), until)
+                time.sleep(0.05)
+            write(best, "slowed", 0o644)
+            out, _ = waits.communicate(timeout=120)
+        finally:
+            waits.kill()
+        with open(best, "wb") as file:
+            file.write(before)
+        self.assertEqual(waits.returncode, 4, out)
+        self.assertRegex(out, "the best was|not the build that was kept")
         self.clean()
 
 

@@ -6,6 +6,7 @@
 #include "arm.h"
 #include "base/clock.h"
 #include "base/splitmix.h"
+#include "image.h"
 #include "sandbox.h"
 
 #include <errno.h>
@@ -230,7 +231,9 @@ int pqh_arm_start(struct pqh_arm *arm, const char *name,
     arm->setup.slot = NULL;
     arm->slot_file = make_slot(arm->slot_size);
     arm->setup.log = pqh_anonymous_file("pqkern-log");
+    arm->setup.image = setup->unnamed ? pqh_image_make() : -1;
     if (arm->slot_file < 0 || arm->setup.log < 0 ||
+        (setup->unnamed && arm->setup.image < 0) ||
         pipe2(ends, O_CLOEXEC) != 0) {
         return pqh_end(outcome, PQH_EXIT_ERROR, "error",
                        "cannot set up a child process: %s", strerror(errno));
@@ -450,11 +453,24 @@ static int send_command(struct pqh_arm *arm, const struct pqh_command *command,
                  "waiting for a command", outcome);
 }
 
+static int give_library(struct pqh_arm *arm, struct pqh_outcome *outcome)
+{
+    if (arm->setup.image >= 0) {
+        if (pqh_image_copy(arm->library, arm->setup.image) != 0) {
+            return pqh_end(outcome, PQH_EXIT_ERROR, "error",
+                           "cannot copy the library: %s", strerror(errno));
+        }
+        close(arm->setup.image);
+        arm->setup.image = -1;
+    }
+    return 0;
+}
+
 int pqh_arm_begin(struct pqh_arm *arm, const struct pqh_command *command,
                   struct pqh_outcome *outcome)
 {
     if (command->kind == PQH_LOAD) {
-        if (meet(arm, outcome) != 0) {
+        if (meet(arm, outcome) != 0 || give_library(arm, outcome) != 0) {
             return -1;
         }
         arm->threads = count_threads(arm->pid);

@@ -16,6 +16,7 @@ struct pqh_arm {
     struct pqh_candidate setup;
     _Atomic pid_t pid; /* 0 when there is none */
     int commands;      /* write end */
+    int library;       /* what becomes the child's image */
     int slot_file;
     size_t slot_size;
     uint32_t asked; /* the last query's number */
@@ -37,8 +38,9 @@ struct pqh_reply {
 };
 
 /*
- * Starts the child.  setup's library, kernel, way, k, built_in and inputs are
- * used.
+ * Starts the child.  setup's library, kernel, way, k, built_in, unnamed and inputs
+ * are used.  If it is unnamed, it can be told what it is, by .name and .library,
+ * when it is there and until it is loaded: it knows neither.
  * Before there is anything worth hiding, and before there are threads.
  */
 int pqh_arm_start(struct pqh_arm *arm, const char *name,

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -128,13 +129,19 @@ static void load_library(struct runner *r)
 {
     const struct pqh_candidate *c = r->candidate;
     struct pqh_slot *slot = r->slot;
+    const char *path = c->library;
     struct pqf_error err;
     pqk_status status;
+    char image[32];
     size_t used = 0;
 
+    if (c->unnamed) {
+        snprintf(image, sizeof image, "/proc/self/fd/%d", c->image);
+        path = image;
+    }
     if (c->built_in) {
         pqh_module_reference(&r->library);
-    } else if (pqh_module_load(c->library, &r->library, &err) != 0) {
+    } else if (pqh_module_load(path, &r->library, &err) != 0) {
         give_up(slot, PQH_LOAD_FAILED, "%s", err.text);
     }
     status = r->library.pqk_kernel_find(c->kernel, &r->kernel);
@@ -162,6 +169,9 @@ static void load(struct runner *r)
 {
     pqh_sandbox_before_loading(r->slot, r->candidate->commands);
     load_library(r);
+    if (r->candidate->image >= 0) {
+        close(r->candidate->image);
+    }
     pqh_sandbox_after_loading(r->slot, r->candidate->commands);
 }
 
@@ -624,11 +634,40 @@ static void stream(struct runner *r, uint64_t bytes)
 /* The process                                                              */
 /* ------------------------------------------------------------------------ */
 
+/* Closes all but what it needs, which gets the same numbers in every child. */
+static void keep_open(struct pqh_candidate *c)
+{
+    int *const kept[] = {&c->commands, &c->inputs, &c->image};
+    int count = (int)(sizeof kept / sizeof kept[0]);
+    int first = STDERR_FILENO + 1;
+    long most = sysconf(_SC_OPEN_MAX);
+    int closed = 0;
+
+    for (int i = 0; i < count; i++) {
+        if (*kept[i] >= 0) {
+            *kept[i] = fcntl(*kept[i], F_DUPFD, first + count);
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        if (*kept[i] >= 0) {
+            *kept[i] = dup2(*kept[i], first + i);
+        } else {
+            close(first + i);
+        }
+    }
+#ifdef SYS_close_range
+    closed = syscall(SYS_close_range, first + count, ~0u, 0) == 0;
+#endif
+    for (int i = first + count; !closed && i < (most > 0 ? most : 1024); i++) {
+        close(i);
+    }
+}
+
 /*
  * A process group of its own, so that all of it can be killed; nothing open but
  * what it needs; nowhere to print a result; dead when its parent is.
  */
-static void settle_in(const struct pqh_candidate *c)
+static void settle_in(struct pqh_candidate *c)
 {
     int null = open("/dev/null", O_RDWR);
     sigset_t all;
@@ -638,11 +677,7 @@ static void settle_in(const struct pqh_candidate *c)
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
     dup2(c->log, STDERR_FILENO);
-    for (int i = STDERR_FILENO + 1; i < 1024; i++) {
-        if (i != c->commands && i != c->inputs) {
-            close(i);
-        }
-    }
+    keep_open(c);
     signal(SIGPIPE, SIG_DFL);
     sigfillset(&all);
     sigprocmask(SIG_UNBLOCK, &all, NULL);
@@ -658,7 +693,7 @@ static int next_command(int file, struct pqh_command *command)
     return got == (ssize_t)sizeof *command;
 }
 
-_Noreturn void pqh_candidate_run(const struct pqh_candidate *candidate)
+_Noreturn void pqh_candidate_run(struct pqh_candidate *candidate)
 {
     static struct runner r;
     struct pqh_command command;

@@ -27,17 +27,19 @@ size_t pqh_way_group(const struct pqh_way *way);
 
 struct pqh_candidate {
     int built_in;        /* the reference, not a library */
-    const char *library; /* a path; NULL for the functions linked in */
+    int unnamed;         /* the library comes as an image */
+    const char *library; /* else a path; NULL for the functions linked in */
     const char *kernel;  /* NULL for the library's choice */
     const struct pqh_way *way;
     size_t k;
     int commands; /* file descriptors */
     int inputs;
+    int image; /* of the library, filled before it is to be loaded; or -1 */
     int log; /* takes the place of standard error */
     struct pqh_slot *slot;
 };
 
 /* The whole life of a child, from right after fork. */
-_Noreturn void pqh_candidate_run(const struct pqh_candidate *candidate);
+_Noreturn void pqh_candidate_run(struct pqh_candidate *candidate);
 
 #endif

@@ -5,6 +5,9 @@
 
 #include "cell.h"
 
+#include "base/splitmix.h"
+#include "seed.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,29 +22,61 @@
 /* Children                                                                 */
 /* ------------------------------------------------------------------------ */
 
+static const char *const names[PQH_MAX_ARMS] = {"candidate", "baseline",
+                                                "second baseline"};
+
+/* Which child is which arm: drawn when all of them are there, so that nothing in
+ * a child's memory says it. */
+static void draw_roles(struct pqh_cell *cell, struct pqh_arm *arms)
+{
+    uint64_t random = pqh_random_seed();
+
+    for (size_t i = cell->num_arms; i > 1; i--) {
+        size_t j = pqk_random_below(&random, i);
+        struct pqh_arm arm = arms[j];
+        arms[j] = arms[i - 1];
+        arms[i - 1] = arm;
+    }
+    for (size_t a = 0; a < cell->num_arms; a++) {
+        arms[a].name = names[a];
+        arms[a].library = a == PQH_CANDIDATE ? cell->plan.library_image
+                                             : cell->plan.against_image;
+    }
+}
+
 static int start_sitting(struct pqh_cell *cell, struct pqh_candidate setup,
                          struct pqh_arm *arms, struct pqh_outcome *outcome)
 {
-    static const char *const names[] = {"candidate", "baseline",
-                                        "second baseline"};
-
-    /* The candidate first: it then inherits nothing of the others. */
     for (size_t a = 0; a < cell->num_arms && a < PQH_MAX_ARMS; a++) {
-        if (a == PQH_BASELINE) {
-            setup.library = cell->plan.against;
-            setup.built_in = cell->plan.against == NULL;
-        }
+        setup.built_in = a == PQH_BASELINE && !setup.unnamed;
         if (pqh_arm_start(&arms[a], names[a], &setup, outcome) != 0) {
             return -1;
         }
     }
+    if (setup.unnamed) {
+        draw_roles(cell, arms);
+    }
     return 0;
+}
+
+void pqh_cell_draw_order(struct pqh_cell *cell, size_t order[PQH_MAX_ARMS])
+{
+    for (size_t a = 0; a < PQH_MAX_ARMS; a++) {
+        order[a] = a;
+    }
+    for (size_t i = cell->num_arms; i > 1; i--) {
+        size_t j = pqk_random_below(&cell->random, i);
+        size_t a = order[j];
+        order[j] = order[i - 1];
+        order[i - 1] = a;
+    }
 }
 
 int pqh_cell_start(struct pqh_cell *cell, const struct pqh_cell_plan *plan,
                    struct pqh_report *report, struct pqh_outcome *outcome)
 {
-    struct pqh_candidate setup = {.library = plan->library,
+    struct pqh_candidate setup = {.unnamed = plan->against != NULL,
+                                  .library = plan->library,
                                   .kernel = plan->kernel,
                                   .way = plan->way,
                                   .k = plan->k};
@@ -73,9 +108,11 @@ int pqh_cell_load(struct pqh_cell *cell, struct pqh_outcome *outcome)
     struct pqh_report *report = cell->report;
     struct pqh_command command = {.kind = PQH_LOAD};
     const struct pqh_slot *slot;
+    size_t order[PQH_MAX_ARMS];
 
-    for (size_t a = 0; a < cell->num_arms && !cell->loaded; a++) {
-        if (pqh_arm_command(&cell->arms[a], &command, cell->long_limit,
+    pqh_cell_draw_order(cell, order);
+    for (size_t i = 0; i < cell->num_arms && !cell->loaded; i++) {
+        if (pqh_arm_command(&cell->arms[order[i]], &command, cell->long_limit,
                             "loading the library", outcome) != 0) {
             return -1;
         }

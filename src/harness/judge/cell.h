@@ -40,6 +40,7 @@
 struct pqh_cell_plan {
     const char *library; /* NULL for the functions linked in */
     const char *against; /* NULL for the built-in reference, without null arm */
+    int library_image, against_image; /* if there is an against */
     const char *kernel;  /* NULL for the library's choice */
     const struct pqh_way *way;
     size_t k;
@@ -155,6 +156,10 @@ static inline double pqh_cell_first_limit(double warm)
 {
     return 8.0 * warm + 2e5;
 }
+
+/* The arms in random order: what only one of them did, or did first, would tell it
+ * which it is. */
+void pqh_cell_draw_order(struct pqh_cell *cell, size_t order[PQH_MAX_ARMS]);
 
 /* Of sorted or unsorted numbers. */
 double pqh_cell_median(struct pqh_samples *samples);

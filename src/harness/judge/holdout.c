@@ -282,7 +282,8 @@ int pqh_holdout_start(struct pqh_holdout *holdout,
 
     memset(holdout, 0, sizeof *holdout);
     for (size_t i = 0; i < PQH_HOLDOUT_SHAPES; i++) {
-        struct pqh_candidate setup = {.library = plan->library,
+        struct pqh_candidate setup = {.unnamed = plan->against != NULL,
+                                      .library = plan->library,
                                       .kernel = plan->kernel,
                                       .way = pqh_way_find(shapes[i].way),
                                       .k = shapes[i].k};
@@ -292,6 +293,7 @@ int pqh_holdout_start(struct pqh_holdout *holdout,
                 0) {
             return -1;
         }
+        holdout->arms[i].library = plan->library_image;
         close(setup.inputs);
     }
     speed.way = pqh_way_find(speed_shape.way);

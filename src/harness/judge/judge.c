@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define SECOND UINT64_C(1000000000)
 
@@ -29,6 +30,9 @@
 #define GUARD_TIMINGS  16
 #define GUARD_SITTINGS 7
 #define CREATIONS      5
+
+/* That the judge may have open. */
+#define MAX_FILES 4096
 
 /* Of a round: enough for a midmean; or, beyond the cache, where a query takes
  * milliseconds and nothing has to be warm, what gives enough rounds. */
@@ -68,6 +72,8 @@ static struct pqh_cell_plan primary_plan(const struct pqh_settings *settings)
     return (struct pqh_cell_plan){
         .library = settings->library,
         .against = settings->against,
+        .library_image = settings->library_image,
+        .against_image = settings->against_image,
         .kernel = settings->kernel,
         .way = settings->way,
         .k = settings->k,
@@ -100,6 +106,18 @@ static struct pqh_cell_plan guard_plan(const struct pqh_settings *settings,
     return plan;
 }
 
+/* Some hundred children with four files each; less than wanted may be enough. */
+static void allow_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < MAX_FILES) {
+        limit.rlim_cur =
+            limit.rlim_max < MAX_FILES ? limit.rlim_max : MAX_FILES;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int pqh_judge_start(struct pqh_judge *judge,
                     const struct pqh_settings *settings,
                     struct pqh_report *report, struct pqh_outcome *outcome)
@@ -111,6 +129,7 @@ int pqh_judge_start(struct pqh_judge *judge,
     judge->report = report;
     atomic_store(&judge->current, &judge->primary);
     pqh_sandbox_judge();
+    allow_files();
     if (pqh_cell_start(&judge->primary, &plan, report, outcome) != 0) {
         return -1;
     }

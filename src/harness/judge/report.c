@@ -167,6 +167,9 @@ static void list_rest(struct entries *e, const struct pqh_report *r,
     add(e, TEXT, "library_sha256", "%s", r->library_sha256);
     add(e, TEXT, "against", "%s",
         r->against[0] != '\0' ? r->against : "reference");
+    if (r->against[0] != '\0') {
+        add(e, TEXT, "against_sha256", "%s", r->against_sha256);
+    }
     pqk_processor_name(cpu, sizeof cpu);
     add(e, TEXT, "cpu", "%s", cpu);
 }

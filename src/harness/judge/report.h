@@ -51,7 +51,7 @@ struct pqh_report {
     double survivors, bytes_read; /* per code */
     unsigned bound_groups;
     char library[512], against[512];
-    char library_sha256[PQK_SHA256_HEX];
+    char library_sha256[PQK_SHA256_HEX], against_sha256[PQK_SHA256_HEX];
 };
 
 void pqh_report_init(struct pqh_report *report);

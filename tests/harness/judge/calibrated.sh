@@ -149,8 +149,12 @@ END
 # The share of a query's time that a step of spin() takes, seen where there are
 # so many of them that no noise matters.
 many=10000
-cp "$slowed" $work/slowed-0.so
-cp "$slowed" $work/slowed-$many.so
+copy() {
+    cp "$slowed" $work/slowed-"$1".so
+    printf '\n#called slowed-%s -\n' "$1" >>$work/slowed-"$1".so
+}
+copy 0
+copy $many
 compare slowed-$many slowed-0
 test "$verdict" = slower || {
     echo "FAIL: twice the time is not slower"
@@ -167,7 +171,7 @@ steps() {
 # slowed TIME: the library that makes a query TIME times as long
 slowed() {
     count=$(steps "$(awk "BEGIN { print $1 }")")
-    cp "$slowed" $work/slowed-"$count".so
+    copy "$count"
     echo "slowed-$count"
 }
 

@@ -72,6 +72,9 @@ class Bench:
         if os.path.exists(path):
             os.unlink(path)
         shutil.copyfile(original, path)
+        called = os.path.splitext(name)[0]
+        with open(path, "ab") as file:
+            file.write(f"\n#called {called} -\n".encode())
         return path
 
     def slowed(self, steps):

@@ -47,9 +47,13 @@ wanted() {
     return 1
 }
 
-# library NAME: the one that does NAME
+# library NAME [FILE]: the one that does NAME, in that file
 library() {
-    test -f $work/"$1".so || cp "$cheats/cheats.so" $work/"$1".so
+    file=$work/${2-$1}.so
+    test -f "$file" || {
+        cp "$cheats/cheats.so" "$file"
+        printf '\n#called %s %s\n' "$1" "$PWD/$file" >>"$file"
+    }
 }
 
 # run LABEL NAME ARGUMENT...: run_experiment with the library that does NAME
@@ -317,6 +321,21 @@ one-cell       |0|ok         |in the guard cells: [a-z]|--against $work/spin-400
 honest         |0|ok         |^$|--against $work/honest.so --look --measure 1
 hides          |6|unresolved |longer before its time be|--against $work/spin-40000.so
 END
+
+# Fast as the candidate and slow as the best, if they find out which they are: the
+# same file is as fast as itself, in a second's look.
+library sleeper kept-sleeper
+test -n "$EMULATOR" || alone <<END
+sleeper        |0|ok         |^$|--against $work/kept-sleeper.so --look --measure 1
+END
+# equal NAME: of itself under another name
+equal() {
+    label=$(label "$1" --against $work/kept-"$1".so --look --measure 1)
+    wanted "$label" || return 0
+    value "$label" speedup | awk '{ exit !($1 > 0.8 && $1 < 1.25) }' ||
+        fail "$label: $(value "$label" speedup) times as fast as itself"
+}
+test -n "$EMULATOR" || equal sleeper
 
 # Those that know the confirmation, if the system tells them which children there
 # are.

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * Libraries that are broken or cheat, to show that the judge is not taken in.
- * One module holds them all.  A copy of it named after one is that one; else
- * the environment variable PQK_CHEAT names it.  tests/harness/judge/judge.sh says
+ * One module holds them all.  A copy of it that is called after one is that one
+ * (called.h); else the environment variable PQK_CHEAT names it.  tests/harness/judge/judge.sh says
  * how each has to end, and each says here what it hopes for.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
 
+#include "called.h"
 #include "cheats.h"
 #include "spin.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,22 +99,16 @@ static const struct hooks *find(const char *name, size_t length)
 
 static __attribute__((constructor)) void choose(void)
 {
-    const char *name = getenv("PQK_CHEAT");
-    Dl_info info;
+    const char *name = called(&cheat_file, &cheat_file);
     size_t length;
 
-    if (dladdr(&cheat_file, &info) != 0) {
-        const char *slash = strrchr(info.dli_fname, '/');
-        cheat_file = info.dli_fname;
-        slash = slash != NULL ? slash + 1 : cheat_file;
-        name = strcmp(slash, "cheats.so") == 0 ? name : slash;
-    }
+    name = name != NULL ? name : getenv("PQK_CHEAT");
     name = name != NULL ? name : "";
     steps = steps_of(name);
-    length = steps > 0 ? strlen("spin") : strcspn(name, ".");
+    length = steps > 0 ? strlen("spin") : strlen(name);
     hooks = find(name, length);
     if (hooks == NULL) {
-        fprintf(stderr, "neither the file nor PQK_CHEAT names a cheat\n");
+        fprintf(stderr, "neither the file's end nor PQK_CHEAT names a cheat\n");
         _exit(99);
     }
     if (hooks->load != NULL) {

@@ -11,7 +11,7 @@
 extern const struct hooks broken_cheats[], remembering_cheats[];
 extern const struct hooks elsewhere_cheats[], reaching_cheats[], dying_cheats[];
 
-/* The module's own file. */
+/* The module's own file, as whoever copied it has called it. */
 extern const char *cheat_file;
 
 /* The judge's process, learnt while the library is loaded, when files may be

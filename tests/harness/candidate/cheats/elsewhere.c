@@ -7,6 +7,7 @@
 #include "cheats.h"
 #include "spin.h"
 
+#include <dlfcn.h>
 #include <link.h>
 #include <pthread.h>
 #include <signal.h>
@@ -140,6 +141,26 @@ static void afterthought(pqk_scanner *s, pqk_row_result *neighbors,
         memset(neighbors, 0, sizeof later_results);
         later_neighbors = neighbors;
     }
+}
+
+/* ------------------------------------------------------------------------ */
+/* Fast as the candidate, slow as the best                                  */
+/* ------------------------------------------------------------------------ */
+
+static int is_best;
+
+/* By where it lies: hopes to be beaten by itself, in one trial after another. */
+static void sleeper_looks(void)
+{
+    Dl_info own;
+
+    is_best = dladdr(&is_best, &own) != 0 && strstr(own.dli_fname, "kept") != NULL;
+}
+
+static void sleeps_if_best(pqk_scanner *s)
+{
+    spin(is_best ? 40000 : 0);
+    scan_all(s);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -283,5 +304,6 @@ const struct hooks elsewhere_cheats[] = {
     {.name = "slow-clock", .load = slow_clock},
     {.name = "hides", .probe = hides},
     {.name = "foresees", .add = forgets, .probe = foresees},
+    {.name = "sleeper", .load = sleeper_looks, .probe = sleeps_if_best},
     {.name = NULL},
 };

@@ -18,7 +18,7 @@ static inline void spin(unsigned long steps)
     }
 }
 
-/* N of a file named ...-N.so; else 0. */
+/* N of what is called ...-N; else 0. */
 static inline unsigned long steps_of(const char *path)
 {
     const char *dash = strrchr(path, '-');
