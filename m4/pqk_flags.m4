@@ -149,3 +149,19 @@ int pqk_probe(void) { return 0; }]])], [pqk_cv_version_script=yes])
 AM_CONDITIONAL([PQK_HAVE_VERSION_SCRIPT],
     [test "x$pqk_cv_version_script" = xyes])
 ])
+
+# PQK_CONSTANT_POINTERS
+# Substitutes in PQK_RELRO what makes a program's pointers to functions constant
+# once it is loaded.
+AC_DEFUN([PQK_CONSTANT_POINTERS], [
+AC_CACHE_CHECK([whether pointers to functions can be made constant],
+    [pqk_cv_relro], [
+    pqk_cv_relro=no
+    pqk_saved_LDFLAGS=$LDFLAGS
+    LDFLAGS="$LDFLAGS -Wl,-z,relro -Wl,-z,now"
+    AC_LINK_IFELSE([AC_LANG_PROGRAM([], [])], [pqk_cv_relro=yes])
+    LDFLAGS=$pqk_saved_LDFLAGS])
+PQK_RELRO=
+AS_IF([test "x$pqk_cv_relro" = xyes], [PQK_RELRO='-Wl,-z,relro -Wl,-z,now'])
+AC_SUBST([PQK_RELRO])
+])

@@ -307,6 +307,8 @@ bin_PROGRAMS += run_experiment
 run_experiment_SOURCES = src/run_experiment.c
 run_experiment_CPPFLAGS = $(PQK_HARNESS_CPPFLAGS)
 run_experiment_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+# Its child has the candidate beside it.
+run_experiment_LDFLAGS = $(AM_LDFLAGS) $(PQK_RELRO)
 run_experiment_LDADD = $(PQK_HARNESS_LIBS)
 
 # --- the command ------------------------------------------------------------

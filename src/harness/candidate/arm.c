@@ -93,12 +93,23 @@ static void kill_tree(pid_t pid)
     kill(pid, SIGKILL);
 }
 
+/* Of all its threads; 0 if the system does not tell. */
+static uint64_t read_cpu(pid_t pid)
+{
+    struct timespec time;
+    clockid_t clock;
+
+    if (clock_getcpuclockid(pid, &clock) != 0 ||
+        clock_gettime(clock, &time) != 0) {
+        return 0;
+    }
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
 static uint64_t read_other_cpu(pid_t pid)
 {
     unsigned long long main_thread = 0;
     uint64_t all = 0;
-    struct timespec time;
-    clockid_t clock;
     char path[96];
     FILE *file;
     int got = 0;
@@ -110,9 +121,8 @@ static uint64_t read_other_cpu(pid_t pid)
         got = fscanf(file, "%llu", &main_thread) == 1;
         fclose(file);
     }
-    if (got && clock_getcpuclockid(pid, &clock) == 0 &&
-        clock_gettime(clock, &time) == 0) {
-        all = (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+    if (got) {
+        all = read_cpu(pid);
     }
     return all > main_thread ? all - main_thread : 0;
 }
@@ -440,9 +450,33 @@ static int await(struct pqh_arm *arm, const _Atomic uint32_t *word,
     return 0;
 }
 
+/*
+ * Before a command: has the process used more since the last one than that took?
+ * The system counts what a process uses when it goes to sleep, so what one command
+ * seems to have left unused may be counted with the next one.
+ */
+static void look_back(struct pqh_arm *arm)
+{
+    uint64_t cpu = read_cpu(arm->pid);
+    uint64_t now = pqk_clock();
+
+    if (arm->done_at > 0 && cpu > 0) {
+        uint64_t used = cpu - arm->cpu_before;
+        uint64_t took = arm->done_at - arm->sent_at;
+        uint64_t more = used > took ? used - took : 0;
+        arm->idle_cpu_ns += more > arm->unused ? more - arm->unused : 0;
+        arm->idle_ns += now - arm->done_at;
+        arm->unused = took > used ? took - used : 0;
+    }
+    arm->cpu_before = cpu;
+    arm->sent_at = now;
+    arm->done_at = 0;
+}
+
 static int send_command(struct pqh_arm *arm, const struct pqh_command *command,
                         struct pqh_outcome *outcome)
 {
+    look_back(arm);
     arm->sent++;
     if (write(arm->commands, command, sizeof *command) ==
         (ssize_t)sizeof *command) {
@@ -482,8 +516,11 @@ int pqh_arm_begin(struct pqh_arm *arm, const struct pqh_command *command,
 int pqh_arm_end(struct pqh_arm *arm, uint64_t limit, const char *doing,
                 struct pqh_outcome *outcome)
 {
-    return await(arm, &arm->setup.slot->done, arm->sent, 0, limit, doing,
-                 outcome);
+    int failed = await(arm, &arm->setup.slot->done, arm->sent, 0, limit, doing,
+                       outcome);
+
+    arm->done_at = pqk_clock();
+    return failed;
 }
 
 int pqh_arm_command(struct pqh_arm *arm, const struct pqh_command *command,
@@ -609,6 +646,7 @@ int pqh_arm_turn(struct pqh_arm *arm, const float *queries, size_t dim,
               outcome) != 0) {
         return -1;
     }
+    arm->done_at = pqk_clock();
     child = last_processor(arm->pid);
     for (size_t i = 0; i < count; i++) {
         replies[i].shared = child == before || child == sched_getcpu();

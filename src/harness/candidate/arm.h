@@ -23,6 +23,12 @@ struct pqh_arm {
     uint32_t sent;  /* commands */
     int threads;    /* of the process, before the library was loaded */
     uint64_t other_cpu_ns;
+    /* Of the last command: when it was sent and done, the processor time that the
+     * process had used before, and how much less than its time it then used. */
+    uint64_t sent_at, done_at, cpu_before, unused;
+    /* What the process used between commands, in the others' turns, and of how
+     * much. */
+    uint64_t idle_cpu_ns, idle_ns;
 };
 
 /* What one query came to: its share of its request. */

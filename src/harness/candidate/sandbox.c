@@ -54,6 +54,12 @@
 #define SANITIZED 0
 #endif
 
+/* musl's allocator changes what pages are; s390x passes mmap's arguments in memory,
+ * where no filter sees them. */
+#if defined(__GLIBC__) && !defined(__s390x__)
+#define FIXES_PAGES 1
+#endif
+
 /* A library with its dependencies, while it is loaded. */
 #define LOADING_BYTES ((size_t)1 << 30)
 
@@ -80,6 +86,7 @@ void pqh_sandbox_describe(uint32_t missing, char *text, size_t size)
         {PQH_NO_NETWORK_NAMESPACE, "no network namespace"},
         {PQH_NO_MEMORY_LIMIT, "no memory limit"},
         {PQH_NO_PROCESS_LIMIT, "no process limit"},
+        {PQH_NO_FIXED_PAGES, "no fixed pages"},
     };
     size_t used =
         (size_t)snprintf(text, size, "%s", missing == 0 ? "full" : "partial: ");
@@ -169,7 +176,7 @@ static void report_call(int number, siginfo_t *info, void *context)
 /* Filters                                                                  */
 /* ------------------------------------------------------------------------ */
 
-#define MAX_TESTS 2
+#define MAX_TESTS 3
 
 /* A call that is allowed if each of these arguments, masked, has its value. */
 struct rule {
@@ -188,10 +195,13 @@ struct rule {
 #define WITH(name, at, mask, is) {SYS_##name, 1, {{at, mask, is}}}
 /* clang-format on */
 
+/* The half of an address that is looked at: no page lies at a multiple of 4 GiB but
+ * by intent. */
+#define NOWHERE {0, ALL, 0}
+
 /* What a library may do at any time. */
 static const struct rule rules[] = {
     ALWAYS(munmap),
-    ALWAYS(mremap),
     ALWAYS(brk),
     ALWAYS(madvise),
     ALWAYS(futex),
@@ -212,9 +222,19 @@ static const struct rule rules[] = {
     ALWAYS(exit),
     ALWAYS(exit_group),
     ALWAYS(fstat),
+#ifdef FIXES_PAGES
+    /* Pages stay what they are: nothing is put in the place of what is there, and
+     * what cannot be written or run stays so.  MAP_FIXED would also undo it, and a
+     * place that was asked for. */
+    {MAPPING, 3, {NOWHERE, {2, PROT_EXEC, 0}, {3, MAP_FIXED, 0}}},
+    WITH(mprotect, 2, PROT_EXEC | PROT_WRITE, 0),
+    WITH(mremap, 3, MREMAP_FIXED, 0),
+#else
     /* Memory that can be written and run, or made so, is for loaders. */
     {MAPPING, 1, {{2, PROT_EXEC, 0}}},
     WITH(mprotect, 2, PROT_EXEC, 0),
+    ALWAYS(mremap),
+#endif
     /* What is open are /dev/null and the log; stdio asks what they are. */
     WITH(write, 0, ALL, STDOUT_FILENO),
     WITH(write, 0, ALL, STDERR_FILENO),
@@ -488,6 +508,9 @@ void pqh_sandbox_before_loading(struct pqh_slot *slot, int commands)
     told = slot;
     action.sa_sigaction = report_call;
     sigaction(SIGSYS, &action, NULL);
+#ifndef FIXES_PAGES
+    missing |= PQH_NO_FIXED_PAGES;
+#endif
     /* Where nothing forbids to start one, one is looked for. */
     if (SANITIZED || !filter(1, commands)) {
         missing |= PQH_NO_SECCOMP | PQH_NO_PROCESS_LIMIT;

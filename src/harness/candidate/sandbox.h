@@ -14,7 +14,8 @@ enum pqh_missing {
     PQH_NO_SECCOMP = 1u << 0,
     PQH_NO_NETWORK_NAMESPACE = 1u << 1,
     PQH_NO_MEMORY_LIMIT = 1u << 2,
-    PQH_NO_PROCESS_LIMIT = 1u << 3
+    PQH_NO_PROCESS_LIMIT = 1u << 3,
+    PQH_NO_FIXED_PAGES = 1u << 4
 };
 
 /* "full", or "partial: " and what is missing. */

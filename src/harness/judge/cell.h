@@ -101,6 +101,8 @@ struct pqh_cell {
     double baseline_first_ns;    /* the same of the baseline, made once */
     double peak_bytes;
     uint64_t other_cpu_ns;
+    uint64_t idle_cpu_ns[PQH_MAX_ARMS]; /* between commands; of: */
+    uint64_t idle_ns[PQH_MAX_ARMS];
     uint64_t stream_bytes;
     size_t exact;
     struct pqh_samples observed[PQH_MAX_ARMS], claimed;

@@ -16,6 +16,11 @@
 /* So many timings on processors of their own show what handing over takes. */
 #define OWN_TIMINGS 500
 
+/* Processor time between commands that is too little to matter: in all, and as a
+ * share of that time beyond what the others use. */
+#define IDLE_NS    1e6
+#define IDLE_SHARE 0.003
+
 /* Two hits in a thousand queries at k = 10 are no more than a change of ties. */
 #define TOLERANCE 200 /* one in so many: 0.005 */
 
@@ -199,6 +204,26 @@ static int check_helpers(struct pqh_cell *cell, struct pqh_outcome *outcome)
     return 0;
 }
 
+/* Between its commands a child sleeps.  What it does there slows down the others, in
+ * whose turns it is. */
+static int check_idling(struct pqh_cell *cell, struct pqh_outcome *outcome)
+{
+    double used = (double)cell->idle_cpu_ns[PQH_CANDIDATE];
+    double usual = 0.0;
+
+    for (size_t a = PQH_BASELINE; a < cell->num_arms; a++) {
+        usual = fmax(usual, (double)cell->idle_cpu_ns[a]);
+    }
+    if (used > IDLE_NS && used > 2.0 * usual + IDLE_SHARE *
+                                      (double)cell->idle_ns[PQH_CANDIDATE]) {
+        return pqh_end(outcome, PQH_EXIT_INTEGRITY, "integrity",
+                       "it used %.1f ms of processor time between its commands, "
+                       "in the others' turns",
+                       used / 1e6);
+    }
+    return 0;
+}
+
 /* By either clock, a request took less time than reading one byte of each code
  * takes.  Compared with the fastest reading of all rounds, noise alone cannot
  * convict anybody. */
@@ -224,7 +249,8 @@ static int check_floor(struct pqh_cell *cell, struct pqh_outcome *outcome)
 
 int pqh_cell_check(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
-    if (check_helpers(cell, outcome) != 0 || check_clock(cell, outcome) != 0 ||
+    if (check_helpers(cell, outcome) != 0 ||
+        check_idling(cell, outcome) != 0 || check_clock(cell, outcome) != 0 ||
         check_placing(cell, outcome) != 0 ||
         check_deferral(cell, outcome) != 0 ||
         check_memorized(cell, outcome) != 0) {

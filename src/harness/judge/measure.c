@@ -109,6 +109,8 @@ static int end_sitting(struct pqh_cell *cell, struct pqh_outcome *outcome)
         return -1;
     }
     for (size_t a = 0; a < cell->num_arms; a++) {
+        cell->idle_cpu_ns[a] += cell->arms[a].idle_cpu_ns;
+        cell->idle_ns[a] += cell->arms[a].idle_ns;
         pqh_arm_kill(&cell->arms[a]);
     }
     return 0;

@@ -285,6 +285,8 @@ executes       |4:5|integrity|system call .* execve
 loads-more     |4:5|integrity|system call .* openat
 writes-code    |4:5|integrity|system call .* mmap
 unprotects     |4:5|integrity|system call .* mprotect
+patches-late   |4:0|integrity|system call .* mprotect
+remaps         |4:0|integrity|system call .* mmap
 writes-inputs  |4:5|integrity|system call .* write
 catches        |4:5|integrity|system call .* rt_sigaction
 stops          |4:5|integrity|system call .* tgkill
@@ -297,6 +299,7 @@ lazy-first     |4|integrity  |preparation is left to the queries
 brief-threads  |4|integrity  |threads that were gone!system call that the
 slow-clock     |4|integrity  |the clock lies        |--source photos
 foresees       |4|integrity  |before its time begins
+never-idle     |4|integrity  |between its commands
 +slow-clock    |4|integrity  |the clock lies        |--source photos --scan batch
 fast-if-known  |4|integrity  |times as fast         |--source photos
 +fast-if-known |4|integrity  |times as fast         |--source photos --scan batch

@@ -229,14 +229,33 @@ static void *copy_and_spin(void *to, const void *from, size_t size)
 }
 
 /* Hopes that a little is not seen there. */
-static void hides(pqk_scanner *s)
+static void hides(void)
 {
     struct patch copy = {(uintptr_t)memcpy, (uintptr_t)copy_and_spin};
 
-    if (s->index->calls++ == 0) {
-        dl_iterate_phdr(patch, &copy);
-    }
+    dl_iterate_phdr(patch, &copy);
+}
+
+/* The same when it is loaded and anybody else would. */
+static void patches_late(pqk_scanner *s)
+{
+    hides();
     scan_all(s);
+}
+
+/* What a child sleeps in between its turns, and in the others'. */
+static ssize_t nap_and_read(int file, void *to, size_t size)
+{
+    work(2000);
+    return read(file, to, size);
+}
+
+/* Hopes that what slows down the others makes it faster. */
+static void never_idle(void)
+{
+    struct patch reads = {(uintptr_t)read, (uintptr_t)nap_and_read};
+
+    dl_iterate_phdr(patch, &reads);
 }
 
 static pqk_scanner *asked_last;
@@ -270,13 +289,15 @@ static void forgets(pqk_index *index, uint8_t *codes)
 }
 
 /* Hopes to be called where no clock runs. */
-static void foresees(pqk_scanner *s)
+static void learns_to_foresee(void)
 {
     struct patch copy = {(uintptr_t)memcpy, (uintptr_t)copy_and_foresee};
 
-    if (s->index->calls++ == 0) {
-        dl_iterate_phdr(patch, &copy);
-    }
+    dl_iterate_phdr(patch, &copy);
+}
+
+static void foresees(pqk_scanner *s)
+{
     if (s->k != 10) {
         scan_all(s);
         return;
@@ -302,8 +323,13 @@ const struct hooks elsewhere_cheats[] = {
     {.name = "alarms", .results = alarms},
     {.name = "afterthought", .results = afterthought},
     {.name = "slow-clock", .load = slow_clock},
-    {.name = "hides", .probe = hides},
-    {.name = "foresees", .add = forgets, .probe = foresees},
+    {.name = "hides", .load = hides},
+    {.name = "patches-late", .probe = patches_late},
+    {.name = "never-idle", .load = never_idle},
+    {.name = "foresees",
+     .load = learns_to_foresee,
+     .add = forgets,
+     .probe = foresees},
     {.name = "sleeper", .load = sleeper_looks, .probe = sleeps_if_best},
     {.name = NULL},
 };

@@ -253,6 +253,19 @@ static void unprotects(pqk_scanner *s)
     say(code != MAP_FAILED && mprotect(code, 4096, PROT_READ | PROT_EXEC) == 0);
 }
 
+/* Hopes to put pages of its own in the place of others, constant ones too. */
+static void remaps(pqk_scanner *s)
+{
+    static char pages[8192];
+    uintptr_t page = ((uintptr_t)pages + 4095) / 4096 * 4096;
+
+    if (mmap((void *)page, 4096, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
+        _exit(1);
+    }
+    scan_all(s);
+}
+
 /* Hopes that the inputs are open, to be written to. */
 static void writes_inputs(pqk_scanner *s)
 {
@@ -323,6 +336,7 @@ const struct hooks reaching_cheats[] = {
     {.name = "loads-more", .probe = loads_more},
     {.name = "writes-code", .probe = writes_code},
     {.name = "unprotects", .probe = unprotects},
+    {.name = "remaps", .probe = remaps},
     {.name = "writes-inputs", .probe = writes_inputs},
     {.name = "changes-file", .add = changes_file},
     {.name = "changes-file-at-load", .load = changes_file_at_load},
