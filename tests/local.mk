@@ -70,6 +70,11 @@ tests_selftest_SOURCES = tests/selftest.c
 tests_selftest_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 tests_selftest_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
+check_PROGRAMS += tests/kernels/shapes
+tests_kernels_shapes_SOURCES = tests/kernels/shapes.c
+tests_kernels_shapes_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
+tests_kernels_shapes_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
+
 if HAVE_CHECK
 check_PROGRAMS += \
 	tests/base/check_base \

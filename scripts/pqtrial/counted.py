@@ -269,7 +269,8 @@ def compare(places, series, mark, library, against, seconds, how):
         "source": "photos", "recall_at_10": "",
         "num_base": max(figures["codes"] for figures in mine.values()),
         "isa": f"{target.name}: {' '.join(target.kernels)}",
-        "library_sha256": files.sha256(library), "tools": counter.tools,
+        "library_sha256": files.sha256(library),
+        "against_sha256": files.sha256(against), "tools": counter.tools,
         "geomean_ns_per_query": round(a_query(mine, primary), 1),
         "figures": {"mine": mine, "best": best}, "primary": list(primary)}
     block.update(judged(mine, best, primary))

@@ -20,7 +20,7 @@ EMULATORS = {"aarch64": "qemu-aarch64", "armhf": "qemu-arm",
 SECONDS = 600.0
 # All variants against the reference, on known sets and on what a fuzzer makes up.
 # These need no Check, which few have for another machine.
-TESTS = ("selftest", "fuzz/fuzz_probe")
+TESTS = ("selftest", "fuzz/fuzz_probe", "kernels/shapes")
 
 
 OWN = "this machine"

@@ -288,6 +288,7 @@ class Trial:
         if self.absent:
             notes.append("not linted with: " + " ".join(sorted(self.absent)) +
                          " (not installed, or no time)")
+        notes += filter(None, [self.build.left_out()])
         if self.unconfined:
             notes.append("the equality tests ran without: " +
                          ", ".join(self.unconfined))
@@ -400,6 +401,8 @@ def _baseline(places, description, options, rows):
         files.copy(build.library, places.at("candidate.so"))
         series["manifest"] = build.manifest()
         series["codes"] = looks.codes(build.objects())
+        if build.left_out():
+            print("note: " + build.left_out(), flush=True)
         print("measuring it against itself" if target is None else
               f"counting {' and '.join(target.kernels)}", flush=True)
         if target:

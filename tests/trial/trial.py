@@ -34,7 +34,9 @@ all: libpqkern.la run_experiment
 OBJECTS = src/.libs/libpqk_scalar_la-kernels.o \
 	src/kernels/.libs/libpqk_scalar_la-layout.o
 src/libpqk_scalar_la-kernels.lo: ../tree/src/kernels.c ../tree/src/kernels/a.h
-	mkdir -p src/.libs && $(CC) -O2 -fPIC -c -o src/.libs/libpqk_scalar_la-kernels.o $<
+	mkdir -p src/.libs src/.deps && $(CC) -O2 -fPIC -I. -c \
+		-MD -MF src/.deps/libpqk_scalar_la-kernels.Plo -MT $@ \
+		-o src/.libs/libpqk_scalar_la-kernels.o $<
 	touch $@
 src/kernels/libpqk_scalar_la-layout.lo: ../tree/src/kernels/layout.c ../tree/src/kernels/a.h
 	mkdir -p src/kernels/.libs && $(CC) -O2 -fPIC -c -o src/kernels/.libs/libpqk_scalar_la-layout.o $<
@@ -45,7 +47,7 @@ libpqkern.la: src/libpqk_scalar_la-kernels.lo src/kernels/libpqk_scalar_la-layou
 run_experiment: ../tree/judge
 	cp ../tree/judge $@
 tests/%: ../tree/test libpqkern.la
-	mkdir -p tests/fuzz && cp ../tree/test $@
+	mkdir -p tests/fuzz tests/kernels && cp ../tree/test $@
 lint:
 	! grep -n ' warning: ' ../tree/src/kernels/a.h
 END
@@ -237,6 +239,7 @@ class Outcomes(TrialTest):
         row, out = self.ended(0, "ok", "win\tall, 5 %\nand more", keep="keep",
                               cwd=os.path.join(self.p.top, "src"))
         self.assertIn("speedup:", out)
+        self.assertIn("of the equality tests need Check and do not run", out)
         self.clean()
         self.assertEqual(self.p.git("rev-parse", "HEAD~1").strip(), before)
         message = self.p.git("log", "-1", "--format=%B")
@@ -364,6 +367,16 @@ class Outcomes(TrialTest):
         self.assertIn("error", row["reason"])
         self.p.edit(said("y") + "/* x: warning: y */\n")
         self.ended(1, "lint")
+        self.clean()
+
+    def test_build_folder(self):
+        """What lies there is in no commit."""
+        beside = os.path.join(self.p.top, ".trial/build/extra.h")
+        write(beside, said("SAY faster RATIO 1.05 built"))
+        self.p.edit(KERNELS.replace("kernels/a.h", "extra.h"), "src/kernels.c")
+        row, _ = self.ended(4, "integrity")
+        self.assertRegex(row["reason"], "includes extra.h, which is no part")
+        os.unlink(beside)
         self.clean()
 
     def test_gate(self):

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Every function behind the door in every class of shapes, other shapes each time:
+ * the reference's answers, to the last bit.  Classes are what kernels decide by, so
+ * that nothing is wrong only where no fixed test looks.  PQK_SHAPES_SEED repeats a
+ * run.  Needs no test framework: a trial always has it.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "library/quantizer/nearest.h"
+#include "../probing.h"
+
+struct range {
+    size_t least, most;
+};
+
+struct shapes {
+    const char *name;
+    size_t repetitions;
+    struct range M, d, K, n, k;
+};
+
+static const struct shapes classes[] = {
+    {"any", 24, {1, 40}, {1, 9}, {1, 256}, {0, 2000}, {0, 64}},
+    {"full codebook", 12, {1, 40}, {1, 9}, {256, 256}, {64, 3000}, {1, 100}},
+    {"12 sub-vectors", 3, {12, 12}, {1, 4}, {200, 256}, {1024, 3000}, {1, 40}},
+    {"64 sub-vectors", 2, {64, 64}, {1, 3}, {200, 256}, {1024, 2000}, {1, 40}},
+    {"128 sub-vectors", 1, {128, 128}, {1, 2}, {200, 256}, {1024, 2000}, {1, 40}},
+    {"long sub-vectors", 3, {2, 24}, {9, 20}, {17, 256}, {1024, 3000}, {1, 40}},
+    {"many results", 3, {8, 24}, {2, 8}, {256, 256}, {2000, 6000}, {60, 300}},
+    {"beyond 32,768, few centroids", 1, {4, 17}, {2, 4}, {16, 255},
+     {32769, 34000}, {1, 70}},
+    {"beyond 32,768, many columns", 1, {33, 48}, {1, 2}, {256, 256},
+     {32769, 33500}, {1, 70}},
+    {"beyond 65,536", 1, {16, 16}, {2, 4}, {256, 256}, {65537, 67000}, {1, 70}},
+};
+
+static uint64_t seed;
+static struct test_random drawn;
+static unsigned num_cases;
+
+static void check(const char *fault)
+{
+    if (fault != NULL) {
+        printf("not ok - %s; PQK_SHAPES_SEED=%llu repeats it\n", fault,
+               (unsigned long long)seed);
+        exit(EXIT_FAILURE);
+    }
+}
+
+static size_t draw(struct range range)
+{
+    return range.least + test_below(&drawn, range.most - range.least + 1);
+}
+
+static int one_of_three(uint32_t row)
+{
+    return row % 3 == 1;
+}
+
+struct data {
+    size_t M, d, K, n, k;
+    float *values; /* centroids, then queries */
+    uint8_t *codes;
+    uint64_t *rows; /* of a filter */
+};
+
+enum { QUERIES = 3 };
+
+/* Half the time what data look like, half what attacks. */
+static void fill_values(struct data *data)
+{
+    size_t dim = data->M * data->d, count = dim * (PQK_TABLE_STRIDE + QUERIES);
+    enum test_table_kind kind =
+        (enum test_table_kind)test_below(&drawn, TEST_TABLE_KINDS);
+
+    data->values = test_alloc(count * sizeof *data->values);
+    for (size_t i = 0; i < count; i++)
+        data->values[i] = test_normal(&drawn);
+    if (test_below(&drawn, 2))
+        test_fill_table(kind, dim, data->values, &drawn);
+}
+
+static void make_data(const struct shapes *shapes, struct data *data)
+{
+    enum test_codes_kind kind =
+        (enum test_codes_kind)test_below(&drawn, TEST_CODES_KINDS);
+    size_t share = test_below(&drawn, 101);
+
+    *data = (struct data){.M = draw(shapes->M),
+                          .d = draw(shapes->d),
+                          .K = draw(shapes->K),
+                          .n = draw(shapes->n),
+                          .k = draw(shapes->k)};
+    fill_values(data);
+    data->codes = test_alloc(data->n * data->M);
+    test_fill_codes(kind, data->n, data->M, data->K, data->codes, &drawn);
+    data->rows = test_alloc((data->n / 64 + 1) * sizeof *data->rows);
+    for (size_t i = 0; i < data->n; i++)
+        data->rows[i / 64] |= (uint64_t)(test_below(&drawn, 100) < share)
+                              << i % 64;
+}
+
+static void free_data(struct data *data)
+{
+    free(data->values);
+    free(data->codes);
+    free(data->rows);
+}
+
+static void describe(const struct shapes *shapes, const pqk_kernel *kernel,
+                     const struct data *data, const char *path)
+{
+    test_case("%s: %s, %s, M %zu, d %zu, %zu centroids, n %zu, k %zu",
+              pqk_kernel_name(kernel), shapes->name, path, data->M, data->d,
+              data->K, data->n, data->k);
+    num_cases++;
+}
+
+/* Tables, and row-major codes. */
+static void check_rows(const struct shapes *shapes, const pqk_kernel *kernel,
+                       struct data *data)
+{
+    pqk_codebook codebook =
+        TEST_CODEBOOK(data->M, data->K, data->d, data->values);
+    const float *query = data->values + data->M * data->d * data->K;
+    float *entries = test_alloc(data->M * PQK_TABLE_STRIDE * sizeof *entries);
+    unsigned placement = (unsigned)test_below(&drawn, 16);
+    struct row_major rows = {kernel,  entries, data->M,  data->codes,
+                             data->n, NULL,    placement};
+
+    describe(shapes, kernel, data, "row-major");
+    check(probing_table(kernel, query, &codebook, placement));
+    kernel->compute_distance_table_l2(query, &codebook, entries);
+    rows.expected =
+        probing_reference(entries, data->M, data->codes, data->n);
+    check(probing_row_major(&rows, data->k));
+    free((void *)(uintptr_t)rows.expected);
+    free(entries);
+}
+
+/* Prepared codes, restored and probed, without a filter and with any. */
+static void check_prepared(const struct shapes *shapes, const pqk_kernel *kernel,
+                           struct data *data)
+{
+    pqk_codebook codebook =
+        TEST_CODEBOOK(data->M, data->K, data->d, data->values);
+    struct prepared_probe probe = {.codes = data->codes,
+                                   .num_vectors = data->n,
+                                   .queries = data->values +
+                                              data->M * data->d * data->K,
+                                   .num_queries = QUERIES,
+                                   .ks = &data->k,
+                                   .num_ks = 1,
+                                   .first_id = (uint32_t)test_below(&drawn, 99)};
+    struct narrowing narrowing = {PQK_L2, NULL, NULL, NULL, 0};
+    struct door door;
+
+    describe(shapes, kernel, data, "prepared");
+    check(probing_open(&door, kernel, &codebook));
+    check(probing_narrowed(&door, &probe, &narrowing));
+    describe(shapes, kernel, data, "filtered");
+    narrowing.metric = test_below(&drawn, 2) ? PQK_L2 : PQK_INNER_PRODUCT;
+    narrowing.rows = test_below(&drawn, 4) ? data->rows : NULL;
+    narrowing.allows = test_below(&drawn, 3) ? NULL : one_of_three;
+    narrowing.part_rows = test_below(&drawn, 2) ? data->n / 2 : 0;
+    check(probing_narrowed(&door, &probe, &narrowing));
+    probing_close(&door);
+}
+
+/* Vectors of one sub-vector, encoded. */
+static void check_encoding(const pqk_kernel *kernel)
+{
+    static const struct shapes encoding = {.name = "encoding"};
+    struct data data = {.M = 1,
+                        .d = 1 + test_below(&drawn, 24),
+                        .K = test_below(&drawn, 3) ? PQK_TABLE_STRIDE
+                                                   : 1 + test_below(&drawn, 256),
+                        .n = 1 + test_below(&drawn, 700)};
+    size_t stride = data.d + test_below(&drawn, 5), spread = draw((struct range){
+                                                        1, 4});
+    float *centroids = test_alloc(data.K * data.d * sizeof *centroids);
+    float *transposed = pqk_transposed_create(data.d);
+    float *rows = test_alloc(data.n * stride * sizeof *rows);
+    uint8_t *codes = test_alloc(data.n * spread);
+    uint8_t *expected = test_alloc(data.n * spread);
+    enum test_table_kind kind =
+        (enum test_table_kind)test_below(&drawn, TEST_TABLE_KINDS);
+
+    for (size_t i = 0; i < data.K * data.d; i++)
+        centroids[i] = test_normal(&drawn);
+    for (size_t i = 0; i < data.n * stride; i++)
+        rows[i] = test_normal(&drawn);
+    if (test_below(&drawn, 3) == 0 && data.K == PQK_TABLE_STRIDE)
+        test_fill_table(kind, data.d, centroids, &drawn);
+    pqk_transpose_centroids(centroids, data.K, data.d, transposed);
+    describe(&encoding, kernel, &data, "nearest centroids");
+    kernel->nearest_centroids(transposed, data.d, rows, data.n, stride, codes,
+                              spread);
+    pqk_plain_nearest(transposed, data.d, rows, data.n, stride, expected, spread);
+    for (size_t i = 0; i < data.n * spread; i++)
+        if (codes[i] != expected[i])
+            check(test_fault("byte %zu of the codes is %d, expected %d", i,
+                             codes[i], expected[i]));
+    free(expected);
+    free(codes);
+    free(rows);
+    free(transposed);
+    free(centroids);
+}
+
+static void check_class(const struct shapes *shapes)
+{
+    struct shapes scaled = *shapes;
+
+    scaled.n.least = test_scaled(scaled.n.least);
+    scaled.n.most = test_scaled(scaled.n.most);
+    for (size_t v = 0; v < test_variant_count(); v++) {
+        const pqk_kernel *kernel = test_variant(v);
+        for (size_t i = 0; i < test_scaled(shapes->repetitions); i++) {
+            struct data data;
+            make_data(&scaled, &data);
+            check_rows(shapes, kernel, &data);
+            check_prepared(shapes, kernel, &data);
+            free_data(&data);
+        }
+    }
+}
+
+int main(void)
+{
+    const char *given = getenv("PQK_SHAPES_SEED");
+    struct timespec now;
+
+    timespec_get(&now, TIME_UTC);
+    seed = given != NULL ? strtoull(given, NULL, 10)
+                         : (uint64_t)now.tv_sec * 1000000000u +
+                               (uint64_t)now.tv_nsec;
+    drawn.state = seed;
+    test_print_variants();
+    for (size_t i = 0; i < TEST_COUNT(classes); i++)
+        check_class(&classes[i]);
+    for (size_t v = 0; v < test_variant_count(); v++)
+        for (size_t i = 0; i < test_scaled(60); i++)
+            check_encoding(test_variant(v));
+    printf("1..1\nok 1 - %u cases, PQK_SHAPES_SEED=%llu\n", num_cases,
+           (unsigned long long)seed);
+    return EXIT_SUCCESS;
+}
