@@ -311,6 +311,7 @@ def load_all(places, wait):
         print(said)
     series = series_of.load(places)
     rows = series_of.verified_rows(places, series["head"])
+    Tree(places).check_rows(series, rows)
     del before
     return handle, series, rows, said
 

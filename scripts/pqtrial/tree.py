@@ -126,6 +126,42 @@ class Tree:
                     f"was kept: no trial judged it.  git reset --soft "
                     f"{best[:12]} makes it an edit that can be tried", 4)
 
+    def _rows_of_commits(self, *which):
+        """{hash of a row: commit} of those that name one."""
+        out = self.git("log", "--format=%h %(trailers:key=Trial-Row,valueonly,"
+                       "separator=%x20)", *which)
+        found = {}
+        for line in out.splitlines():
+            commit, _, row = line.partition(" ")
+            if row.strip():
+                found[row.strip()] = commit
+        return found
+
+    def check_rows(self, series, rows):
+        """What the log says was kept are the commits, and the other way round: who
+        writes the whole log anew would have to write these anew, too."""
+        found = self._rows_of_commits(f"{series['pinned']}..HEAD")
+        known = {row["hash"] for row in rows}
+        for row, commit in found.items():
+            if row not in known:
+                raise Refused(f"{self.places.log}: the row of commit {commit} "
+                              f"({row}) is missing", 4)
+        for row in rows:
+            if row["series"] == series["id"] and _was_committed(row) and \
+                    row["hash"] not in found:
+                raise Refused(
+                    f"{self.places.log}: trial {row['trial']} was kept, and no "
+                    f"commit since {series['pinned'][:12]} has its row "
+                    f"({row['hash']}): the log or the commits were written anew. "
+                    "If the commits were, and rightly, start a series with "
+                    "--baseline", 4)
+
+    def rows_without_commit(self, rows):
+        """The trials, of any series, that were kept and are in no branch here."""
+        found = self._rows_of_commits("--all")
+        return [row["trial"] for row in rows
+                if _was_committed(row) and row["hash"] not in found]
+
     # The candidate --------------------------------------------------------
 
     def check_files(self):
@@ -253,6 +289,11 @@ class Tree:
             pass
         os.makedirs(os.path.dirname(path), exist_ok=True)
         files.replace(path, data)
+
+
+def _was_committed(row):
+    """All that was kept but the build that a series begins with."""
+    return row["keep"] == "keep" and row["trial"] != "0"
 
 
 def code_lines(content):

@@ -659,6 +659,40 @@ class Log(TrialTest):
     def test_removed(self):
         self.broken(self.lines[:2] + self.lines[3:], 3, "removed")
 
+    def test_written_anew(self):
+        """Sealed as the project does it, the head to match: commits tell."""
+        self.p.say("SAY faster RATIO 1.07 anew")
+        self.ended(0, "ok", keep="keep")
+        path = os.path.join(self.p.top, "results.tsv")
+        series = os.path.join(self.p.top, ".trial/series.json")
+        before, head = contents(path), contents(series)
+        rows, prev = log.read(path), None
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(log.HEADER + "\n")
+            for row in rows:
+                row["description"] = row["description"].replace("an", "no")
+                row = log.seal(row, prev or log.first_link(row["series"]))
+                prev = row["hash"]
+                file.write(log.line_of(row))
+        write(series, head.decode().replace(rows[-1]["hash"], prev))
+        log.verify(path, prev)
+        self.p.say("SAY faster RATIO 1.08 anew")
+        for arguments in (("verify-log",), ("an idea",)):
+            code, out = self.p.trial(*arguments)
+            self.assertEqual(code, 4, out)
+            self.assertRegex(out, "the row of commit .* is missing")
+        with open(path, "wb") as file:
+            file.write(before)
+        write(series, head.decode())
+        # The same with a commit whose row the log has, and one that it has not.
+        self.p.git("checkout", "-q", "--", "src")
+        self.p.git("commit", "-q", "--amend", "-m", "by hand")
+        code, out = self.p.trial("verify-log")
+        self.assertEqual(code, 4, out)
+        self.assertRegex(out, "was kept, and no commit since")
+        self.p.git("reset", "-q", "--hard", "HEAD@{1}")
+        self.sound()
+
     def test_removed_at_the_end(self):
         self.broken(self.lines[:-1], len(self.lines), "removed from the end")
 
