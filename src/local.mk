@@ -297,6 +297,8 @@ libharness_la_SOURCES = \
 	src/harness/judge/seed.h \
 	src/harness/judge/statistics.c \
 	src/harness/judge/statistics.h \
+	src/harness/judge/varied.c \
+	src/harness/judge/varied.h \
 	src/harness/outcome.c \
 	src/harness/outcome.h
 libharness_la_CPPFLAGS = $(PQK_HARNESS_CPPFLAGS)

@@ -9,7 +9,7 @@ from .ends import EXIT_OF, Ended
 
 BY_CODE = {0: "ok", 2: "recall", 3: "time_budget", 4: "integrity", 5: "crash",
            6: "unresolved"}
-CELLS = ("partition", "large", "k100", "gaussian", "rows")
+CELLS = ("partition", "large", "k100", "gaussian", "rows", "prepare", "bytes")
 
 
 # Seconds that run_experiment gives the primary cell: in a trial, in its second

@@ -510,6 +510,9 @@ int pqh_arm_begin(struct pqh_arm *arm, const struct pqh_command *command,
         arm->threads = count_threads(arm->pid);
         arm->other_cpu_ns = read_other_cpu(arm->pid);
     }
+    if (command->kind == PQH_PREPARE) {
+        arm->setup.k = (size_t)command->k;
+    }
     return send_command(arm, command, outcome);
 }
 

@@ -69,6 +69,7 @@ struct runner {
     pqk_index *index;
     pqk_scanner *search;
     size_t partitions;
+    size_t k; /* of a request, since the index was made */
     struct rows rows;
     size_t dim;
     unsigned char *arena;
@@ -192,7 +193,7 @@ static size_t queries_size(const struct runner *r)
 
 static size_t results_size(const struct runner *r)
 {
-    return r->candidate->k * sizeof(pqk_row_result);
+    return r->k * sizeof(pqk_row_result);
 }
 
 static size_t region_size(const struct runner *r)
@@ -265,6 +266,7 @@ static void prepare(struct runner *r, const struct pqh_command *command)
     uint64_t start;
 
     clean_up(r);
+    r->k = (size_t)command->k;
     r->dim = codebook.num_sub_vectors * codebook.sub_vector_dim;
     pqh_sandbox_limit_memory(r->slot,
                              FREE_BYTES + TIMES_INPUTS * size +
@@ -309,7 +311,7 @@ static uint64_t prepare_index(struct runner *r, const pqk_codebook *codebook,
         first += count;
     }
     need(r,
-         r->library.pqk_scanner_create(r->index, group_of(r), r->candidate->k,
+         r->library.pqk_scanner_create(r->index, group_of(r), r->k,
                                        &r->search),
          "pqk_scanner_create");
     return r->library.pqk_index_bytes(r->index);
@@ -324,7 +326,7 @@ static void search_index(struct runner *r, struct call *call)
     uint64_t from;
 
     call->table_ns = 0;
-    need(r, library->pqk_scanner_begin(r->search, group, r->candidate->k),
+    need(r, library->pqk_scanner_begin(r->search, group, r->k),
          "pqk_scanner_begin");
     for (size_t p = 0; p < r->partitions; p++) {
         from = p > 0 ? pqk_clock() : start;
@@ -352,7 +354,7 @@ static uint64_t prepare_rows(struct runner *r, const pqk_codebook *codebook,
         (const unsigned char *)(const void *)codebook->centroids;
     size_t before = (size_t)(codes - inputs);
     size_t bytes = num_vectors * codebook->num_sub_vectors;
-    size_t storage = r->library.pqk_top_k_heap_storage(r->candidate->k);
+    size_t storage = r->library.pqk_top_k_heap_storage(r->k);
     struct rows *rows = &r->rows;
 
     rows->inputs_size = before + bytes;
@@ -387,7 +389,7 @@ static void search_rows(struct runner *r, struct call *call)
                                                      &rows->codebook, &table),
          "pqk_compute_distance_table_l2_with");
     tables = pqk_clock();
-    library->pqk_top_k_heap_init(&heap, rows->storage, r->candidate->k);
+    library->pqk_top_k_heap_init(&heap, rows->storage, r->k);
     need(r,
          library->pqk_probe_pq_l2_top_k_with(r->kernel, &table, rows->codes,
                                              rows->num_vectors, &heap),
@@ -519,7 +521,7 @@ static int guards_broken(const struct runner *r, const struct call *call)
 static void answer(struct runner *r, struct call *call, uint32_t number)
 {
     struct pqh_slot *slot = r->slot;
-    size_t k = r->candidate->k;
+    size_t k = r->k;
 
     r->candidate->way->answer(r, call);
 

@@ -7,6 +7,7 @@
 
 #include "base/splitmix.h"
 #include "seed.h"
+#include "varied.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -90,16 +91,14 @@ int pqh_cell_start(struct pqh_cell *cell, const struct pqh_cell_plan *plan,
     cell->arms = cell->sittings[0];
     cell->call_limit = 10 * SECOND;
     cell->long_limit = 60 * SECOND;
-    cell->inputs = pqh_inputs_make(&setup.inputs, outcome);
-    if (cell->inputs < 0) {
-        return -1;
-    }
     for (size_t s = 0; s < cell->num_sittings; s++) {
-        if (start_sitting(cell, setup, cell->sittings[s], outcome) != 0) {
+        cell->inputs[s] = pqh_inputs_make(&setup.inputs, outcome);
+        if (cell->inputs[s] < 0 ||
+            start_sitting(cell, setup, cell->sittings[s], outcome) != 0) {
             return -1;
         }
+        close(setup.inputs);
     }
-    close(setup.inputs);
     return 0;
 }
 
@@ -215,19 +214,20 @@ static void free_replies(struct pqh_reply *replies)
     }
 }
 
-enum { NUM_SAMPLES = 8 + 5 * PQH_MAX_ARMS };
+enum { NUM_SINGLE = 10, NUM_SAMPLES = NUM_SINGLE + 5 * PQH_MAX_ARMS };
 
 /* All samples of a cell. */
 static void list_samples(struct pqh_cell *cell,
                          struct pqh_samples *all[NUM_SAMPLES])
 {
-    struct pqh_samples *const single[8] = {
-        &cell->claimed,       &cell->speed,       &cell->null,
-        &cell->stream,        &cell->speed_known, &cell->speed_new,
-        &cell->sitting_speed, &cell->sitting_null};
+    struct pqh_samples *const single[NUM_SINGLE] = {
+        &cell->claimed,       &cell->speed,        &cell->null,
+        &cell->stream,        &cell->speed_known,  &cell->speed_new,
+        &cell->sitting_speed, &cell->sitting_null, &cell->prepare_speed,
+        &cell->prepare_null};
     size_t count = 0;
 
-    for (; count < 8; count++) {
+    for (; count < NUM_SINGLE; count++) {
         all[count] = single[count];
     }
     for (size_t a = 0; a < PQH_MAX_ARMS; a++) {
@@ -312,7 +312,10 @@ void pqh_cell_free(struct pqh_cell *cell)
     free(cell->entries);
     free(cell->marks);
     free(cell->replay_queries);
-    close(cell->inputs);
+    pqh_varied_free(&cell->varied);
+    for (size_t s = 0; s < cell->plan.num_sittings; s++) {
+        close(cell->inputs[s]);
+    }
 }
 
 /* ------------------------------------------------------------------------ */
@@ -336,6 +339,19 @@ static struct pqh_interval interval_of(const struct pqh_samples *sittings,
         return interval;
     }
     return pqh_median_interval(rounds->values, rounds->count);
+}
+
+/* Too few sittings give no interval. */
+struct pqh_interval pqh_cell_prepare_speed(const struct pqh_cell *cell)
+{
+    return pqh_shift_interval(cell->prepare_speed.values,
+                              cell->prepare_speed.count, 0.05);
+}
+
+struct pqh_interval pqh_cell_prepare_null(const struct pqh_cell *cell)
+{
+    return pqh_shift_interval(cell->prepare_null.values,
+                              cell->prepare_null.count, 0.05);
 }
 
 struct pqh_interval pqh_cell_speed(const struct pqh_cell *cell)

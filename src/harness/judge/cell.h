@@ -64,8 +64,12 @@ struct pqh_cell {
     struct pqh_report *report;
     int shown;  /* the report tells of this cell */
     int hidden; /* the report knows nothing of it, not even a count */
+    /* What this sitting has: what was given, or something much like it. */
     const struct pqh_fixture *fixture;
-    int inputs;
+    const struct pqh_fixture *given;
+    struct pqh_fixture varied;
+    size_t asked_k;
+    int inputs[PQH_MAX_SITTINGS];
     size_t num_arms, num_sittings, sitting;
     struct pqh_arm sittings[PQH_MAX_SITTINGS][PQH_MAX_ARMS];
     struct pqh_arm *arms;             /* of this sitting */
@@ -99,6 +103,8 @@ struct pqh_cell {
     /* What was seen. */
     double first_ns, prepare_ns; /* the slowest of the first requests */
     double baseline_first_ns;    /* the same of the baseline, made once */
+    double baseline_prepare_ns;  /* the least of any */
+    uint64_t index_bytes[PQH_MAX_ARMS];
     double peak_bytes;
     uint64_t other_cpu_ns;
     uint64_t idle_cpu_ns[PQH_MAX_ARMS]; /* between commands; of: */
@@ -111,6 +117,7 @@ struct pqh_cell {
     struct pqh_samples levels[PQH_MAX_ARMS];        /* one a round: log times */
     struct pqh_samples speed, null, stream;         /* one a round */
     struct pqh_samples sitting_speed, sitting_null; /* one a sitting */
+    struct pqh_samples prepare_speed, prepare_null; /* but for the first */
     struct pqh_samples speed_known, speed_new;      /* one a request */
     double log_ns[PQH_MAX_ARMS], log_table, log_probe; /* sums */
     size_t known, fresh;               /* the fixture's queries; others */
@@ -130,6 +137,10 @@ int pqh_cell_load(struct pqh_cell *cell, struct pqh_outcome *outcome);
 /* Logarithms: of the speed-up over the mean baseline, and of the null arm. */
 struct pqh_interval pqh_cell_speed(const struct pqh_cell *cell);
 struct pqh_interval pqh_cell_null(const struct pqh_cell *cell);
+
+/* The same of preparing. */
+struct pqh_interval pqh_cell_prepare_speed(const struct pqh_cell *cell);
+struct pqh_interval pqh_cell_prepare_null(const struct pqh_cell *cell);
 
 /* Gives back what a run has needed. */
 void pqh_cell_free(struct pqh_cell *cell);

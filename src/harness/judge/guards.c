@@ -6,6 +6,7 @@
 #include "guards.h"
 #include "base/splitmix.h"
 #include "harness/candidate/candidate.h"
+#include "varied.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@
 const char *pqh_guard_name(enum pqh_guard guard)
 {
     static const char *const names[PQH_NUM_GUARDS] = {
-        "partition", "large", "k100", "gaussian", "rows"};
+        "partition", "large", "k100", "gaussian", "rows", "prepare", "bytes"};
 
     return names[guard];
 }
@@ -104,6 +105,7 @@ static int make_large(const struct pqh_fixture *primary, double ns_per_code,
     size_t bytes = (size_t)(CACHES * (double)cache_bytes());
 
     bytes = bytes < MAX_BYTES ? bytes : MAX_BYTES;
+    bytes -= pqk_random_below(&seed, bytes / PQH_VARIES + 1);
     fixture->num_base = affordable(bytes / width, ns_per_code);
     if (need_codes(fixture, err) != 0) {
         return -1;
@@ -178,6 +180,8 @@ int pqh_guard_make(enum pqh_guard guard, const struct pqh_fixture *primary,
         return make_gaussian(ns_per_code, seed, fixture, err);
     case PQH_GUARD_K100:
     case PQH_GUARD_ROWS:
+    case PQH_GUARD_PREPARE:
+    case PQH_GUARD_BYTES:
     case PQH_NUM_GUARDS:
     default:
         return 0;

@@ -14,18 +14,20 @@
 struct pqh_holdout {
     struct pqh_arm arms[PQH_HOLDOUT_SHAPES];
     int inputs[PQH_HOLDOUT_SHAPES];
-    struct pqh_cell speed;
+    struct pqh_cell speed, claim;
+    double effect; /* asked for */
 };
 
-/* Starts the children, as pqh_cell_start does.  Of plan, the libraries and the
- * kernel are used. */
+/* Starts the children, as pqh_cell_start does, by the primary cell's plan. */
 int pqh_holdout_start(struct pqh_holdout *holdout,
                       const struct pqh_cell_plan *plan,
                       struct pqh_report *report, struct pqh_outcome *outcome);
 
-/* 1 if it is passed, 0 if not, -1 if the system fails. */
-int pqh_holdout_run(struct pqh_holdout *holdout, uint64_t seed,
-                    struct pqh_outcome *outcome);
+/* 1 if it is passed, 0 if not, -1 if the system fails.  What the primary cell claims
+ * is the logarithm of a speed-up. */
+int pqh_holdout_run(struct pqh_holdout *holdout,
+                    const struct pqh_fixture *primary, double claimed,
+                    uint64_t seed, struct pqh_outcome *outcome);
 
 void pqh_holdout_kill(struct pqh_holdout *holdout);
 

@@ -31,6 +31,10 @@
 #define GUARD_SITTINGS 7
 #define CREATIONS      5
 
+/* Preparing that so few sittings saw that there is no interval must not take so many
+ * times as long. */
+#define FEW_TIMES 1.5
+
 /* That the judge may have open. */
 #define MAX_FILES 4096
 
@@ -137,7 +141,7 @@ int pqh_judge_start(struct pqh_judge *judge,
     if (settings->against == NULL || settings->look) {
         return 0;
     }
-    for (int g = 0; g < PQH_NUM_GUARDS; g++) {
+    for (int g = 0; g < PQH_NUM_GUARD_CELLS; g++) {
         struct pqh_cell_plan guard = guard_plan(settings, (enum pqh_guard)g);
         if (pqh_cell_start(&judge->guards[g], &guard, report, outcome) != 0) {
             return -1;
@@ -158,7 +162,7 @@ int pqh_judge_load(struct pqh_judge *judge, struct pqh_outcome *outcome)
 void pqh_judge_kill(struct pqh_judge *judge)
 {
     pqh_cell_kill(&judge->primary);
-    for (int g = 0; g < PQH_NUM_GUARDS; g++) {
+    for (int g = 0; g < PQH_NUM_GUARD_CELLS; g++) {
         pqh_cell_kill(&judge->guards[g]);
     }
     pqh_cell_kill(&judge->confirmation);
@@ -259,7 +263,7 @@ static int run_guard(struct pqh_judge *judge, enum pqh_guard guard,
                      struct pqh_outcome *outcome)
 {
     const struct pqh_fixture *primary = judge->fixture;
-    double ns_per_code = judge->primary.prepare_ns / (double)primary->num_base;
+    double ns_per_code = judge->primary.baseline_prepare_ns / (double)primary->num_base;
     struct pqh_cell *cell = &judge->guards[guard];
     struct pqh_fixture fixture;
     struct pqf_error err;
@@ -312,23 +316,54 @@ static void enter_guard(struct pqh_judge *judge, enum pqh_guard guard,
     pqh_cell_free(cell);
 }
 
+/* What the primary cell showed besides queries.  Noise of preparing is no reason to
+ * leave a change open; too few sittings are those of one that takes very long. */
+static void enter_preparing(struct pqh_judge *judge)
+{
+    struct pqh_cell *cell = &judge->primary;
+    struct pqh_interval speed = pqh_cell_prepare_speed(cell);
+    struct pqh_interval null = pqh_cell_prepare_null(cell);
+    struct pqh_report *report = judge->report;
+    double effect = fmax(judge->settings.min_effect, PQH_PREPARE_EFFECT);
+    double bytes = log((double)cell->index_bytes[PQH_BASELINE] /
+                       (double)cell->index_bytes[PQH_CANDIDATE]);
+    int few = !isfinite(speed.low);
+
+    pthread_mutex_lock(&report->lock);
+    report->guards[PQH_GUARD_PREPARE] = ratio_of(speed);
+    report->guard_bands[PQH_GUARD_PREPARE] = exp(pqh_null_band(null));
+    report->guards[PQH_GUARD_BYTES] =
+        ratio_of((struct pqh_interval){bytes, bytes, bytes});
+    report->guard_bands[PQH_GUARD_BYTES] = 1.0;
+    if (pqh_guard_loses(speed, null, effect) ||
+        (few && speed.estimate < -log(FEW_TIMES))) {
+        add_name(report->lost, sizeof report->lost, PQH_GUARD_PREPARE);
+    }
+    if (bytes < -log1p(PQH_BYTES_EFFECT)) {
+        add_name(report->lost, sizeof report->lost, PQH_GUARD_BYTES);
+    }
+    pthread_mutex_unlock(&report->lock);
+}
+
 static int run_guards(struct pqh_judge *judge, struct pqh_outcome *outcome)
 {
     struct pqh_report *report = judge->report;
-    double logs[PQH_NUM_GUARDS];
+    double logs[PQH_NUM_GUARD_CELLS];
 
     pthread_mutex_lock(&report->lock);
     report->guarded = 1;
     pthread_mutex_unlock(&report->lock);
-    for (int g = 0; g < PQH_NUM_GUARDS; g++) {
+    for (int g = 0; g < PQH_NUM_GUARD_CELLS; g++) {
         if (run_guard(judge, (enum pqh_guard)g, outcome) != 0) {
             return -1;
         }
         enter_guard(judge, (enum pqh_guard)g, &logs[g]);
     }
+    enter_preparing(judge);
     pthread_mutex_lock(&report->lock);
     report->composite = exp(pqh_composite(
-        pqh_cell_speed(&judge->primary).estimate, logs, PQH_NUM_GUARDS));
+        pqh_cell_speed(&judge->primary).estimate, logs,
+        PQH_NUM_GUARD_CELLS));
     pthread_mutex_unlock(&report->lock);
     return 0;
 }
@@ -376,7 +411,9 @@ static int hold_out(struct pqh_judge *judge, struct pqh_outcome *outcome)
     int passed;
 
     atomic_store(&judge->current, NULL);
-    passed = pqh_holdout_run(&judge->holdout, next_seed(judge), outcome);
+    passed = pqh_holdout_run(&judge->holdout, judge->fixture,
+                             pqh_cell_speed(&judge->primary).estimate,
+                             next_seed(judge), outcome);
     pthread_mutex_lock(&judge->report->lock);
     judge->report->holdout = passed == 1 ? "passed" : "failed";
     pthread_mutex_unlock(&judge->report->lock);

@@ -35,7 +35,7 @@ struct pqh_judge {
     struct pqh_report *report;
     const struct pqh_fixture *fixture;
     uint64_t random; /* what seeds are drawn from, if by the user */
-    struct pqh_cell primary, confirmation, guards[PQH_NUM_GUARDS];
+    struct pqh_cell primary, confirmation, guards[PQH_NUM_GUARD_CELLS];
     struct pqh_holdout holdout;
     struct pqh_cell *_Atomic current; /* the cell whose logs are of interest */
 };

@@ -169,7 +169,9 @@ static int measure(struct pqh_cell *cell, struct pqh_outcome *outcome)
 static void sort_samples(struct pqh_cell *cell)
 {
     struct pqh_samples *const all[] = {
-        &cell->speed, &cell->null, &cell->sitting_speed, &cell->sitting_null};
+        &cell->speed,         &cell->null,
+        &cell->sitting_speed, &cell->sitting_null,
+        &cell->prepare_speed, &cell->prepare_null};
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         pqh_sort(all[i]->values, all[i]->count);
@@ -181,7 +183,9 @@ int pqh_cell_run(struct pqh_cell *cell, const struct pqh_fixture *fixture,
 {
     size_t base = fixture->num_base;
 
-    cell->fixture = fixture;
+    cell->fixture = cell->given = fixture;
+    cell->asked_k = cell->plan.k;
+    cell->baseline_prepare_ns = INFINITY;
     cell->random = seed;
     cell->k = cell->plan.k < base ? cell->plan.k : base;
     cell->k10 = cell->k < 10 ? cell->k : 10;

@@ -5,7 +5,9 @@
 
 #include "prepare.h"
 #include "base/clock.h"
+#include "base/splitmix.h"
 #include "queries.h"
+#include "varied.h"
 
 #include <math.h>
 
@@ -70,6 +72,7 @@ static struct pqh_command prepare_command(const struct pqh_cell *cell)
     const pqk_codebook *codebook = &cell->fixture->codebook;
 
     return (struct pqh_command){.kind = PQH_PREPARE,
+                                .k = cell->asked_k,
                                 .num_sub_vectors = codebook->num_sub_vectors,
                                 .num_centroids = codebook->num_centroids,
                                 .sub_vector_dim = codebook->sub_vector_dim,
@@ -122,9 +125,12 @@ static int prepare_once(struct pqh_cell *cell, size_t first, double *fastest,
                         struct pqh_outcome *outcome)
 {
     struct pqh_command command = prepare_command(cell);
+    size_t order[PQH_MAX_ARMS];
 
-    for (size_t a = first; a < cell->num_arms; a++) {
-        if (pqh_arm_begin(&cell->arms[a], &command, outcome) != 0) {
+    pqh_cell_draw_order(cell, order);
+    for (size_t i = 0; i < cell->num_arms; i++) {
+        if (order[i] >= first &&
+            pqh_arm_begin(&cell->arms[order[i]], &command, outcome) != 0) {
             return -1;
         }
     }
@@ -166,6 +172,27 @@ static void set_round(struct pqh_cell *cell, double fastest)
     }
     cell->warm_up =
         pqh_cell_whole_requests(cell, (size_t)fmin(warm_up, PQH_CELL_WARM_UP));
+}
+
+/* What preparing took each arm; the candidate's only if all made it once. */
+static void enter_preparing(struct pqh_cell *cell, int all)
+{
+    double logs[PQH_MAX_ARMS] = {0.0};
+
+    for (size_t a = 0; a < cell->num_arms; a++) {
+        double took = fmax((double)cell->arms[a].setup.slot->prepare_ns, 1.0);
+        logs[a] = log(took);
+        cell->index_bytes[a] = cell->arms[a].setup.slot->index_bytes;
+        if (a != PQH_CANDIDATE) {
+            cell->baseline_prepare_ns = fmin(cell->baseline_prepare_ns, took);
+        }
+    }
+    if (all && cell->num_arms == PQH_MAX_ARMS) {
+        pqh_cell_push(&cell->prepare_speed,
+                      (logs[PQH_BASELINE] + logs[PQH_NULL]) / 2.0 -
+                          logs[PQH_CANDIDATE]);
+        pqh_cell_push(&cell->prepare_null, logs[PQH_BASELINE] - logs[PQH_NULL]);
+    }
 }
 
 static void report_preparation(struct pqh_cell *cell)
@@ -213,7 +240,7 @@ int pqh_cell_prepare(struct pqh_cell *cell, struct pqh_outcome *outcome)
     int often = cell->plan.creations > 1;
     uint64_t start;
 
-    if (pqh_inputs_write(cell->inputs, cell->fixture, outcome) != 0) {
+    if (pqh_inputs_write(cell->inputs[0], cell->fixture, outcome) != 0) {
         return -1;
     }
     set_limits(cell);
@@ -225,6 +252,7 @@ int pqh_cell_prepare(struct pqh_cell *cell, struct pqh_outcome *outcome)
                      outcome) != 0) {
         return -1;
     }
+    enter_preparing(cell, 0);
     take_places(cell);
     set_round(cell, fastest);
     count_sittings(cell, pqk_clock() - start);
@@ -239,13 +267,37 @@ int pqh_cell_prepare(struct pqh_cell *cell, struct pqh_outcome *outcome)
     return 0;
 }
 
+/* Once the fixture's own queries have all been asked, which need its codes as they
+ * are, each sitting has other sizes: what is made for one size alone wins nothing. */
+static int vary(struct pqh_cell *cell, struct pqh_outcome *outcome)
+{
+    size_t k = cell->plan.k;
+
+    if (cell->mixed && cell->next_task < cell->num_tasks) {
+        return 0;
+    }
+    pqh_varied_free(&cell->varied);
+    if (pqh_varied_make(cell->given, 0, cell->given->num_base / PQH_VARIES,
+                        &cell->random, &cell->varied) != 0) {
+        cell->fixture = cell->given;
+        return pqh_end(outcome, PQH_EXIT_ERROR, "error", "out of memory");
+    }
+    cell->fixture = &cell->varied;
+    cell->asked_k = k - pqk_random_below(&cell->random, k / PQH_VARIES_K + 1);
+    return 0;
+}
+
 int pqh_cell_prepare_sitting(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
     double fastest = INFINITY;
 
-    if (prepare_once(cell, PQH_CANDIDATE, &fastest, outcome) != 0) {
+    if (vary(cell, outcome) != 0 ||
+        pqh_inputs_write(cell->inputs[cell->sitting], cell->fixture, outcome) !=
+            0 ||
+        prepare_once(cell, PQH_CANDIDATE, &fastest, outcome) != 0) {
         return -1;
     }
+    enter_preparing(cell, 1);
     take_places(cell);
     return 0;
 }

@@ -111,7 +111,7 @@ static void expect_range(void *context, size_t part, size_t begin, size_t end)
                             &fixture->codebook, entries);
         expected->count = pqh_reference_probe(entries, num_sub_vectors,
                                               fixture->codes, fixture->num_base,
-                                              cell->plan.k, expected->results);
+                                              cell->asked_k, expected->results);
     }
 }
 

@@ -41,7 +41,7 @@ struct pqh_report {
     double guard_bands[PQH_NUM_GUARDS];
     double composite;
     int guarded;               /* guards were measured */
-    char lost[64], hidden[64]; /* names of guards that lost; that may have */
+    char lost[96], hidden[64]; /* names of guards that lost; that may have */
     const char *confirmation, *holdout;
     int stopped_early;
     int sandboxed;    /* it is known how well: */

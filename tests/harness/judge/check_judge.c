@@ -16,6 +16,7 @@
 #include "harness/judge/guards.h"
 #include "harness/judge/measure.h"
 #include "harness/judge/queries.h"
+#include "harness/judge/varied.h"
 
 #define TIMINGS 1000
 #define ROOM    (2 * TIMINGS)
@@ -484,6 +485,106 @@ START_TEST(test_guard_data)
 }
 END_TEST
 
+START_TEST(test_idling)
+{
+    begin("processor time between commands");
+    cell.idle_ns[PQH_CANDIDATE] = 200000000;
+    cell.idle_cpu_ns[PQH_CANDIDATE] = 990000;
+    acquits("little in all");
+    cell.idle_ns[PQH_CANDIDATE] = 1000000000;
+    cell.idle_cpu_ns[PQH_CANDIDATE] = 2990000;
+    acquits("a small part");
+    cell.idle_cpu_ns[PQH_CANDIDATE] = 3010000;
+    convicts("more", "integrity", "between its commands");
+    cell.idle_cpu_ns[PQH_NULL] = 100000;
+    acquits("where the others do it, too");
+    cell.idle_cpu_ns[PQH_CANDIDATE] = 3210000;
+    convicts("more than these", "integrity", "between its commands");
+    cell.idle_cpu_ns[PQH_CANDIDATE] = cell.idle_cpu_ns[PQH_NULL] = 0;
+}
+END_TEST
+
+enum { VARIED_ROWS = 160, PARTS = 4, CENTROIDS = 5, VARIED_QUERIES = 3 };
+
+/* Which of the given parts has become this one: its centroids tell. */
+static size_t part_of(const float *centroids, const struct pqh_fixture *varied,
+                      size_t part)
+{
+    size_t size = (size_t)CENTROIDS * 2;
+
+    for (size_t p = 0; p < PARTS; p++) {
+        if (memcmp(varied->codebook.centroids + part * size,
+                   centroids + p * size, size * sizeof(float)) == 0) {
+            return p;
+        }
+    }
+    return PARTS;
+}
+
+/* Rows, queries and centroids in one and the same order. */
+static void check_varied(const struct pqh_fixture *given,
+                         const struct pqh_fixture *varied, unsigned *moved)
+{
+    unsigned seen = 0;
+
+    for (size_t p = 0; p < PARTS; p++) {
+        size_t from = part_of(given->codebook.centroids, varied, p);
+        CHECK_THAT(from < PARTS && !(seen >> from & 1), "part %zu is lost", p);
+        seen |= 1u << from;
+        *moved += from != p;
+        for (size_t i = 0; i < varied->num_base; i++) {
+            CHECK_THAT(varied->codes[i * PARTS + p] % 8 == from,
+                       "row %zu, part %zu: %d", i, p,
+                       varied->codes[i * PARTS + p]);
+        }
+        for (size_t q = 0; q < VARIED_QUERIES; q++) {
+            CHECK_THAT(memcmp(varied->queries + (q * PARTS + p) * 2,
+                              given->queries + (q * PARTS + from) * 2,
+                              2 * sizeof(float)) == 0,
+                       "query %zu, part %zu", q, p);
+        }
+    }
+}
+
+START_TEST(test_varied)
+{
+    float centroids[PARTS * CENTROIDS * 2], queries[VARIED_QUERIES * PARTS * 2];
+    uint8_t codes[VARIED_ROWS * PARTS];
+    struct pqh_fixture given = {.dim = (size_t)PARTS * 2,
+                                .num_base = VARIED_ROWS,
+                                .num_queries = VARIED_QUERIES,
+                                .queries = queries,
+                                .codes = codes,
+                                .codebook = {.num_sub_vectors = PARTS,
+                                             .num_centroids = CENTROIDS,
+                                             .sub_vector_dim = 2,
+                                             .centroids = centroids}};
+    size_t least = VARIED_ROWS, most = 0;
+    uint64_t random = 1;
+    unsigned moved = 0;
+
+    test_case("varied");
+    for (size_t i = 0; i < PARTS * CENTROIDS * 2; i++)
+        centroids[i] = (float)i;
+    for (size_t i = 0; i < VARIED_QUERIES * PARTS * 2; i++)
+        queries[i] = (float)i;
+    for (size_t i = 0; i < sizeof codes; i++)
+        codes[i] = (uint8_t)(i % PARTS);
+    for (size_t i = 0; i < 200; i++) {
+        struct pqh_fixture varied;
+        CHECK_THAT(pqh_varied_make(&given, 4, 10, &random, &varied) == 0,
+                   "no memory");
+        check_varied(&given, &varied, &moved);
+        least = varied.num_base < least ? varied.num_base : least;
+        most = varied.num_base > most ? varied.num_base : most;
+        pqh_varied_free(&varied);
+    }
+    CHECK_THAT(least == VARIED_ROWS - 10 && most == VARIED_ROWS - 4,
+               "%zu to %zu rows", least, most);
+    CHECK_THAT(moved > 200, "the order stays");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("judge");
@@ -501,5 +602,7 @@ int main(void)
     add_case(suite, "tasks", test_tasks, 4, 0, 1);
     add_case(suite, "wide", test_wide, 4, 0, 1);
     add_case(suite, "guards", test_guard_data, 10, 0, 1);
+    add_case(suite, "varied", test_varied, 4, 0, 1);
+    add_case(suite, "idling", test_idling, 4, 0, 1);
     return run_suite(suite);
 }

@@ -45,6 +45,8 @@ static const char *const keys[] = {
     "guard_k100",
     "guard_gaussian",
     "guard_rows",
+    "guard_prepare",
+    "guard_bytes",
     "composite",
     "confirmation",
     "holdout",

@@ -322,8 +322,24 @@ END
 test -n "$EMULATOR" || alone <<END
 one-cell       |0|ok         |in the guard cells: [a-z]|--against $work/spin-4000.so
 honest         |0|ok         |^$|--against $work/honest.so --look --measure 1
+prepares-slowly|0|ok         |guard cells: .*prepare|--against $work/spin-40000.so --measure 2
++grows         |0|ok         |guard cells: .*bytes|--against $work/spin-40000.so --measure 2
 hides          |6|unresolved |longer before its time be|--against $work/spin-40000.so
 END
+
+# Fast at the one size that decides, if anything has it.  Whether that is the same or
+# unresolved is the noise's affair.
+one_size() {
+    label=$(label one-size --against $work/spin-40000.so --measure 2)
+    wanted "$label" || return 0
+    run "$label" one-size --against $work/spin-40000.so --measure 2 --source seed
+    ended "$label" "$(cat $work/"$label".code)" - .
+    case $(cat $work/"$label".code):$(value "$label" verdict) in
+      0:same | 0:slower | 0:vetoed | 6:unresolved) ;;
+      *) fail "$label: $(value "$label" status), $(value "$label" verdict)" ;;
+    esac
+}
+test -n "$EMULATOR" || one_size
 
 # Fast as the candidate and slow as the best, if they find out which they are: the
 # same file is as fast as itself, in a second's look.
@@ -379,6 +395,8 @@ says() {
 }
 test -n "$EMULATOR" || {
     says "$(label one-cell --against $work/spin-4000.so)" verdict vetoed
+    says "$(label prepares-slowly --against $work/spin-40000.so --measure 2)" \
+        verdict vetoed
     look=$(label honest --against $work/honest.so --look --measure 1)
     says "$look" verdict none
     says "$look" guards none

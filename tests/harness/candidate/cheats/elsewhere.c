@@ -143,6 +143,29 @@ static void afterthought(pqk_scanner *s, pqk_row_result *neighbors,
     }
 }
 
+/* Hopes that nobody pays for preparing. */
+static void prepares_slowly(pqk_index *index, uint8_t *codes)
+{
+    (void)index;
+    (void)codes;
+    work(3000);
+}
+
+/* Hopes that nobody pays for memory. */
+static void grows(pqk_index *index, uint8_t *codes)
+{
+    (void)codes;
+    index->more = index->num_vectors;
+}
+
+/* Hopes that nothing else has the size of the one set that decides: as slow as what
+ * it is compared with on all others. */
+static void one_size(pqk_scanner *s)
+{
+    spin(s->index->num_vectors == 1024 ? 0 : 40000);
+    scan_all(s);
+}
+
 /* ------------------------------------------------------------------------ */
 /* Fast as the candidate, slow as the best                                  */
 /* ------------------------------------------------------------------------ */
@@ -330,6 +353,9 @@ const struct hooks elsewhere_cheats[] = {
      .load = learns_to_foresee,
      .add = forgets,
      .probe = foresees},
+    {.name = "prepares-slowly", .add = prepares_slowly},
+    {.name = "grows", .add = grows},
+    {.name = "one-size", .probe = one_size},
     {.name = "sleeper", .load = sleeper_looks, .probe = sleeps_if_best},
     {.name = NULL},
 };

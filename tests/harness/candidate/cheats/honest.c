@@ -74,13 +74,13 @@ PQK_API void pqk_index_free(pqk_index *index)
 
 PQK_API size_t pqk_index_bytes(const pqk_index *index)
 {
-    return index->num_vectors * index->codebook.num_sub_vectors;
+    return index->num_vectors * index->codebook.num_sub_vectors + index->more;
 }
 
 PQK_API pqk_status pqk_index_add(pqk_index *index, const uint8_t *codes,
                                  size_t num_vectors)
 {
-    size_t before = pqk_index_bytes(index);
+    size_t before = index->num_vectors * index->codebook.num_sub_vectors;
     size_t more = num_vectors * index->codebook.num_sub_vectors;
     uint8_t *all = realloc((void *)(uintptr_t)index->codes, before + more);
 

@@ -29,6 +29,7 @@ struct pqk_index {
     size_t num_vectors;
     size_t partitions, *ends;
     unsigned calls; /* for the cheats */
+    size_t more;    /* bytes, for one of them */
 };
 
 /* One query; a search is an array of them. */
