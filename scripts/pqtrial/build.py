@@ -19,8 +19,15 @@ PROGRAMS = ("kernels/check_kernels", "kernels/check_operations",
 PLAIN = "selftest"
 FUZZER = os.path.join("fuzz", "fuzz_probe")
 SHAPES = os.path.join("kernels", "shapes")
-ERROR = re.compile(r"(error|undefined reference|multiple definition|\*\*\* )"
+ERROR = re.compile(r"(error|undefined reference|multiple definition|\*\*\* |No space)"
                    r"|: not found|cannot ", re.I)
+
+
+def host_failed(output):
+    """A compiler that found no room or no memory says nothing of the code."""
+    return re.search(r"No space left on device|Disk quota exceeded|out of memory"
+                     r"|Cannot allocate memory|virtual memory exhausted"
+                     r"|Killed signal", output) is not None
 
 
 def first_errors(output, most=3):
@@ -176,7 +183,8 @@ class Build:
         if result.late:
             raise Ended("time_budget", f"building took over {seconds:.0f} s")
         if result.code != 0:
-            raise Ended("build", first_errors(result.output))
+            why = first_errors(result.output)
+            raise Ended("error" if host_failed(result.output) else "build", why)
         files.replace(self.clean, b"")
         self._check_includes()
         return self.check_objects()

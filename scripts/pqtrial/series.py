@@ -7,6 +7,11 @@ from . import files, log
 from .ends import EXIT_STOPPED, Refused
 
 
+# What every series has had since there are some.
+NEEDED = {"id", "pinned", "head", "best_commit", "best_trial", "best_object",
+          "best_library", "best_lines", "manifest", "limit", "source_asked"}
+
+
 def load(places):
     try:
         series = files.read_json(places.series)
@@ -15,6 +20,11 @@ def load(places):
                       "with scripts/trial --baseline") from why
     if series is None:
         raise Refused("no series here yet: scripts/trial --baseline starts one")
+    absent = NEEDED - set(series) if isinstance(series, dict) else NEEDED
+    if absent:
+        raise Refused(f"{places.series}: incomplete, there is no "
+                      f"{', '.join(sorted(absent))}: start a series with "
+                      "scripts/trial --baseline")
     return series
 
 

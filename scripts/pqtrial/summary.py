@@ -179,7 +179,8 @@ def _next(row):
         "integrity": "undo what it names",
         "time_budget": "a hang, far too slow, or a busy host: scripts/trial "
                        "doctor",
-        "error": "read the reason; .trial/logs has what was printed",
+        "error": "read the reason; .trial/logs has what was printed; what was tried "
+                 "can be tried again when the host is well",
         "interrupted": "git apply the patch, and try again",
         "unresolved": "git apply the patch and try it once more when the others "
                       "are gone" if row["busy"] else

@@ -31,6 +31,10 @@ def top_of(folder):
     except FileNotFoundError:
         raise Refused("git is not installed (Debian: apt-get install git)"
                       ) from None
+    if "dubious ownership" in done.stderr:
+        raise Refused(f"{folder}: another user's clone, which git does not read: "
+                      "clone it yourself, or, if you trust it, git config --global "
+                      f"--add safe.directory {folder}")
     if done.returncode != 0:
         raise Refused(f"{folder}: not a git clone: {done.stderr.strip()}; trials "
                       "are kept as commits: clone the repository instead of "

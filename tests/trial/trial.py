@@ -369,6 +369,39 @@ class Outcomes(TrialTest):
         self.ended(1, "lint")
         self.clean()
 
+    def test_full_disk_while_building(self):
+        """Nothing that the code could be mended of."""
+        self.p.edit(KERNELS + "#error x.o: No space left on device\n",
+                    "src/kernels.c")
+        row, out = self.ended(1, "error")
+        self.assertIn("No space left on device", row["reason"])
+        self.assertNotIn("typing error", out)
+        self.clean()
+
+    def test_strange_series(self):
+        path = os.path.join(self.p.top, ".trial/series.json")
+        before = contents(path).decode()
+        for text in ("{}", "[]", '{"id": "x"}'):
+            write(path, text)
+            for command in ("status", "verify-log", "an idea"):
+                code, out = self.p.trial(command)
+                self.assertEqual(code, 1, out)
+                self.assertIn("incomplete, there is no", out)
+                self.assertNotIn("Traceback", out)
+        write(path, before)
+
+    def test_another_users_clone(self):
+        if os.getuid() != 0:
+            self.skipTest("only root can give a folder away")
+        os.chown(self.p.top, 12345, 12345)
+        try:
+            code, out = self.p.trial("status")
+        finally:
+            os.chown(self.p.top, 0, 0)
+        self.assertEqual(code, 1, out)
+        self.assertIn("another user's clone", out)
+        self.assertNotIn("release", out)
+
     def test_build_folder(self):
         """What lies there is in no commit."""
         beside = os.path.join(self.p.top, ".trial/build/extra.h")
