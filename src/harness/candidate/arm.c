@@ -26,24 +26,6 @@
 /* How often to see whether a child is still alive. */
 #define LOOK_NS 1000000u
 
-int pqh_anonymous_file(const char *name)
-{
-    const char *folder = getenv("TMPDIR");
-    char path[4096];
-    int file = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-    if (file >= 0) {
-        return file;
-    }
-    snprintf(path, sizeof path, "%s/pqkern-XXXXXX",
-             folder != NULL && folder[0] != '\0' ? folder : "/tmp");
-    file = mkostemp(path, O_CLOEXEC);
-    if (file >= 0) {
-        unlink(path);
-    }
-    return file;
-}
-
 /* ------------------------------------------------------------------------ */
 /* What the system knows about a process                                    */
 /* ------------------------------------------------------------------------ */

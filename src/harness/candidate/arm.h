@@ -87,7 +87,4 @@ void pqh_kill_orphans(void);
  * line marked as the child's. */
 void pqh_arm_show_log(const struct pqh_arm *arm);
 
-/* An unlinked file in memory, or in the folder for temporary files; -1. */
-int pqh_anonymous_file(const char *name);
-
 #endif

@@ -4,14 +4,33 @@
 #endif
 
 #include "image.h"
-#include "arm.h"
 #include "formats/checksum.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+int pqh_anonymous_file(const char *name)
+{
+    const char *folder = getenv("TMPDIR");
+    char path[4096];
+    int file = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (file >= 0) {
+        return file;
+    }
+    snprintf(path, sizeof path, "%s/pqkern-XXXXXX",
+             folder != NULL && folder[0] != '\0' ? folder : "/tmp");
+    file = mkostemp(path, O_CLOEXEC);
+    if (file >= 0) {
+        unlink(path);
+    }
+    return file;
+}
 
 int pqh_image_make(void)
 {

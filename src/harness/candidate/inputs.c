@@ -4,7 +4,7 @@
 #endif
 
 #include "inputs.h"
-#include "arm.h"
+#include "image.h"
 
 #include <errno.h>
 #include <fcntl.h>

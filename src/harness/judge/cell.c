@@ -38,7 +38,7 @@ static void draw_roles(struct pqh_cell *cell, struct pqh_arm *arms)
         arms[j] = arms[i - 1];
         arms[i - 1] = arm;
     }
-    for (size_t a = 0; a < cell->num_arms; a++) {
+    for (size_t a = 0; a < cell->num_arms && a < PQH_MAX_ARMS; a++) {
         arms[a].name = names[a];
         arms[a].library = a == PQH_CANDIDATE ? cell->plan.library_image
                                              : cell->plan.against_image;

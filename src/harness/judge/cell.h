@@ -83,7 +83,8 @@ struct pqh_cell {
     /* What is to be asked next. */
     struct pqh_task *tasks;
     size_t num_tasks, next_task;
-    int mixed; /* both kinds are among them */
+    size_t num_mixed; /* the first so many are of both kinds */
+    int mixed;        /* this round is among those */
 
     /* One round: its queries, the answers of each arm, the right answers.
      * Whole requests; `warm_up` queries more go first and are not timed. */

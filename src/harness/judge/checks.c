@@ -204,8 +204,8 @@ static int check_helpers(struct pqh_cell *cell, struct pqh_outcome *outcome)
     return 0;
 }
 
-/* Between its commands a child sleeps.  What it does there slows down the others, in
- * whose turns it is. */
+/* Between its commands a child sleeps.  What it does there slows down the others,
+ * whose turn it is. */
 static int check_idling(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
     double used = (double)cell->idle_cpu_ns[PQH_CANDIDATE];

@@ -28,9 +28,9 @@ enum pqh_guard {
 const char *pqh_guard_name(enum pqh_guard guard);
 
 /*
- * Fills fixture, which has no truth.  ns_per_code is what preparing takes the baseline:
- * fewer codes are made where it is slow.  pqh_guard_free frees it; primary has to
- * live as long.
+ * Fills fixture, which has no truth.  ns_per_code is what preparing takes the
+ * baseline: fewer codes are made where it is slow.  pqh_guard_free frees it;
+ * primary has to live as long.
  */
 int pqh_guard_make(enum pqh_guard guard, const struct pqh_fixture *primary,
                    double ns_per_code, uint64_t seed,

@@ -23,8 +23,8 @@
 /* So many times as slow as the baseline is too slow, whatever else it wins. */
 #define GROSS 1.1
 
-/* A part of the primary cell has to show this much of what that showed, as far as its
- * interval tells; in so many sittings and such a part of the time. */
+/* A part of the primary cell has to show this much of what that showed, as far as
+ * its interval tells; in so many sittings and such a part of the time. */
 #define CLAIM          0.5
 #define CLAIM_SITTINGS 7
 #define CLAIM_SHARE    4

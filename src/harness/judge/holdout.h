@@ -23,8 +23,8 @@ int pqh_holdout_start(struct pqh_holdout *holdout,
                       const struct pqh_cell_plan *plan,
                       struct pqh_report *report, struct pqh_outcome *outcome);
 
-/* 1 if it is passed, 0 if not, -1 if the system fails.  What the primary cell claims
- * is the logarithm of a speed-up. */
+/* 1 if it is passed, 0 if not, -1 if the system fails.  What the primary cell
+ * claims is the logarithm of a speed-up. */
 int pqh_holdout_run(struct pqh_holdout *holdout,
                     const struct pqh_fixture *primary, double claimed,
                     uint64_t seed, struct pqh_outcome *outcome);

@@ -31,8 +31,8 @@
 #define GUARD_SITTINGS 7
 #define CREATIONS      5
 
-/* Preparing that so few sittings saw that there is no interval must not take so many
- * times as long. */
+/* Preparing that so few sittings saw that there is no interval must not take so
+ * many times as long. */
 #define FEW_TIMES 1.5
 
 /* That the judge may have open. */
@@ -263,7 +263,8 @@ static int run_guard(struct pqh_judge *judge, enum pqh_guard guard,
                      struct pqh_outcome *outcome)
 {
     const struct pqh_fixture *primary = judge->fixture;
-    double ns_per_code = judge->primary.baseline_prepare_ns / (double)primary->num_base;
+    double ns_per_code =
+        judge->primary.baseline_prepare_ns / (double)primary->num_base;
     struct pqh_cell *cell = &judge->guards[guard];
     struct pqh_fixture fixture;
     struct pqf_error err;

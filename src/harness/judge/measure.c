@@ -44,6 +44,7 @@ static int run_sitting(struct pqh_cell *cell, size_t first, size_t most,
         }
         count = cell->num_tasks - cell->next_task;
         count = count < cell->round_size ? count : cell->round_size;
+        cell->mixed = cell->next_task < cell->num_mixed;
         failed = pqh_cell_run_round(cell, cell->tasks + cell->next_task, count,
                                     outcome);
         cell->next_task += count;

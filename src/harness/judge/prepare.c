@@ -268,12 +268,12 @@ int pqh_cell_prepare(struct pqh_cell *cell, struct pqh_outcome *outcome)
 }
 
 /* Once the fixture's own queries have all been asked, which need its codes as they
- * are, each sitting has other sizes: what is made for one size alone wins nothing. */
+ * are, each sitting has other sizes: what is made for one alone wins nothing. */
 static int vary(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
     size_t k = cell->plan.k;
 
-    if (cell->mixed && cell->next_task < cell->num_tasks) {
+    if (cell->next_task < cell->num_mixed) {
         return 0;
     }
     pqh_varied_free(&cell->varied);

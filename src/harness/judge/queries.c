@@ -63,10 +63,26 @@ static void shuffle(struct pqh_cell *cell, struct pqh_task *tasks, size_t count,
     }
 }
 
+/* Of others among the fixture's own, requests: enough to compare the kinds. */
+#define MIXED_REQUESTS 32
+
+/* The fixture's own with a quarter as many others, or some more. */
+static size_t count_mixed(const struct pqh_cell *cell, size_t known,
+                          size_t count)
+{
+    size_t mixed = pqh_cell_whole_requests(
+        cell, known + known / 4 + MIXED_REQUESTS * cell->group);
+
+    if (known == 0) {
+        return 0;
+    }
+    return mixed < count ? mixed : count;
+}
+
 /*
- * First all queries of the fixture, mixed with others in any order; afterwards
- * others only.  A request is of one kind (one request may be of both), so that
- * a difference between the kinds shows.
+ * First all queries of the fixture, mixed with some others in any order;
+ * afterwards others only.  A request is of one kind (one request may be of both),
+ * so that a difference between the kinds shows.
  */
 void pqh_cell_refill_tasks(struct pqh_cell *cell, int first)
 {
@@ -82,10 +98,10 @@ void pqh_cell_refill_tasks(struct pqh_cell *cell, int first)
     }
     shuffle(cell, cell->tasks, known, 1);
     shuffle(cell, cell->tasks + known, count - known, 1);
-    shuffle(cell, cell->tasks, count, cell->group);
+    cell->num_mixed = count_mixed(cell, known, count);
+    shuffle(cell, cell->tasks, cell->num_mixed, cell->group);
     cell->num_tasks = count;
     cell->next_task = 0;
-    cell->mixed = known > 0;
 }
 
 /* ------------------------------------------------------------------------ */

@@ -47,11 +47,11 @@ if test "$READELF" != no && $READELF -d run_experiment | grep pqkern; then
 fi
 # The candidate lies beside it in the child: what it calls through is constant.
 if test "$READELF" != no && grep '^PQK_RELRO = .' Makefile >/dev/null; then
-    $READELF -lW run_experiment | grep GNU_RELRO >/dev/null &&
-        $READELF -d run_experiment | grep NOW >/dev/null || {
+    if ! $READELF -lW run_experiment | grep GNU_RELRO >/dev/null ||
+        ! $READELF -d run_experiment | grep NOW >/dev/null; then
         echo "FAIL: run_experiment's pointers to functions can be written"
         status=1
-    }
+    fi
 fi
 rm -rf $work
 exit $status

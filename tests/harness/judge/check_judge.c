@@ -405,19 +405,22 @@ START_TEST(test_tasks)
     cell.tasks = tasks;
     cell.random = 1;
     pqh_cell_refill_tasks(&cell, 1);
-    CHECK_THAT(cell.num_tasks == 100 && cell.mixed, "%zu tasks",
-               cell.num_tasks);
+    CHECK_THAT(cell.num_tasks == 100 &&
+                   cell.num_mixed == QUERIES + QUERIES / 4 + 32,
+               "%zu tasks, %zu mixed", cell.num_tasks, cell.num_mixed);
     for (size_t i = 0; i < 100; i++) {
         CHECK_THAT(tasks[i].query < QUERIES, "query %u", tasks[i].query);
         seen[tasks[i].query] += tasks[i].known;
         first += i < QUERIES && tasks[i].known;
+        CHECK_THAT(i < cell.num_mixed || !tasks[i].known,
+                   "task %zu is one of the fixture's own", i);
     }
     for (size_t q = 0; q < QUERIES; q++) {
         CHECK_THAT(seen[q] == 1, "query %zu is asked %zu times", q, seen[q]);
     }
     CHECK_THAT(first < QUERIES / 2, "%zu of %d come first", first, QUERIES);
     pqh_cell_refill_tasks(&cell, 0);
-    CHECK_THAT(cell.num_tasks == QUERIES && !cell.mixed && !tasks[0].known,
+    CHECK_THAT(cell.num_tasks == QUERIES && cell.num_mixed == 0 && !tasks[0].known,
                "the fixture's own are asked again");
 }
 END_TEST

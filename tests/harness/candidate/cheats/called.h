@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * What a copy of a module is called.  The judge loads it from a file without a name,
- * so its own last line says it, "#called NAME PATH", which whoever copied it has put
- * behind all that a loader looks at.
+ * What a copy of a module is called.  The judge loads it from a file without a
+ * name, so its own last line says it, "#called NAME PATH", which whoever copied it
+ * has put behind all that a loader looks at.
  */
 #ifndef CALLED_H
 #define CALLED_H

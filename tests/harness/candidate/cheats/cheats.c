@@ -2,8 +2,9 @@
 /*
  * Libraries that are broken or cheat, to show that the judge is not taken in.
  * One module holds them all.  A copy of it that is called after one is that one
- * (called.h); else the environment variable PQK_CHEAT names it.  tests/harness/judge/judge.sh says
- * how each has to end, and each says here what it hopes for.
+ * (called.h); else the environment variable PQK_CHEAT names it.
+ * tests/harness/judge/judge.sh says how each has to end, and each says here
+ * what it hopes for.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * The real library, in front of whose probe stands one that takes N steps more:
- * a copy of this module that is called slowed-N (called.h).  The rest is found in the
- * library behind it.
+ * a copy of this module that is called slowed-N (called.h).  The rest is found
+ * in the library behind it.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
