@@ -26,6 +26,9 @@
 /* How often to see whether a child is still alive. */
 #define LOOK_NS 1000000u
 
+/* At a child that should be asleep: some hundred microseconds. */
+#define MAX_LOOKS 20
+
 /* ------------------------------------------------------------------------ */
 /* What the system knows about a process                                    */
 /* ------------------------------------------------------------------------ */
@@ -114,6 +117,28 @@ uint64_t pqh_arm_other_cpu(const struct pqh_arm *arm)
     uint64_t now = read_other_cpu(arm->pid);
 
     return now > arm->other_cpu_ns ? now - arm->other_cpu_ns : 0;
+}
+
+/* Whether it does so at once; a state that the system does not tell is sleep. */
+static int falls_asleep(pid_t pid)
+{
+    char path[64], line[1024];
+
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    for (int i = 0; i < MAX_LOOKS; i++) {
+        FILE *file = fopen(path, "re");
+        const char *at = NULL;
+        if (file != NULL) {
+            if (fgets(line, sizeof line, file) != NULL) {
+                at = strrchr(line, ')'); /* ends field 2, the name */
+            }
+            fclose(file);
+        }
+        if (at == NULL || strncmp(at, ") R", 3) != 0) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* The processor that a process ran on last; -1 if the system does not tell. */
@@ -632,6 +657,8 @@ int pqh_arm_turn(struct pqh_arm *arm, const float *queries, size_t dim,
         return -1;
     }
     arm->done_at = pqk_clock();
+    arm->turns++;
+    arm->awake += !falls_asleep(arm->pid);
     child = last_processor(arm->pid);
     for (size_t i = 0; i < count; i++) {
         replies[i].shared = child == before || child == sched_getcpu();

@@ -29,6 +29,7 @@ struct pqh_arm {
     /* What the process used between commands, in the others' turns, and of how
      * much. */
     uint64_t idle_cpu_ns, idle_ns;
+    unsigned turns, awake; /* after so many of them it did not fall asleep */
 };
 
 /* What one query came to: its share of its request. */

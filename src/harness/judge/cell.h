@@ -110,6 +110,7 @@ struct pqh_cell {
     uint64_t other_cpu_ns;
     uint64_t idle_cpu_ns[PQH_MAX_ARMS]; /* between commands; of: */
     uint64_t idle_ns[PQH_MAX_ARMS];
+    unsigned turns[PQH_MAX_ARMS], awake[PQH_MAX_ARMS]; /* not asleep after them */
     uint64_t stream_bytes;
     size_t exact;
     struct pqh_samples observed[PQH_MAX_ARMS], claimed;

@@ -21,6 +21,10 @@
 #define IDLE_NS    1e6
 #define IDLE_SHARE 0.003
 
+/* Processor time that is short hides some of that.  So a child that is seen awake
+ * after so many of its turns, twice as often as the others, is convicted, too. */
+#define AWAKE_SHARE 0.3
+
 /* Two hits in a thousand queries at k = 10 are no more than a change of ties. */
 #define TOLERANCE 200 /* one in so many: 0.005 */
 
@@ -204,15 +208,28 @@ static int check_helpers(struct pqh_cell *cell, struct pqh_outcome *outcome)
     return 0;
 }
 
+static double awake_share(const struct pqh_cell *cell, size_t a)
+{
+    return cell->turns[a] > 0 ? (double)cell->awake[a] / cell->turns[a] : 0.0;
+}
+
 /* Between its commands a child sleeps.  What it does there slows down the others,
  * whose turn it is. */
 static int check_idling(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
     double used = (double)cell->idle_cpu_ns[PQH_CANDIDATE];
-    double usual = 0.0;
+    double awake = awake_share(cell, PQH_CANDIDATE);
+    double usual = 0.0, usually_awake = 0.0;
 
     for (size_t a = PQH_BASELINE; a < cell->num_arms; a++) {
         usual = fmax(usual, (double)cell->idle_cpu_ns[a]);
+        usually_awake = fmax(usually_awake, awake_share(cell, a));
+    }
+    if (awake > AWAKE_SHARE && awake > 2.0 * usually_awake) {
+        return pqh_end(outcome, PQH_EXIT_INTEGRITY, "integrity",
+                       "it did not sleep between its commands, in the others' "
+                       "turns, in %.0f of 100 cases",
+                       100.0 * awake);
     }
     if (used > IDLE_NS && used > 2.0 * usual + IDLE_SHARE *
                                       (double)cell->idle_ns[PQH_CANDIDATE]) {

@@ -112,6 +112,8 @@ static int end_sitting(struct pqh_cell *cell, struct pqh_outcome *outcome)
     for (size_t a = 0; a < cell->num_arms; a++) {
         cell->idle_cpu_ns[a] += cell->arms[a].idle_cpu_ns;
         cell->idle_ns[a] += cell->arms[a].idle_ns;
+        cell->turns[a] += cell->arms[a].turns;
+        cell->awake[a] += cell->arms[a].awake;
         pqh_arm_kill(&cell->arms[a]);
     }
     return 0;

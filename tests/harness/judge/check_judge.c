@@ -504,6 +504,16 @@ START_TEST(test_idling)
     cell.idle_cpu_ns[PQH_CANDIDATE] = 3210000;
     convicts("more than these", "integrity", "between its commands");
     cell.idle_cpu_ns[PQH_CANDIDATE] = cell.idle_cpu_ns[PQH_NULL] = 0;
+    for (size_t a = 0; a < PQH_MAX_ARMS; a++) {
+        cell.turns[a] = 100;
+    }
+    cell.awake[PQH_CANDIDATE] = 29;
+    acquits("awake now and then");
+    cell.awake[PQH_CANDIDATE] = 31;
+    convicts("awake often", "integrity", "did not sleep between its commands");
+    cell.awake[PQH_BASELINE] = 16;
+    acquits("where the others are, too");
+    cell.awake[PQH_CANDIDATE] = cell.awake[PQH_BASELINE] = 0;
 }
 END_TEST
 
