@@ -8,9 +8,12 @@ import re
 import shutil
 import subprocess
 
+from pqtrial.process import confined
 from .build import QUERY
 from .targets import Failed
 
+# In the build folder: all that a counted program may write to.
+COUNTING = "counting"
 # The emulators' unit of translated code.
 PAGE = 4096
 
@@ -84,7 +87,8 @@ def count(build, target, kernel, cell):
     """Run one cell of one variant under QEMU; returns its section."""
     program = build.path(target.name, QUERY)
     at = symbols(target, program)
-    output = f"{target.name}-{kernel}-{cell}.blocks"
+    output = os.path.join(COUNTING, f"{target.name}-{kernel}-{cell}.blocks")
+    os.makedirs(build.path(COUNTING), exist_ok=True)
     # Nothing of this machine's that could show: no environment, and paths from
     # the build folder only.
     command = [shutil.which(target.emulator), "-cpu", target.cpu, "-plugin",
@@ -93,6 +97,7 @@ def count(build, target, kernel, cell):
                "./" + os.path.join(target.name, QUERY), "run", kernel,
                "data/photos_codebook.fvecs", "photos.codes",
                "data/photos_query.bvecs", cell]
+    command = confined(build.path(COUNTING), command)
     result = subprocess.run(command, cwd=build.folder, env={}, text=True,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, check=False)

@@ -32,7 +32,7 @@ src/libpqk_neon_la-kernels.o: $tree/src/kernels.c $tree/src/kernels/a.h
 src/libpqk_scalar_la-scalar.o: $tree/src/kernels/scalar.c
 	mkdir -p src && \$(CC) -c -o \$@ \$<
 tests/%: bench/costs/query
-	mkdir -p tests/fuzz && cp bench/costs/query \$@
+	mkdir -p tests/fuzz tests/kernels && cp bench/costs/query \$@
 lint:
 	! grep -n ' warning: ' $tree/src/kernels/a.h
 END
@@ -115,7 +115,8 @@ class Tiny(Project):
              Project.FILES[-1])
 
     def __init__(self, folder):
-        for name in ("scripts/costs", "scripts/pqcosts", "bench/costs/blocks.c"):
+        for name in ("scripts/costs", "scripts/pqcosts", "scripts/pqtrial",
+                     "bench/costs/blocks.c"):
             source, target = (os.path.join(top, name) for top in (SOURCE, folder))
             os.makedirs(os.path.dirname(target), exist_ok=True)
             (shutil.copytree if os.path.isdir(source) else shutil.copy)(source, target)

@@ -473,7 +473,7 @@ class Foreign(Folder):
         with open(os.path.join(self.folder_, "Makefile"), "w",
                   encoding="utf-8") as file:
             file.write("EMULATOR = sh\ntests/%:\n"
-                       f"\tmkdir -p tests/fuzz && echo '{test}' >$@\n")
+                       f"\tmkdir -p tests/fuzz tests/kernels && echo '{test}' >$@\n")
         return foreign.Foreign(self.places, "mark", "aarch64")
 
     def test_check(self):
