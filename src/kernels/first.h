@@ -57,7 +57,7 @@ static float guess_of_sample(const struct scan *scan)
         exact_sums(scan, scan->codes + layout->representatives,
                    layout->representative_stride, cells, sums);
         for (size_t i = 0; i < TOGETHER; i++)
-            nearest = sums[i] < nearest ? sums[i] : nearest;
+            nearest = fmin(nearest, (double)sums[i]);
     }
     return (float)(nearest +
                    (scan->heap->k < MANY_RESULTS ? 0.5 : 1.0) *

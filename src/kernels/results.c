@@ -162,8 +162,8 @@ static void deal_keys(const uint64_t *keys, size_t count, uint64_t least,
         to[place[(keys[i] - least) >> shift & 255]++] = keys[i];
 }
 
-/* Sorts by the 16 highest bits in which the keys are apart, the lower eight first,
- * with memory for as many keys aside.  Those that are alike in them are compared. */
+/* Sorts by the 16 highest bits in which keys are apart, the lower eight first, with
+ * memory for as many keys aside.  Those that are alike in them are compared. */
 static void sort_many(uint64_t *keys, size_t count, uint64_t *aside)
 {
     uint64_t least = keys[0], greatest = keys[0];

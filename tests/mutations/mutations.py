@@ -136,7 +136,8 @@ def read(path):
 
 def sources(top):
     return [name for name in tree_files(top)
-            if name.startswith(("src/", "tests/")) and name.endswith((".c", ".h"))]
+            if name.startswith(("src/", "tests/", "scripts/")) and
+            name.endswith((".c", ".h", ".py"))]
 
 
 def nearest_line(wanted, texts):
