@@ -333,7 +333,7 @@ one_size() {
     label=$(label one-size --against $work/spin-40000.so --measure 2)
     wanted "$label" || return 0
     run "$label" one-size --against $work/spin-40000.so --measure 2 --source seed
-    ended "$label" "$(cat $work/"$label".code)" - .
+    ended "$label" "$(cat $work/"$label".code)" - ''
     case $(cat $work/"$label".code):$(value "$label" verdict) in
       0:same | 0:slower | 0:vetoed | 6:unresolved | 2:none) ;;
       *) fail "$label: $(value "$label" status), $(value "$label" verdict)" ;;
