@@ -46,7 +46,7 @@ static float guess_of_sample(const struct scan *scan)
     const struct pqk_layout *layout = &scan->layout;
     const uint32_t step = (uint32_t)(layout->num_cells / 32 + 1);
     const uint32_t last = (uint32_t)layout->num_cells - 1;
-    double nearest = INFINITY;
+    float nearest = INFINITY;
 
     for (uint32_t c = 0; c <= last; c += TOGETHER * step) {
         uint32_t cells[TOGETHER];
@@ -57,11 +57,11 @@ static float guess_of_sample(const struct scan *scan)
         exact_sums(scan, scan->codes + layout->representatives,
                    layout->representative_stride, cells, sums);
         for (size_t i = 0; i < TOGETHER; i++)
-            nearest = fmin(nearest, (double)sums[i]);
+            nearest = sums[i] < nearest ? sums[i] : nearest;
     }
-    return (float)(nearest +
+    return (float)((double)nearest +
                    (scan->heap->k < MANY_RESULTS ? 0.5 : 1.0) *
-                       (nearest - scan->query->rounding.sum_of_minima));
+                       ((double)nearest - scan->query->rounding.sum_of_minima));
 }
 
 static void sum_representatives(struct scan *scan)

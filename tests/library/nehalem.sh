@@ -31,7 +31,7 @@ test -n "$user_mode" || skip "no qemu-x86_64; on Debian: apt-get install qemu-us
 cd "$abs_top_builddir"
 CK_TIMEOUT_MULTIPLIER=20
 PQKERN_EXPECT_ISA=
-PQK_TEST_SCALE=${PQK_TEST_SCALE-0.05}
+PQK_TEST_SCALE=${PQK_TEST_SCALE-0.02}
 export CK_TIMEOUT_MULTIPLIER PQKERN_EXPECT_ISA PQK_TEST_SCALE
 # Check's own report, not TAP.
 unset CK_TAP_LOG_FILE_NAME CK_VERBOSITY
@@ -39,10 +39,6 @@ unset CK_TAP_LOG_FILE_NAME CK_VERBOSITY
 # A shared library's first program, and what is not there, say so.
 timeout 60 "$user_mode" -cpu Nehalem-v1 ./run_experiment --version >/dev/null ||
     { echo "FAIL: run_experiment --version"; exit 1; }
-
-# As under every emulator.
-: "${PQK_TEST_SCALE=0.1}"
-export PQK_TEST_SCALE
 
 failed=
 passed=0
