@@ -126,6 +126,17 @@ static void *memory(struct runner *r, size_t size, int protection, int flags,
 /* Loading and preparing                                                    */
 /* ------------------------------------------------------------------------ */
 
+/* The block names the file: the image's name says nothing to anybody. */
+static void forget_name(char *text, const char *name)
+{
+    char *at = strstr(text, name);
+    size_t length = strlen(name);
+
+    if (at != NULL && strncmp(at + length, ": ", 2) == 0) {
+        memmove(at, at + length + 2, strlen(at + length + 2) + 1);
+    }
+}
+
 static void load_library(struct runner *r)
 {
     const struct pqh_candidate *c = r->candidate;
@@ -143,6 +154,9 @@ static void load_library(struct runner *r)
     if (c->built_in) {
         pqh_module_reference(&r->library);
     } else if (pqh_module_load(path, &r->library, &err) != 0) {
+        if (c->unnamed) {
+            forget_name(err.text, image);
+        }
         give_up(slot, PQH_LOAD_FAILED, "%s", err.text);
     }
     status = r->library.pqk_kernel_find(c->kernel, &r->kernel);
