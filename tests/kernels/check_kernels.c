@@ -795,7 +795,7 @@ START_TEST(test_large_shapes)
                                    (enum arrangement)(s % ARRANGEMENTS)};
 
         if (shapes[s][0] == 4)
-            large.n = 140011; /* more than 16 bits count, signed or not */
+            large.n = 140100; /* more than 16 bits count, signed or not */
 
         check_large(_i, &large, 2, &random);
     }
