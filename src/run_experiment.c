@@ -381,12 +381,14 @@ static int find_libraries(struct experiment *e, struct pqh_outcome *outcome)
             return -1;
         }
         settings->against = report->against;
-        settings->library_image = pqh_image_take(
-            report->library, report->library_sha256, outcome);
-        settings->against_image = pqh_image_take(
-            report->against, report->against_sha256, outcome);
-        return settings->library_image < 0 || settings->against_image < 0 ? -1
-                                                                          : 0;
+        settings->library_image =
+            pqh_image_take(report->library, report->library_sha256, outcome);
+        if (settings->library_image < 0) {
+            return -1;
+        }
+        settings->against_image =
+            pqh_image_take(report->against, report->against_sha256, outcome);
+        return settings->against_image < 0 ? -1 : 0;
     }
     if (pqf_checksum_of(report->library, report->library_sha256, &err) != 0) {
         return pqh_end(outcome, PQH_EXIT_ERROR, "error", "%s", err.text);

@@ -199,26 +199,26 @@ static void offer_each(struct scan *scan, const float *sums, size_t count)
 static void offer_all(struct scan *scan, const float *sums, size_t count)
 {
     pqk_top_k_heap *heap = scan->heap;
-    uint64_t *keys = heap->keys + heap->length, *end = keys;
+    size_t length = heap->length;
 
     for (size_t i = 0; i < count; i++) {
         const uint32_t row = row_at(scan, scan->scratch->pending[i]);
 
-        *end = pqk_result_key(sums[i], scan->first_id + row);
-        end += *end <= heap->bound;
+        length = pqk_heap_put(heap, length,
+                              pqk_result_key(sums[i], scan->first_id + row));
     }
-    heap->length += (size_t)(end - keys);
+    heap->length = length;
 }
 
+/* The results among what is pending; the threshold falls with the bound. */
 static void offer_pending(struct scan *scan, const float *sums, size_t count)
 {
     struct rounding *rounding = &scan->query->rounding;
-    const size_t room = pqk_top_k_heap_storage(scan->heap->k);
     const uint64_t before = scan->heap->bound;
 
-    if (!scan->filter && scan->heap->length + count >= room)
+    if (!scan->filter && !pqk_heap_has_room(scan->heap, count))
         pqk_heap_tighten(scan->heap);
-    if (!scan->filter && scan->heap->length + count < room)
+    if (!scan->filter && pqk_heap_has_room(scan->heap, count))
         offer_all(scan, sums, count);
     else
         offer_each(scan, sums, count);

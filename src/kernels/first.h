@@ -68,7 +68,7 @@ static void sum_representatives(struct scan *scan)
 {
     const struct pqk_layout *layout = &scan->layout;
 
-    sum_blocks(scan, SINGLE_TERM, scan->codes + layout->representatives,
+    sum_blocks(scan, scan->codes + layout->representatives,
                layout->representative_stride, NULL,
                layout->representative_stride / PQK_BLOCK);
     rule_out_rest(scan, layout->representative_stride / PQK_BLOCK - 1,
@@ -157,8 +157,8 @@ static int rank_cells(struct scan *scan, size_t num_cells)
 
     if (num_blocks == 0)
         return 0;
-    sum_blocks(scan, SINGLE_TERM, column(scan, 0), scan->layout.column_stride,
-               work->blocks, num_blocks);
+    sum_blocks(scan, column(scan, 0), scan->layout.column_stride, work->blocks,
+               num_blocks);
     for (size_t i = 0; i < num_blocks; i++)
         if (work->blocks[i] + 1 == scan->layout.num_blocks)
             rule_out_rest(scan, i, scan->layout.num_vectors);

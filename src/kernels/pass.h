@@ -13,6 +13,7 @@
  *       look-ups, or add them to the sums if the pass is not the first.
  *   void pass_sum_listed(pass, blocks, num_blocks, first, sums)
  *       The same for the blocks of those numbers; their sums lie side by side.
+ *       The pass has tables of the kind that is looked up in one stage.
  *   uint64_t pass_filter(pass, offset, num_blocks, first, sums, threshold)
  *       The same for at most 64 blocks, and in which of them a code is alive: bit
  *       b for block b.
@@ -24,6 +25,9 @@
 #define PQK_KERNELS_PASS_H
 
 #include "kernels/isa.h"
+
+/* What is looked up where one stage has to do: all entries, if that pays. */
+#define SINGLE_TABLE (ISA_BY_GROUPS ? TABLE_64 : TABLE_256)
 
 /* The most columns that any instruction set looks up together. */
 #define MAX_PASS_COLUMNS 8
@@ -206,9 +210,11 @@ static void pass_sum_listed(const struct scan_pass *pass,
                             int first, uint8_t *sums)
 {
     if (first)
-        CALL_FOR_PASS(, listed_loop, pass, blocks, num_blocks, 1, sums);
+        CALL_FOR_COLUMNS(, listed_loop, pass, SINGLE_TABLE, blocks, num_blocks,
+                         1, sums);
     else
-        CALL_FOR_PASS(, listed_loop, pass, blocks, num_blocks, 0, sums);
+        CALL_FOR_COLUMNS(, listed_loop, pass, SINGLE_TABLE, blocks, num_blocks,
+                         0, sums);
 }
 
 static uint64_t pass_filter(const struct scan_pass *pass, size_t offset,

@@ -48,7 +48,7 @@ static void sum_all(struct scan *scan)
 {
     const struct pqk_layout *layout = &scan->layout;
 
-    sum_blocks(scan, SINGLE_TERM, column(scan, 0), layout->column_stride, NULL,
+    sum_blocks(scan, column(scan, 0), layout->column_stride, NULL,
                layout->num_blocks);
     rule_out_rest(scan, layout->num_blocks - 1, layout->num_vectors);
 }
@@ -85,9 +85,9 @@ static int scan_ranked(struct scan *scan, float guess)
     return 1;
 }
 
-/* With more codes than this the nearest cells give a bound sooner, unless most of
- * the blocks have a result among so few codes that each of them is alive. */
-#define FEW_CODES        6144
+/* From so many codes on, and unless one in so few is a result, so that most blocks
+ * are alive whatever the bound is, the nearest cells give a bound sooner. */
+#define MANY_CODES       6144
 #define CODES_PER_RESULT (ISA_BY_GROUPS ? 256 : 128)
 
 /* Whether to do so with so many codes and results. */
@@ -96,7 +96,8 @@ static int is_small(const struct scan *scan)
     const size_t num_vectors = scan->layout.num_vectors, k = scan->heap->k;
 
     return num_vectors <= WHOLE_CODES && k <= num_vectors / 4 &&
-           (num_vectors < FEW_CODES || num_vectors / k < CODES_PER_RESULT);
+           (num_vectors < MANY_CODES || scan->layout.num_cells == 0 ||
+            num_vectors / k < CODES_PER_RESULT);
 }
 
 static int scan_small(struct scan *scan)

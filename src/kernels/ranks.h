@@ -11,10 +11,9 @@
 
 #include "kernels/stages.h"
 
-/* Byte sums by that term of all columns: of so many blocks one after the other, or
- * of those listed. */
-static void sum_blocks(struct scan *scan, enum plan_term term,
-                       const uint8_t *columns, size_t stride,
+/* Byte sums over all columns: of so many blocks one after the other, or of those
+ * listed. */
+static void sum_blocks(struct scan *scan, const uint8_t *columns, size_t stride,
                        const uint32_t *blocks, size_t num_blocks)
 {
     uint8_t *sums = scan->scratch->all_sums;
@@ -22,7 +21,7 @@ static void sum_blocks(struct scan *scan, enum plan_term term,
     natural_order(scan);
     for (size_t m = 0; m < scan->num_sub_vectors;) {
         struct scan_pass pass;
-        const size_t n = make_pass(scan, term, m, scan->num_sub_vectors,
+        const size_t n = make_pass(scan, SINGLE_TERM, m, scan->num_sub_vectors,
                                    columns, stride, &pass);
 
         if (blocks)
@@ -99,7 +98,8 @@ static int verify_first_ranks(struct scan *scan, const uint32_t *blocks,
     for (size_t i = 0; i < num_blocks; i++) {
         work->ranked[i] =
             isa_alive(work->all_sums + i * PQK_BLOCK, (uint8_t)rank);
-        verify_later(scan, blocks ? blocks[i] : i, work->ranked[i]);
+        if (work->ranked[i] != 0)
+            verify_later(scan, blocks ? blocks[i] : i, work->ranked[i]);
     }
     verify_pending(scan);
     pqk_heap_tighten(scan->heap);
@@ -128,11 +128,14 @@ static void verify_ranks_within(struct scan *scan, const uint32_t *blocks,
     const struct scan_work *work = scan->scratch;
     const int *threshold = &scan->query->rounding.threshold;
 
-    for (size_t i = 0; i < num_blocks && *threshold >= 0; i++)
-        verify_later(
-            scan, blocks ? blocks[i] : i,
+    for (size_t i = 0; i < num_blocks && *threshold >= 0; i++) {
+        const uint64_t others =
             isa_alive(work->all_sums + i * PQK_BLOCK, (uint8_t)*threshold) &
-                ~work->ranked[i]);
+            ~work->ranked[i];
+
+        if (others != 0)
+            verify_later(scan, blocks ? blocks[i] : i, others);
+    }
     verify_pending(scan);
 }
 

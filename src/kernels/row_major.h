@@ -174,9 +174,6 @@ static void scan_rows_exactly(struct row_scan *scan, size_t first, size_t end)
     pqk_heap_tighten(scan->heap);
 }
 
-/* Where groups do not pay, all entries from the beginning. */
-#define SINGLE_TABLE (ISA_BY_GROUPS ? TABLE_64 : TABLE_256)
-
 /* Rows that are summed without a filter, for a first bound: fewer where the filter
  * is a good one. */
 #define FIRST_ROWS (ISA_ROWS_BY_ENTRIES ? BATCH_ROWS / 4 : BATCH_ROWS)

@@ -307,14 +307,15 @@ START_TEST(test_filters_sections)
 }
 END_TEST
 
-/* So few rows of so many that more cells are wanted than there is room for. */
+/* So many results among few rows of many that more cells are wanted than there is
+ * room for. */
 START_TEST(test_filters_cells)
 {
-    static const size_t shape[] = {13, 16, 1}, ks[] = {10};
-    const size_t n = test_scaled(270000);
+    static const size_t shape[] = {13, 16, 1}, ks[] = {10, 4200};
+    const size_t n = test_scaled(340000);
     struct test_random random = {41};
     struct data data = make_data(_i, shape, n, 1, &random);
-    uint64_t *rows = make_bitmap(BITS_SOME, n, &random);
+    uint64_t *rows = make_bitmap(BITS_RUN, n, &random);
     struct narrowing narrowing = {PQK_L2, rows, NULL, NULL, 0};
 
     test_case("%s: more cells than are probed, n %zu", variant_name(_i), n);

@@ -119,21 +119,32 @@ uint64_t pqh_arm_other_cpu(const struct pqh_arm *arm)
     return now > arm->other_cpu_ns ? now - arm->other_cpu_ns : 0;
 }
 
+/* Reads what the system says of a process; returns what follows its name, which is
+ * field 2, or NULL. */
+static const char *read_fields(pid_t pid, char *line, size_t size)
+{
+    const char *at = NULL;
+    char path[64];
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    file = fopen(path, "re");
+    if (file != NULL) {
+        if (fgets(line, (int)size, file) != NULL) {
+            at = strrchr(line, ')');
+        }
+        fclose(file);
+    }
+    return at;
+}
+
 /* Whether it does so at once; a state that the system does not tell is sleep. */
 static int falls_asleep(pid_t pid)
 {
-    char path[64], line[1024];
+    char line[1024];
 
-    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
     for (int i = 0; i < MAX_LOOKS; i++) {
-        FILE *file = fopen(path, "re");
-        const char *at = NULL;
-        if (file != NULL) {
-            if (fgets(line, sizeof line, file) != NULL) {
-                at = strrchr(line, ')'); /* ends field 2, the name */
-            }
-            fclose(file);
-        }
+        const char *at = read_fields(pid, line, sizeof line);
         if (at == NULL || strncmp(at, ") R", 3) != 0) {
             return 1;
         }
@@ -144,18 +155,9 @@ static int falls_asleep(pid_t pid)
 /* The processor that a process ran on last; -1 if the system does not tell. */
 static int last_processor(pid_t pid)
 {
-    char path[64], line[1024];
-    const char *at = NULL;
-    FILE *file;
+    char line[1024];
+    const char *at = read_fields(pid, line, sizeof line);
 
-    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
-    file = fopen(path, "re");
-    if (file != NULL) {
-        if (fgets(line, sizeof line, file) != NULL) {
-            at = strrchr(line, ')'); /* ends field 2, the name */
-        }
-        fclose(file);
-    }
     for (int field = 2; at != NULL && field < 39; field++) {
         at = strchr(at + 1, ' ');
     }
@@ -526,8 +528,8 @@ int pqh_arm_begin(struct pqh_arm *arm, const struct pqh_command *command,
 int pqh_arm_end(struct pqh_arm *arm, uint64_t limit, const char *doing,
                 struct pqh_outcome *outcome)
 {
-    int failed = await(arm, &arm->setup.slot->done, arm->sent, 0, limit, doing,
-                       outcome);
+    int failed =
+        await(arm, &arm->setup.slot->done, arm->sent, 0, limit, doing, outcome);
 
     arm->done_at = pqk_clock();
     return failed;

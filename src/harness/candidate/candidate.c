@@ -325,8 +325,7 @@ static uint64_t prepare_index(struct runner *r, const pqk_codebook *codebook,
         first += count;
     }
     need(r,
-         r->library.pqk_scanner_create(r->index, group_of(r), r->k,
-                                       &r->search),
+         r->library.pqk_scanner_create(r->index, group_of(r), r->k, &r->search),
          "pqk_scanner_create");
     return r->library.pqk_index_bytes(r->index);
 }

@@ -35,7 +35,7 @@ struct pqh_candidate {
     int commands; /* file descriptors */
     int inputs;
     int image; /* of the library, filled before it is to be loaded; or -1 */
-    int log; /* takes the place of standard error */
+    int log;   /* takes the place of standard error */
     struct pqh_slot *slot;
 };
 

@@ -32,24 +32,26 @@ int pqh_anonymous_file(const char *name)
     return file;
 }
 
-int pqh_image_make(void)
+int pqh_write_all(int file, const void *data, size_t size)
 {
-    return pqh_anonymous_file("libpqkern.so");
-}
+    const char *at = data;
 
-static int write_all(int file, const char *bytes, size_t size)
-{
     while (size > 0) {
-        ssize_t written = write(file, bytes, size);
+        ssize_t written = write(file, at, size);
         if (written < 0 && errno != EINTR) {
             return -1;
         }
         if (written > 0) {
-            bytes += written;
+            at += written;
             size -= (size_t)written;
         }
     }
     return 0;
+}
+
+int pqh_image_make(void)
+{
+    return pqh_anonymous_file("libpqkern.so");
 }
 
 int pqh_image_copy(int from, int to)
@@ -62,7 +64,7 @@ int pqh_image_copy(int from, int to)
         if (got < 0 && errno != EINTR) {
             return -1;
         }
-        if (got > 0 && write_all(to, bytes, (size_t)got) != 0) {
+        if (got > 0 && pqh_write_all(to, bytes, (size_t)got) != 0) {
             return -1;
         }
         at += got > 0 ? got : 0;

@@ -7,11 +7,16 @@
 #ifndef PQH_IMAGE_H
 #define PQH_IMAGE_H
 
+#include <stddef.h>
+
 #include "base/sha256.h"
 #include "harness/outcome.h"
 
 /* An unlinked file in memory, or in the folder for temporary files; -1. */
 int pqh_anonymous_file(const char *name);
+
+/* -1, and errno is set. */
+int pqh_write_all(int file, const void *data, size_t size);
 
 /* Reads the file; a descriptor, or -1 and the outcome set. */
 int pqh_image_take(const char *path, char sha256[PQK_SHA256_HEX],

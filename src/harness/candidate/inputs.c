@@ -27,23 +27,6 @@ int pqh_inputs_make(int *read_only, struct pqh_outcome *outcome)
     return file;
 }
 
-static int write_all(int file, const void *data, size_t size)
-{
-    const char *at = data;
-
-    while (size > 0) {
-        ssize_t written = write(file, at, size);
-        if (written < 0 && errno != EINTR) {
-            return -1;
-        }
-        if (written > 0) {
-            at += written;
-            size -= (size_t)written;
-        }
-    }
-    return 0;
-}
-
 int pqh_inputs_write(int file, const struct pqh_fixture *fixture,
                      struct pqh_outcome *outcome)
 {
@@ -52,9 +35,9 @@ int pqh_inputs_write(int file, const struct pqh_fixture *fixture,
                             codebook->num_centroids * codebook->sub_vector_dim *
                             sizeof(float);
 
-    if (write_all(file, codebook->centroids, centroid_bytes) != 0 ||
-        write_all(file, fixture->codes,
-                  fixture->num_base * codebook->num_sub_vectors) != 0) {
+    if (pqh_write_all(file, codebook->centroids, centroid_bytes) != 0 ||
+        pqh_write_all(file, fixture->codes,
+                      fixture->num_base * codebook->num_sub_vectors) != 0) {
         return pqh_end(outcome, PQH_EXIT_ERROR, "error",
                        "cannot write the inputs for the children: %s",
                        strerror(errno));

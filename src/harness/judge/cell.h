@@ -41,7 +41,7 @@ struct pqh_cell_plan {
     const char *library; /* NULL for the functions linked in */
     const char *against; /* NULL for the built-in reference, without null arm */
     int library_image, against_image; /* if there is an against */
-    const char *kernel;  /* NULL for the library's choice */
+    const char *kernel;               /* NULL for the library's choice */
     const struct pqh_way *way;
     size_t k;
     size_t num_sittings; /* at most; fewer if preparing takes long */
@@ -110,7 +110,8 @@ struct pqh_cell {
     uint64_t other_cpu_ns;
     uint64_t idle_cpu_ns[PQH_MAX_ARMS]; /* between commands; of: */
     uint64_t idle_ns[PQH_MAX_ARMS];
-    unsigned turns[PQH_MAX_ARMS], awake[PQH_MAX_ARMS]; /* not asleep after them */
+    unsigned turns[PQH_MAX_ARMS],
+        awake[PQH_MAX_ARMS]; /* not asleep after them */
     uint64_t stream_bytes;
     size_t exact;
     struct pqh_samples observed[PQH_MAX_ARMS], claimed;

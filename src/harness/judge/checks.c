@@ -231,12 +231,14 @@ static int check_idling(struct pqh_cell *cell, struct pqh_outcome *outcome)
                        "turns, in %.0f of 100 cases",
                        100.0 * awake);
     }
-    if (used > IDLE_NS && used > 2.0 * usual + IDLE_SHARE *
-                                      (double)cell->idle_ns[PQH_CANDIDATE]) {
-        return pqh_end(outcome, PQH_EXIT_INTEGRITY, "integrity",
-                       "it used %.1f ms of processor time between its commands, "
-                       "in the others' turns",
-                       used / 1e6);
+    if (used > IDLE_NS &&
+        used >
+            2.0 * usual + IDLE_SHARE * (double)cell->idle_ns[PQH_CANDIDATE]) {
+        return pqh_end(
+            outcome, PQH_EXIT_INTEGRITY, "integrity",
+            "it used %.1f ms of processor time between its commands, "
+            "in the others' turns",
+            used / 1e6);
     }
     return 0;
 }
@@ -266,9 +268,8 @@ static int check_floor(struct pqh_cell *cell, struct pqh_outcome *outcome)
 
 int pqh_cell_check(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
-    if (check_helpers(cell, outcome) != 0 ||
-        check_idling(cell, outcome) != 0 || check_clock(cell, outcome) != 0 ||
-        check_placing(cell, outcome) != 0 ||
+    if (check_helpers(cell, outcome) != 0 || check_idling(cell, outcome) != 0 ||
+        check_clock(cell, outcome) != 0 || check_placing(cell, outcome) != 0 ||
         check_deferral(cell, outcome) != 0 ||
         check_memorized(cell, outcome) != 0) {
         return -1;

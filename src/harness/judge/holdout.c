@@ -370,9 +370,8 @@ int pqh_holdout_run(struct pqh_holdout *holdout,
     int passed = all_exact(holdout, &seed, outcome);
 
     passed = passed == 1 ? is_fast_enough(holdout, &seed, outcome) : passed;
-    return passed == 1
-               ? shows_claim(holdout, primary, claimed, &seed, outcome)
-               : passed;
+    return passed == 1 ? shows_claim(holdout, primary, claimed, &seed, outcome)
+                       : passed;
 }
 
 void pqh_holdout_kill(struct pqh_holdout *holdout)

@@ -319,7 +319,7 @@ static void enter_guard(struct pqh_judge *judge, enum pqh_guard guard,
 
 /* What the primary cell showed besides queries.  Noise of preparing is no reason to
  * leave a change open; too few sittings are those of one that takes very long. */
-static void enter_preparing(struct pqh_judge *judge)
+static void guard_preparing(struct pqh_judge *judge)
 {
     struct pqh_cell *cell = &judge->primary;
     struct pqh_interval speed = pqh_cell_prepare_speed(cell);
@@ -360,11 +360,10 @@ static int run_guards(struct pqh_judge *judge, struct pqh_outcome *outcome)
         }
         enter_guard(judge, (enum pqh_guard)g, &logs[g]);
     }
-    enter_preparing(judge);
+    guard_preparing(judge);
     pthread_mutex_lock(&report->lock);
     report->composite = exp(pqh_composite(
-        pqh_cell_speed(&judge->primary).estimate, logs,
-        PQH_NUM_GUARD_CELLS));
+        pqh_cell_speed(&judge->primary).estimate, logs, PQH_NUM_GUARD_CELLS));
     pthread_mutex_unlock(&report->lock);
     return 0;
 }

@@ -16,10 +16,10 @@
 #include "holdout.h"
 
 struct pqh_settings {
-    const char *library; /* NULL for the functions linked in */
-    const char *against; /* NULL for the built-in reference */
+    const char *library;              /* NULL for the functions linked in */
+    const char *against;              /* NULL for the built-in reference */
     int library_image, against_image; /* if there is an against */
-    const char *kernel;  /* NULL for the library's choice */
+    const char *kernel;               /* NULL for the library's choice */
     const struct pqh_way *way;
     size_t k;
     double recall_floor;

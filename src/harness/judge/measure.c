@@ -172,9 +172,8 @@ static int measure(struct pqh_cell *cell, struct pqh_outcome *outcome)
 static void sort_samples(struct pqh_cell *cell)
 {
     struct pqh_samples *const all[] = {
-        &cell->speed,         &cell->null,
-        &cell->sitting_speed, &cell->sitting_null,
-        &cell->prepare_speed, &cell->prepare_null};
+        &cell->speed,        &cell->null,          &cell->sitting_speed,
+        &cell->sitting_null, &cell->prepare_speed, &cell->prepare_null};
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         pqh_sort(all[i]->values, all[i]->count);

@@ -80,7 +80,7 @@ static void add_interval(struct entries *entries, const char *key,
 static void add_guards(struct entries *e, const struct pqh_report *r)
 {
     static const char *const keys[PQH_NUM_GUARDS] = {
-        "guard_partition", "guard_large", "guard_k100", "guard_gaussian",
+        "guard_partition", "guard_large",   "guard_k100", "guard_gaussian",
         "guard_rows",      "guard_prepare", "guard_bytes"};
 
     add(e, TEXT, "guards", "%s%s%s",

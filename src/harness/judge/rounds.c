@@ -264,9 +264,8 @@ static int time_stream(struct pqh_cell *cell, struct pqh_outcome *outcome)
             return -1;
         }
     }
-    pqh_cell_push(
-        &cell->stream,
-        (double)cell->arms[PQH_BASELINE].setup.slot->stream_ns);
+    pqh_cell_push(&cell->stream,
+                  (double)cell->arms[PQH_BASELINE].setup.slot->stream_ns);
     return 0;
 }
 
