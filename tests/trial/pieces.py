@@ -249,6 +249,18 @@ class Looks(Folder):
                        {"scan": "batch", "source_asked": "x"}, self.BLOCK, {}, {})
         self.assertEqual(caught.exception.status, "recall")
 
+    def test_again(self):
+        """What loses is looked at twice, and that decides; what is counted is not."""
+        for target, said, kept in (("", (0.9, 1.0), 1.0), ("", (0.9, 0.95), 0.95),
+                                   ("", (1.0, 0.9), 1.0), ("x", (0.9, 1.0), 0.9)):
+            with self.subTest((target, said)), \
+                    mock.patch.object(looks, "wanted", return_value=[("one", {})]), \
+                    mock.patch.object(measure, "arguments"):
+                ends = iter(said)
+                found = looks.take(lambda how: a_block(0.5, next(ends)),
+                                   {"target": target}, self.BLOCK, {}, {})
+                self.assertEqual(found, [("one", a_block(0.5, kept))])
+
 
 def some_figures(**more):
     """Two cells' figures, of which more says what is other than usual."""

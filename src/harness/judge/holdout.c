@@ -21,7 +21,8 @@
 #define QUERIES 32
 
 /* So many times as slow as the baseline is too slow, whatever else it wins. */
-#define GROSS 1.1
+#define GROSS        1.1
+#define GROSS_IF_FEW 2.0 /* by an estimate without interval */
 
 /* A part of the primary cell has to show this much of what that showed, as far as
  * its interval tells; in so many sittings and such a part of the time. */
@@ -248,14 +249,14 @@ static int all_exact(struct pqh_holdout *holdout, uint64_t *random,
 /* Speed, and all of it                                                     */
 /* ------------------------------------------------------------------------ */
 
-/* Too few rounds, as on a busy machine, give no interval: then the estimate has to
- * do, since an interval without end would let anything pass. */
+/* Too few rounds for an interval are those of a busy machine, whose estimates are
+ * worth little, or of a candidate so slow that there were no more. */
 static int is_grossly_slower(const struct pqh_cell *cell)
 {
     const struct pqh_interval speed = pqh_cell_speed(cell);
 
-    return !((isfinite(speed.high) ? speed.high : speed.estimate) >
-             -log(GROSS));
+    return isfinite(speed.high) ? speed.high <= -log(GROSS)
+                                : !(speed.estimate > -log(GROSS_IF_FEW));
 }
 
 static int is_fast_enough(struct pqh_holdout *holdout, uint64_t *random,

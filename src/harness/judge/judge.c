@@ -122,6 +122,19 @@ static void allow_files(void)
     }
 }
 
+static int start_guards(struct pqh_judge *judge, struct pqh_cell *cells,
+                        struct pqh_outcome *outcome)
+{
+    for (int g = 0; g < PQH_NUM_GUARD_CELLS; g++) {
+        struct pqh_cell_plan plan =
+            guard_plan(&judge->settings, (enum pqh_guard)g);
+        if (pqh_cell_start(&cells[g], &plan, judge->report, outcome) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int pqh_judge_start(struct pqh_judge *judge,
                     const struct pqh_settings *settings,
                     struct pqh_report *report, struct pqh_outcome *outcome)
@@ -141,11 +154,9 @@ int pqh_judge_start(struct pqh_judge *judge,
     if (settings->against == NULL || settings->look) {
         return 0;
     }
-    for (int g = 0; g < PQH_NUM_GUARD_CELLS; g++) {
-        struct pqh_cell_plan guard = guard_plan(settings, (enum pqh_guard)g);
-        if (pqh_cell_start(&judge->guards[g], &guard, report, outcome) != 0) {
-            return -1;
-        }
+    if (start_guards(judge, judge->guards, outcome) != 0 ||
+        start_guards(judge, judge->appeals, outcome) != 0) {
+        return -1;
     }
     plan.creations = 1;
     if (pqh_cell_start(&judge->confirmation, &plan, report, outcome) != 0) {
@@ -164,6 +175,7 @@ void pqh_judge_kill(struct pqh_judge *judge)
     pqh_cell_kill(&judge->primary);
     for (int g = 0; g < PQH_NUM_GUARD_CELLS; g++) {
         pqh_cell_kill(&judge->guards[g]);
+        pqh_cell_kill(&judge->appeals[g]);
     }
     pqh_cell_kill(&judge->confirmation);
     pqh_holdout_kill(&judge->holdout);
@@ -260,12 +272,11 @@ static int run_primary(struct pqh_judge *judge, uint64_t seed,
 }
 
 static int run_guard(struct pqh_judge *judge, enum pqh_guard guard,
-                     struct pqh_outcome *outcome)
+                     struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
     const struct pqh_fixture *primary = judge->fixture;
     double ns_per_code =
         judge->primary.baseline_prepare_ns / (double)primary->num_base;
-    struct pqh_cell *cell = &judge->guards[guard];
     struct pqh_fixture fixture;
     struct pqf_error err;
     char where[64];
@@ -294,11 +305,16 @@ static void add_name(char *list, size_t size, enum pqh_guard guard)
              pqh_guard_name(guard));
 }
 
+static int loses(const struct pqh_judge *judge, const struct pqh_cell *cell)
+{
+    return pqh_guard_loses(pqh_cell_speed(cell), pqh_cell_null(cell),
+                           judge->settings.min_effect);
+}
+
 /* Enters what a guard showed. */
 static void enter_guard(struct pqh_judge *judge, enum pqh_guard guard,
-                        double *log_ratio)
+                        struct pqh_cell *cell, double *log_ratio)
 {
-    struct pqh_cell *cell = &judge->guards[guard];
     struct pqh_interval speed = pqh_cell_speed(cell);
     struct pqh_interval null = pqh_cell_null(cell);
     struct pqh_report *report = judge->report;
@@ -308,13 +324,34 @@ static void enter_guard(struct pqh_judge *judge, enum pqh_guard guard,
     pthread_mutex_lock(&report->lock);
     report->guards[guard] = ratio_of(speed);
     report->guard_bands[guard] = exp(pqh_null_band(null));
-    if (pqh_guard_loses(speed, null, effect)) {
+    if (loses(judge, cell)) {
         add_name(report->lost, sizeof report->lost, guard);
     } else if (pqh_guard_hides(speed, effect)) {
         add_name(report->hidden, sizeof report->hidden, guard);
     }
     pthread_mutex_unlock(&report->lock);
     pqh_cell_free(cell);
+}
+
+/* A loss has to show again in fresh processes, as a gain has to: else a true gain
+ * would be lost by chance as often as any of the guards is wrong. */
+static int measure_guard(struct pqh_judge *judge, enum pqh_guard guard,
+                         double *log_ratio, struct pqh_outcome *outcome)
+{
+    struct pqh_cell *cell = &judge->guards[guard];
+
+    if (run_guard(judge, guard, cell, outcome) != 0) {
+        return -1;
+    }
+    if (loses(judge, cell)) {
+        pqh_cell_free(cell);
+        cell = &judge->appeals[guard];
+        if (run_guard(judge, guard, cell, outcome) != 0) {
+            return -1;
+        }
+    }
+    enter_guard(judge, guard, cell, log_ratio);
+    return 0;
 }
 
 /* What the primary cell showed besides queries.  Noise of preparing is no reason to
@@ -355,10 +392,9 @@ static int run_guards(struct pqh_judge *judge, struct pqh_outcome *outcome)
     report->guarded = 1;
     pthread_mutex_unlock(&report->lock);
     for (int g = 0; g < PQH_NUM_GUARD_CELLS; g++) {
-        if (run_guard(judge, (enum pqh_guard)g, outcome) != 0) {
+        if (measure_guard(judge, (enum pqh_guard)g, &logs[g], outcome) != 0) {
             return -1;
         }
-        enter_guard(judge, (enum pqh_guard)g, &logs[g]);
     }
     guard_preparing(judge);
     pthread_mutex_lock(&report->lock);

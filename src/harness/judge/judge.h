@@ -3,8 +3,8 @@
  * The judge: has cells measured in order, and says how it ended.
  *
  * Without a library to compare with, that is the primary cell alone.  With one it
- * is the primary cell, the guards, the primary cell again in fresh processes, and
- * the hold-out, until the candidate fails one of them.
+ * is the primary cell, the guards, each that lost again in fresh processes, so the
+ * primary cell, and the hold-out, until the candidate fails one of them.
  *
  * What it promises is described in run_experiment(1).
  */
@@ -35,7 +35,8 @@ struct pqh_judge {
     struct pqh_report *report;
     const struct pqh_fixture *fixture;
     uint64_t random; /* what seeds are drawn from, if by the user */
-    struct pqh_cell primary, confirmation, guards[PQH_NUM_GUARD_CELLS];
+    struct pqh_cell primary, confirmation;
+    struct pqh_cell guards[PQH_NUM_GUARD_CELLS], appeals[PQH_NUM_GUARD_CELLS];
     struct pqh_holdout holdout;
     struct pqh_cell *_Atomic current; /* the cell whose logs are of interest */
 };

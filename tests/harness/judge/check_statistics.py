@@ -164,6 +164,21 @@ def detection(text, runs, right):
     )
 
 
+def vetoes(bench):
+    """How often a guard loses by chance: nothing here is slower in any of them, but
+    what is slower in all."""
+    seen = [run for run in bench.runs if run["guards"] != "none"
+            and run["source_asked"] == bench.options.source
+            and not run["kind"].endswith("slower")]
+    lost = [run for run in seen if run["verdict"] == "vetoed"]
+    hidden = [run for run in seen if "not resolved" in run["guards"]]
+    say(f"guards: wrong vetoes {rate(len(lost), len(seen))}, at most"
+        f" {100 * at_most(len(lost), len(seen)):.1f} % (one-sided 95 %);"
+        f" not resolved {rate(len(hidden), len(seen))}")
+    for run in lost:
+        say(f"     {run['kind']}: {run['guards']}")
+
+
 def kind_of(percent, right):
     return f"{percent:g} % {right}"
 
@@ -191,6 +206,7 @@ def report(bench):
         say(f"     {len(tempted)} were faster in the primary cell and went on"
             f" to a confirmation; {sum(run['wall'] for run in null) / len(null):.1f}"
             " s each")
+    vetoes(bench)
     say(f"{'change':26} {'right (95 % interval)':28} unresolved  same  wrong"
         "  other")
     for percent in options.effects:
@@ -203,11 +219,11 @@ def report(bench):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--null", type=int, default=200, metavar="N",
-                        help="A/A comparisons (default 200)")
+    parser.add_argument("--null", type=int, default=300, metavar="N",
+                        help="A/A comparisons (default 300)")
     parser.add_argument("--each", type=int, default=20, metavar="N",
                         help="runs of each effect and direction (default 20)")
-    parser.add_argument("--effects", default="1,2,5", metavar="PERCENT,...",
+    parser.add_argument("--effects", default="1,1.5,2,5", metavar="PERCENT,...",
                         type=lambda text: [float(x) for x in text.split(",")])
     parser.add_argument("--source", default="photos")
     parser.add_argument("--work", default="check-statistics.tmp",

@@ -363,6 +363,19 @@ forgets        |2|recall     |confirmation: .* not an|--against $work/spin-40000
 tires          |6|unresolved |second run did not conf|--against $work/spin-40000.so
 END
 
+# Slow in one guard for the first time, which its second run takes back.
+stumbles() {
+    label=$(label stumbles --against $work/spin-40000.so)
+    wanted "$label" || return 0
+    run "$label" stumbles --against $work/spin-40000.so --source seed
+    test "$(value "$label" verdict)" != vetoed ||
+        fail "$label: $(value "$label" reason)"
+    value "$label" guard_k100 | awk '{ exit !($1 > 1) }' ||
+        fail "$label: guard_k100 $(value "$label" guard_k100)"
+    echo "$label: $(value "$label" verdict)"
+}
+test -n "$EMULATOR" || ! test -r /proc/$$/task/$$/children || stumbles
+
 # What a comparison says, where there is no doubt.
 library honest
 library crashes

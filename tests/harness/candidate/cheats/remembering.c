@@ -188,10 +188,12 @@ static void slow_if_new(pqk_scanner *s)
 }
 
 /* By the place among the judge's children, who are started in the order in which
- * they are needed: behind those of the confirmation come a few of the hold-out. */
-#define MAX_BEHIND 100
+ * they are needed: behind those of the confirmation come a few of the hold-out, and
+ * behind those of the guards' first run as many of a second one. */
+#define MAX_BEHIND  100
+#define MANY_BEHIND 190
 
-static int is_late;
+static int is_late, is_early;
 
 static void find_place(void)
 {
@@ -211,6 +213,7 @@ static void find_place(void)
         fclose(file);
     }
     is_late = behind >= 0 && behind < MAX_BEHIND;
+    is_early = behind >= MANY_BEHIND;
 }
 
 static int is_confirmation(const pqk_scanner *s)
@@ -222,6 +225,13 @@ static int is_confirmation(const pqk_scanner *s)
 static void tires(pqk_scanner *s)
 {
     spin(is_confirmation(s) ? 80000 : 0);
+    scan_all(s);
+}
+
+/* No cheat: slow in one guard for once, as any may be by chance. */
+static void stumbles(pqk_scanner *s)
+{
+    spin(is_early && s->k > 80 && s->k <= 100 ? 80000 : 0);
     scan_all(s);
 }
 
@@ -247,6 +257,7 @@ const struct hooks remembering_cheats[] = {
     {.name = "by-rows", .results = by_rows},
     {.name = "slow-if-new", .probe = slow_if_new},
     {.name = "tires", .load = find_place, .probe = tires},
+    {.name = "stumbles", .load = find_place, .probe = stumbles},
     {.name = "forgets", .load = find_place, .results = forgets},
     {.name = NULL},
 };
