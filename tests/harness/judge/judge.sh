@@ -56,14 +56,16 @@ library() {
     }
 }
 
-# run LABEL NAME ARGUMENT...: run_experiment with the library that does NAME
+# run LABEL NAME ARGUMENT...: run_experiment with the library that does NAME, for
+# $seconds if that is no empty word
+seconds=
 run() {
     label=$1 name=$2
     shift 2
     library "$name"
     # shellcheck disable=SC2086
     $EMULATOR ./run_experiment --json $work/"$label".json \
-        --library $work/"$name".so "$@" \
+        --library $work/"$name".so "$@" ${seconds:+--measure $seconds} \
         >$work/"$label".out 2>$work/"$label".err
     echo $? >$work/"$label".code
 }
@@ -112,17 +114,26 @@ label() {
     echo "$*" | tr -d ' /'
 }
 
+measure=
 # judged NAME CODE STATUS REASON [ARGUMENT...]
 # CODE may be WITH:WITHOUT, where the machine decides: the second holds where the
 # sandbox has no memory limit, for hogs and hoards, or no seccomp, for all others.
 # Where there is seccomp, and a reason may be the system call that it forbids, it
 # has to be that.  Some verdicts rest on timings, which another job can spoil: what
-# does not end as it had to gets a second try, in which it must.
+# does not end as it had to gets a second try, in which it must.  Before the two comes
+# one that measures for $measure seconds only, if that says something.
 judged() {
     name=$1 want=$2 word=$3 why=$4
     shift 4
     label=$(label "$name" "$@")
-    for try in first second; do
+    tries='first second'
+    case " $* " in
+      *' --measure '*) ;;
+      *) test -z "$measure" || tries="short $tries" ;;
+    esac
+    for try in $tries; do
+        seconds=
+        test $try != short || seconds=$measure
         run "$label" "$name" --source seed "$@"
         part=seccomp
         case $name in
@@ -146,6 +157,7 @@ judged() {
         echo "$label: exit $(cat $work/"$label".code), not $want, for the" \
             "$try time: $(value "$label" reason)"
     done
+    seconds=
     ended "$label" "$want" "$word" "$why"
 }
 
@@ -189,7 +201,9 @@ for hangs in $HANGS; do
     wanted $hangs && run $hangs $hangs --source seed &
 done
 
-# Every way to use the library.
+# Every way to use the library.  Whether answers are right does not depend on for how
+# long they are timed: all queries are asked in any case, and a thousand timings taken.
+measure=0.3
 for way in single batch partitions rows; do
     label=honest--scan$way
     wanted $label || continue
@@ -216,9 +230,11 @@ keeps-codes    |5|crash      |killed by SIG
 aborts         |5|crash      |killed by SIGABRT .* while answering
 dawdles        |3|time_budget|over the time budget of 2 s|--time-budget 2
 END
+measure=
 alone <<'END'
 lazy-third     |4|integrity  |preparation is left to the queries
 END
+measure=0.3
 ! wanted aborts ||
     grep -q '^candidate: what the library said last$' $work/aborts.err ||
     fail "aborts: its last words are lost"
@@ -293,6 +309,8 @@ stops          |4:5|integrity|system call .* tgkill
 hogs           |5:0|crash    |killed by SIGABRT .* while preparing
 hoards         |5:0|crash    |killed by SIGABRT .* while preparing
 END
+# Clocks and the processor's time show in the usual one.
+measure=
 test -n "$EMULATOR" || alone <<'END'
 lazy-first     |4|integrity  |preparation is left to the queries
 +lazy-third    |4|integrity  |preparation is left   |--scan batch
@@ -306,7 +324,8 @@ fast-if-known  |4|integrity  |times as fast         |--source photos
 END
 
 # Beside an honest one that is slower, which tempts: several times slower, which
-# shows beside another run, too.
+# shows beside another run, too, and in a third of the usual time.
+measure=2
 library spin-4000
 library spin-40000
 test -n "$EMULATOR" || in_pairs <<END
