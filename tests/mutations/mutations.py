@@ -478,8 +478,11 @@ class Work:
                     kept = os.path.join(self.home, "compile-error.log")
                     shutil.copyfile(log, kept)
                     return "wrong", f"does not compile ({kept})"
-                ended = self.test(program, 4 * self.usual[program] + 15,
-                                  self.options.every)
+                # judge.sh tries what does not end as it had to for longer, and twice.
+                usual = self.usual[program]
+                ended = self.test(program,
+                                  12 * usual + 90 if ".sh" in program
+                                  else 4 * usual + 15, self.options.every)
                 if ended.failed():
                     found.append(f"{program}: {ended.reason()}")
                     if not self.options.every:
