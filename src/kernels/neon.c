@@ -26,6 +26,9 @@ typedef float32x4_t isa_floats;
 typedef float isa_floats;
 #endif
 
+/* Half of the registers of AArch64. */
+#define ISA_ROW_SUMS 16
+
 #include "kernels/isa.h"
 #ifdef __aarch64__
 #include "kernels/neon_64.h"
@@ -112,13 +115,22 @@ static inline void isa_transpose_floats(const float *from, size_t from_stride,
                              to + j * to_stride + i, to_stride);
 }
 
+/* By four chains, none of which waits for another. */
 static float isa_row_minimum(const float *row)
 {
-    isa_floats minimum = isa_all_floats(INFINITY);
+    isa_floats minima[4];
 
-    for (size_t c = 0; c < 256; c += ISA_FLOATS)
-        minimum = isa_lesser_floats(isa_load_floats(row + c), minimum);
-    return isa_least_float(minimum);
+    for (int i = 0; i < 4; i++)
+        minima[i] = isa_all_floats(INFINITY);
+    for (size_t c = 0; c < 256; c += 4 * ISA_FLOATS) {
+        ISA_UNROLL
+        for (size_t i = 0; i < 4; i++)
+            minima[i] = neon_lesser_of_any(
+                isa_load_floats(row + c + i * ISA_FLOATS), minima[i]);
+    }
+    minima[0] = isa_lesser_floats(minima[0], minima[1]);
+    minima[2] = isa_lesser_floats(minima[2], minima[3]);
+    return isa_least_float(isa_lesser_floats(minima[0], minima[2]));
 }
 
 /* A product of 255 * 64 fits into 16 bits. */

@@ -128,6 +128,12 @@ static inline isa_floats isa_lesser_floats(isa_floats candidate,
     return candidate < least ? candidate : least;
 }
 
+static inline isa_floats neon_lesser_of_any(isa_floats candidate,
+                                            isa_floats least)
+{
+    return isa_lesser_floats(candidate, least);
+}
+
 static inline float isa_least_float(isa_floats from)
 {
     return from;

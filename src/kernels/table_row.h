@@ -10,6 +10,12 @@
 
 #include "kernels/isa.h"
 
+/* How many registers of sums are made at a time: a component of the query is loaded
+ * once for all of them. */
+#ifndef ISA_ROW_SUMS
+#define ISA_ROW_SUMS 8
+#endif
+
 /* (query - centroid)^2, rounded twice: no fused multiply-add. */
 static inline isa_floats square(isa_floats query, const float *centroids)
 {
@@ -29,22 +35,22 @@ static inline float table_row(const float *centroids, const float *query,
 {
     isa_floats minimum = isa_all_floats(INFINITY);
 
-    for (size_t c = 0; c < 256; c += 8 * ISA_FLOATS) {
+    for (size_t c = 0; c < 256; c += ISA_ROW_SUMS * ISA_FLOATS) {
         const float *of_dim = centroids + c;
-        isa_floats sums[8], component = isa_all_floats(query[0]);
+        isa_floats sums[ISA_ROW_SUMS], component = isa_all_floats(query[0]);
 
         ISA_UNROLL
-        for (int j = 0; j < 8; j++)
+        for (int j = 0; j < ISA_ROW_SUMS; j++)
             sums[j] = square(component, of_dim + j * ISA_FLOATS);
         for (size_t i = 1; i < d; i++) {
             of_dim += 256;
             component = isa_all_floats(query[i]);
             ISA_UNROLL
-            for (int j = 0; j < 8; j++)
+            for (int j = 0; j < ISA_ROW_SUMS; j++)
                 sums[j] += square(component, of_dim + j * ISA_FLOATS);
         }
         ISA_UNROLL
-        for (int j = 0; j < 8; j++) {
+        for (int j = 0; j < ISA_ROW_SUMS; j++) {
             isa_store_floats(row + c + j * ISA_FLOATS, sums[j]);
             minimum = isa_lesser_floats(sums[j], minimum);
         }
