@@ -110,15 +110,53 @@ static void find_term(const struct scan_arrays *arrays, enum plan_term term,
     }
 }
 
-/* Bytes for that scale.  What passes look up is found when they are made. */
-static void set_scale(struct scan *scan, float distance)
+static void find_bytes(const struct scan *scan, size_t m)
 {
     const struct scan_arrays *arrays = &scan->query->arrays;
 
+    isa_quantize(arrays->table + m * 256, arrays->row_minima[m],
+                 scan->query->rounding.scale, arrays->bytes + m * 256);
+    arrays->has_bytes[m] = 1;
+}
+
+/* Bytes for that scale.  What passes look up is found when they are made.  Rounding
+ * keeps order: the byte of a group's minimum is the minimum of its bytes. */
+static void set_scale(struct scan *scan, float distance)
+{
     choose_scale(&scan->query->rounding, scan->num_sub_vectors, distance);
-    for (size_t m = 0; m < scan->num_sub_vectors; m++)
-        isa_quantize(arrays->table + m * 256, arrays->row_minima[m],
-                     scan->query->rounding.scale, arrays->bytes + m * 256);
+    for (size_t m = 0; m < scan->num_sub_vectors; m++) {
+#if ISA_FLOAT_GROUPS
+        const struct scan_arrays *arrays = &scan->query->arrays;
+
+        isa_quantize_64(arrays->group_minima + m * 64, arrays->row_minima[m],
+                        scan->query->rounding.scale,
+                        arrays->minima_64 + m * 64);
+        arrays->has_bytes[m] = 0;
+#else
+        find_bytes(scan, m);
+#endif
+    }
+}
+
+/* What passes look up in a column by that term. */
+static void find_tables(const struct scan *scan, enum plan_term term, size_t m)
+{
+    if (ISA_FLOAT_GROUPS && term == MINIMA_64)
+        return;
+    if (!scan->query->arrays.has_bytes[m])
+        find_bytes(scan, m);
+    find_term(&scan->query->arrays, term, m);
+}
+
+/* How much a column rules out. */
+static uint32_t weigh_column(const struct scan_arrays *arrays,
+                             const uint8_t *weights, size_t m)
+{
+#if ISA_FLOAT_GROUPS
+    if (!arrays->has_bytes[m])
+        return isa_weigh_64(arrays->minima_64 + m * 64, weights + m * 256);
+#endif
+    return isa_weigh(arrays->bytes + m * 256, weights + m * 256);
 }
 
 static void natural_order(const struct scan *scan)
@@ -138,8 +176,7 @@ static void order_columns(const struct scan *scan)
     if (scan->layout.weights == 0)
         return;
     for (size_t i = 0; i < scan->num_sub_vectors; i++) {
-        const uint32_t weight =
-            isa_weigh(arrays->bytes + i * 256, weights + i * 256);
+        const uint32_t weight = weigh_column(arrays, weights, i);
         size_t at = i;
 
         for (; at > 0 && arrays->column_weights[at - 1] < weight; at--) {

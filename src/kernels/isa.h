@@ -17,6 +17,10 @@
  *                  groups of centroids go first, 0 if such minima do not pay
  *   ISA_ROWS_BY_ENTRIES  1 if row-major codes, whose groups are arbitrary, are
  *                  better filtered by all 256 entries than not at all
+ *   ISA_FLOAT_GROUPS  1 if minima over 64 groups are found in float32, while a row
+ *                  of the table is made, and only they are made bytes until a plan
+ *                  wants all entries; else 0, as if not
+ *                  defined.  ISA_FLOATS is 4 then
  *   ISA_PLANS(num_queries)  one of plan.h's lists of plans
  */
 #ifndef PQK_KERNELS_ISA_H
@@ -24,6 +28,10 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#ifndef ISA_FLOAT_GROUPS
+#define ISA_FLOAT_GROUPS 0
+#endif
 
 /* Unrolls a loop over a few registers, so that an array of them needs no memory. */
 #if defined __clang__
@@ -100,6 +108,18 @@ static void isa_quantize(const float *row, float bias, float scale,
 /* The sum of 256 products of aligned bytes, if no weight is greater than 64; else
  * any number, since weights may come from a file. */
 static uint32_t isa_weigh(const uint8_t *bytes, const uint8_t *weights);
+
+#if ISA_FLOAT_GROUPS
+
+/* As isa_quantize(), for the 64 minima of groups. */
+static void isa_quantize_64(const float *minima, float bias, float scale,
+                            uint8_t *bytes);
+
+/* About the sum of products of the weights with the bytes of
+ * their groups; to order by. */
+static uint32_t isa_weigh_64(const uint8_t *minima, const uint8_t *weights);
+
+#endif
 
 /* ------------------------------------------------------------------------ */
 /* Other layouts                                                            */

@@ -130,18 +130,50 @@ static inline uint16x8_t neon_scale(const float *row, isa_floats bias,
 }
 
 /* UZP1 narrows two registers to one, since nothing is above 255 any more. */
-static void isa_quantize(const float *row, float bias, float scale,
-                         uint8_t *out)
+ISA_INLINE void neon_quantize(const float *row, size_t count, float bias,
+                              float scale, uint8_t *out)
 {
     const isa_floats biases = isa_all_floats(bias),
                      scales = isa_all_floats(scale);
 
-    for (size_t c = 0; c < 256; c += 16)
+    for (size_t c = 0; c < count; c += 16)
         vst1q_u8(
             out + c,
             vuzp1q_u8(
                 vreinterpretq_u8_u16(neon_scale(row + c, biases, scales)),
                 vreinterpretq_u8_u16(neon_scale(row + c + 8, biases, scales))));
+}
+
+static void isa_quantize(const float *row, float bias, float scale,
+                         uint8_t *out)
+{
+    neon_quantize(row, 256, bias, scale, out);
+}
+
+static void isa_quantize_64(const float *minima, float bias, float scale,
+                            uint8_t *out)
+{
+    neon_quantize(minima, 64, bias, scale, out);
+}
+
+/* Weights of a group add up to 256 at most, which is seldom; products of 255 * 255
+ * fit into 16 bits. */
+static uint32_t isa_weigh_64(const uint8_t *minima, const uint8_t *weights)
+{
+    uint32x4_t sum = vdupq_n_u32(0);
+
+    for (size_t c = 0; c < 64; c += 16) {
+        const uint8x16_t bytes = vld1q_u8(minima + c);
+        const uint8x16_t of_group = vqaddq_u8(
+            vqaddq_u8(vld1q_u8(weights + c), vld1q_u8(weights + c + 64)),
+            vqaddq_u8(vld1q_u8(weights + c + 128),
+                      vld1q_u8(weights + c + 192)));
+
+        sum = vpadalq_u16(
+            sum, vmull_u8(vget_low_u8(bytes), vget_low_u8(of_group)));
+        sum = vpadalq_u16(sum, vmull_high_u8(bytes, of_group));
+    }
+    return vaddvq_u32(sum);
 }
 
 #endif

@@ -45,6 +45,7 @@ struct scan_work {
 /* The arrays behind a scan_query, rows of 64 bytes or more 64-byte aligned. */
 struct scan_arrays {
     float *table;             /* [M][256], by label */
+    float *group_minima;      /* [M][64], of the table, with ISA_FLOAT_GROUPS */
     uint8_t *bytes;           /* [M][256] */
     uint8_t *rests_64;        /* [M][256] */
     uint8_t *minima_128;      /* [M][128] */
@@ -56,6 +57,7 @@ struct scan_arrays {
     uint32_t
         *column_weights; /* [M], how much each column of that order rules out */
     uint16_t *order;     /* [M], columns, those that rule out most first */
+    uint8_t *has_bytes;  /* [M], whether `bytes` are of the scale there is */
 };
 
 /* One query: this, then its arrays. */
@@ -93,6 +95,8 @@ static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
 
     arrays->table = (void *)at;
     at += entries * sizeof(float);
+    arrays->group_minima = (void *)at;
+    at += ISA_FLOAT_GROUPS * num_sub_vectors * 64 * sizeof(float);
     arrays->bytes = (void *)at;
     at += entries;
     at += entries;
@@ -114,6 +118,8 @@ static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
     at += num_sub_vectors * sizeof(uint32_t);
     arrays->order = (void *)at;
     at += num_sub_vectors * sizeof(uint16_t);
+    arrays->has_bytes = (void *)at;
+    at += num_sub_vectors;
     return aligned_size(at - address);
 }
 

@@ -72,6 +72,7 @@ ISA_INLINE void exact_row_sums_of(const float *entries, const uint8_t *codes,
                                   size_t num_sub_vectors, float sums[TOGETHER])
 {
     const uint8_t *code[TOGETHER];
+    const float *row = entries;
     float sum[TOGETHER] = {0.0f};
 
     ISA_UNROLL
@@ -81,7 +82,8 @@ ISA_INLINE void exact_row_sums_of(const float *entries, const uint8_t *codes,
     for (size_t m = 0; m < num_sub_vectors; m++) {
         ISA_UNROLL
         for (int i = 0; i < TOGETHER; i++)
-            sum[i] += entries[m * PQK_TABLE_STRIDE + code[i][m]];
+            sum[i] += row[code[i][m]];
+        row += PQK_TABLE_STRIDE;
     }
     memcpy(sums, sum, sizeof sum);
 }

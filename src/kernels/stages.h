@@ -50,7 +50,7 @@ static size_t make_pass(const struct scan *scan, enum plan_term term,
     for (size_t i = 0; i < pass->num_columns; i++) {
         size_t m = scan->query->arrays.order[from + i];
 
-        find_term(&scan->query->arrays, term, m);
+        find_tables(scan, term, m);
         pass->tables[i] = tables.first + m * tables.stride;
         pass->columns[i] = columns + m * stride;
     }

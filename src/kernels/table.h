@@ -29,22 +29,32 @@ static void sum_products(const float *restrict centroids,
         row[c] = -row[c];
 }
 
-/* A table row by a metric; returns its minimum. */
+/* A table row by a metric, and the minima of its groups where they are wanted;
+ * returns its minimum. */
 static float make_row(const struct pqk_layout_codebook *codebook,
                       pqk_metric metric, size_t m, const float *query,
-                      float *row)
+                      float *row, float *group_minima)
 {
     const size_t d = codebook->sub_vector_dim;
     const float *centroids =
         pqk_layout_centroids(codebook) + m * d * PQK_TABLE_STRIDE;
 
+#if ISA_FLOAT_GROUPS
+    if (metric == PQK_L2)
+        return table_row_of_groups(centroids, query, d, row, group_minima);
+#else
+    (void)group_minima;
     if (metric == PQK_L2)
         return table_row(centroids, query, d, row);
+#endif
     sum_products(centroids, query, d, row);
     if (codebook->num_centroids < PQK_TABLE_STRIDE)
         for (size_t label = 0; label < PQK_TABLE_STRIDE; label++)
             if (!pqk_layout_uses_label(codebook, m, label))
                 row[label] = INFINITY;
+#if ISA_FLOAT_GROUPS
+    find_group_minima(row, group_minima);
+#endif
     return isa_row_minimum(row);
 }
 
@@ -71,7 +81,8 @@ static void scan_compute_tables(const void *prepared_codebook,
             struct scan_query *query = (void *)(first + q * bytes);
             const float minimum = make_row(
                 codebook, metric, m, queries + (q * num_sub_vectors + m) * d,
-                query->arrays.table + m * PQK_TABLE_STRIDE);
+                query->arrays.table + m * PQK_TABLE_STRIDE,
+                query->arrays.group_minima + m * 64);
 
             query->arrays.row_minima[m] = minimum;
             add_minimum(&query->rounding, minimum);
