@@ -21,6 +21,9 @@
  *                  of the table is made, and only they are made bytes until a plan
  *                  wants all entries; else 0, as if not
  *                  defined.  ISA_FLOATS is 4 then
+ *   ISA_WORDS_OF_CODES  1 if taking a code out of a word takes less time than
+ *                  loading it, on a little-endian machine; else 0, as if not
+ *                  defined
  *   ISA_PLANS(num_queries)  one of plan.h's lists of plans
  */
 #ifndef PQK_KERNELS_ISA_H
@@ -29,6 +32,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef ISA_WORDS_OF_CODES
+#define ISA_WORDS_OF_CODES 0
+#endif
 #ifndef ISA_FLOAT_GROUPS
 #define ISA_FLOAT_GROUPS 0
 #endif

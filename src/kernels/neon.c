@@ -20,6 +20,9 @@ typedef struct {
 
 #ifdef __aarch64__
 #define ISA_FLOAT_GROUPS 1
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define ISA_WORDS_OF_CODES 1
+#endif
 #define ISA_FLOATS       4
 typedef float32x4_t isa_floats;
 #else
