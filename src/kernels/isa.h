@@ -121,6 +121,10 @@ static uint32_t isa_weigh(const uint8_t *bytes, const uint8_t *weights);
 static void isa_quantize_64(const float *minima, float bias, float scale,
                             uint8_t *bytes);
 
+/* Those minima of a row, over the entries whose numbers share the 6 low bits;
+ * returns the row's.  NaNs are passed over, as by isa_row_minimum(). */
+static float isa_group_minima(const float *row, float *minima);
+
 /* About the sum of products of the weights with the bytes of
  * their groups; to order by. */
 static uint32_t isa_weigh_64(const uint8_t *minima, const uint8_t *weights);

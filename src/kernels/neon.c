@@ -213,15 +213,14 @@ ISA_INLINE void neon_transpose(const uint8_t *codes, size_t row_stride,
 ISA_INLINE void neon_transpose_16(const uint8_t *codes, uint8_t *columns,
                                   size_t column_stride)
 {
-    uint8x16x4_t rows[4];
+    const uint8x16x4_t first = vld4q_u8(codes), second = vld4q_u8(codes + 64),
+                       third = vld4q_u8(codes + 128),
+                       fourth = vld4q_u8(codes + 192);
 
     ISA_UNROLL
-    for (int i = 0; i < 4; i++)
-        rows[i] = vld4q_u8(codes + i * 64);
-    ISA_UNROLL
     for (size_t k = 0; k < 4; k++) {
-        const uint8x16x2_t low = vuzpq_u8(rows[0].val[k], rows[1].val[k]),
-                           high = vuzpq_u8(rows[2].val[k], rows[3].val[k]);
+        const uint8x16x2_t low = vuzpq_u8(first.val[k], second.val[k]),
+                           high = vuzpq_u8(third.val[k], fourth.val[k]);
         const uint8x16x2_t even = vuzpq_u8(low.val[0], high.val[0]),
                            odd = vuzpq_u8(low.val[1], high.val[1]);
 

@@ -156,6 +156,22 @@ static void isa_quantize_64(const float *minima, float bias, float scale,
     neon_quantize(minima, 64, bias, scale, out);
 }
 
+static float isa_group_minima(const float *row, float *minima)
+{
+    isa_floats minimum = isa_all_floats(INFINITY);
+
+    for (size_t c = 0; c < 64; c += ISA_FLOATS) {
+        isa_floats least = isa_all_floats(INFINITY);
+
+        ISA_UNROLL
+        for (size_t i = 0; i < 256; i += 64)
+            least = neon_lesser_of_any(isa_load_floats(row + c + i), least);
+        isa_store_floats(minima + c, least);
+        minimum = isa_lesser_floats(least, minimum);
+    }
+    return isa_least_float(minimum);
+}
+
 /* Weights of a group add up to 256 at most, which is seldom; products of 255 * 255
  * fit into 16 bits. */
 static uint32_t isa_weigh_64(const uint8_t *minima, const uint8_t *weights)

@@ -112,10 +112,10 @@ static const struct plan plans_of_groups[] = {
  * groups lack is added at the end.
  */
 static const struct plan plans_of_64_groups[] = {
-    {0.00f, 0.90f, 4, {{MINIMA_64, 0, 4}, {MINIMA_64, 4, 8}, {MINIMA_64, 8, 12},
+    {0.00f, 0.75f, 4, {{MINIMA_64, 0, 4}, {MINIMA_64, 4, 8}, {MINIMA_64, 8, 12},
                        {MINIMA_64, 12, 16}}},
-    {0.50f, 0.985f, 5, {{MINIMA_64, 0, 8}, {MINIMA_64, 8, 12}, {MINIMA_64, 12, 16},
-                        {RESTS_64, 0, 2}, {RESTS_64, 2, 4}}},
+    {0.30f, 0.985f, 3, {{MINIMA_64, 0, 8}, {MINIMA_64, 8, 12},
+                        {MINIMA_64, 12, 16}}},
     {0.90f, 1.01f, 3, {{MINIMA_64, 0, 16}, {RESTS_64, 0, 1}, {RESTS_64, 1, 2}}},
     {0.15f, LAST, 3, {{ENTRIES, 0, 8}, {ENTRIES, 8, 12}, {ENTRIES, 12, 16}}},
 };

@@ -23,6 +23,9 @@
 /* Columns that are transposed at a time: what a 16-byte load holds of a row. */
 #define BATCH_COLUMNS 16
 
+/* Of a row of the table, where they are found in float32. */
+#define GROUP_MINIMA (ISA_FLOAT_GROUPS ? 64 : 1)
+
 struct row_scan {
     const float *entries;
     size_t num_sub_vectors;
@@ -34,6 +37,8 @@ struct row_scan {
     uint8_t bytes[PQK_MAX_SUB_VECTORS * PQK_TABLE_STRIDE]
         __attribute__((aligned(64)));
     uint8_t groups[PQK_MAX_SUB_VECTORS * 64] __attribute__((aligned(64)));
+    float group_minima[PQK_MAX_SUB_VECTORS * GROUP_MINIMA]
+        __attribute__((aligned(64)));
     enum isa_kind table; /* which of the two is looked at */
     float minima[PQK_MAX_SUB_VECTORS];
     uint32_t pending[BATCH_ROWS + TOGETHER]; /* rows of a batch, to be summed */
@@ -46,7 +51,12 @@ static int find_row_minima(struct row_scan *scan)
 {
     clear_minima(&scan->rounding);
     for (size_t m = 0; m < scan->num_sub_vectors; m++) {
+#if ISA_FLOAT_GROUPS
+        scan->minima[m] = isa_group_minima(scan->entries + m * 256,
+                                           scan->group_minima + m * 64);
+#else
         scan->minima[m] = isa_row_minimum(scan->entries + m * 256);
+#endif
         if (scan->minima[m] < 0.0f)
             return 0;
         add_minimum(&scan->rounding, scan->minima[m]);
@@ -54,17 +64,49 @@ static int find_row_minima(struct row_scan *scan)
     return has_minima(&scan->rounding);
 }
 
-static void set_row_scale(struct row_scan *scan)
-{
-    const float distance = pqk_heap_bound(scan->heap);
+/* Of 16 columns so many are looked up in all entries, if any is: with groups for
+ * the others that lets a few more rows through in half the time. */
+#define ENTRY_COLUMNS (ISA_BY_GROUPS && ISA_ROWS_BY_ENTRIES ? 8 : 16)
 
-    choose_scale(&scan->rounding, scan->num_sub_vectors, distance);
+/* Bytes of all entries, where they are looked up. */
+static void find_row_bytes(struct row_scan *scan)
+{
+    for (size_t m = 0; m < scan->num_sub_vectors; m++)
+        if (m % BATCH_COLUMNS < ENTRY_COLUMNS)
+            isa_quantize(scan->entries + m * 256, scan->minima[m],
+                         scan->rounding.scale, scan->bytes + m * 256);
+}
+
+#if ISA_FLOAT_GROUPS
+
+static void find_row_groups(struct row_scan *scan)
+{
+    for (size_t m = 0; m < scan->num_sub_vectors; m++)
+        isa_quantize_64(scan->group_minima + m * 64, scan->minima[m],
+                        scan->rounding.scale, scan->groups + m * 64);
+}
+
+#else
+
+static void find_row_groups(struct row_scan *scan)
+{
     for (size_t m = 0; m < scan->num_sub_vectors; m++) {
         isa_quantize(scan->entries + m * 256, scan->minima[m],
                      scan->rounding.scale, scan->bytes + m * 256);
-        if (scan->table == TABLE_64)
-            find_minima_64(scan->bytes + m * 256, scan->groups + m * 64);
+        find_minima_64(scan->bytes + m * 256, scan->groups + m * 64);
     }
+}
+
+#endif
+
+static void set_row_scale(struct row_scan *scan)
+{
+    choose_scale(&scan->rounding, scan->num_sub_vectors,
+                 pqk_heap_bound(scan->heap));
+    if (scan->table == TABLE_64)
+        find_row_groups(scan);
+    else
+        find_row_bytes(scan);
 }
 
 /* Code m of a row.  Where loads are what sums wait for, 8 codes are loaded
@@ -131,10 +173,6 @@ static void verify_rows(struct row_scan *scan, size_t first, size_t count)
         bound = pqk_heap_bound(scan->heap);
     }
 }
-
-/* Of 16 columns so many are looked up in all entries, if any is: with groups for
- * the others that lets a few more rows through in half the time. */
-#define ENTRY_COLUMNS (ISA_ROWS_BY_ENTRIES ? 8 : 16)
 
 static enum isa_kind row_kind(const struct row_scan *scan, size_t column)
 {
@@ -233,6 +271,7 @@ static size_t give_way(struct row_scan *scan, size_t row, size_t num_vectors,
 
     if (ISA_ROWS_BY_ENTRIES && scan->table != TABLE_256) {
         scan->table = TABLE_256;
+        find_row_bytes(scan);
         return row;
     }
     end = num_vectors - row < *skipped ? num_vectors : row + *skipped;
@@ -304,6 +343,8 @@ static void transpose_centroids(const float *centroids, size_t num_centroids,
         for (size_t i = 0; i < tiled_dims; i += 8)
             isa_transpose_floats(centroids + c * d + i, d,
                                  transposed + i * 256 + c, 256);
+    if (tiled_centroids == num_centroids && tiled_dims == d)
+        return;
     for (size_t c = 0; c < num_centroids; c++)
         for (size_t i = c < tiled_centroids ? tiled_dims : 0; i < d; i++)
             transposed[i * 256 + c] = centroids[c * d + i];
@@ -321,7 +362,7 @@ static void scan_table(const float *query, const pqk_codebook *codebook,
         pqk_scalar_table(query, codebook, entries);
         return;
     }
-    for (size_t i = 0; i < d * 256; i++)
+    for (size_t i = 0; num_centroids < 256 && i < d * 256; i++)
         transposed[i] = INFINITY;
     for (size_t m = 0; m < codebook->num_sub_vectors; m++) {
         transpose_centroids(codebook->centroids + m * num_centroids * d,

@@ -141,6 +141,10 @@ static void end_run(struct scan *scan, size_t first, size_t end)
 
     if (!query->is_filtering)
         return;
+    if (end * CHUNK >= scan->layout.num_blocks) { /* nothing is left to plan for */
+        tighten_soon(scan->heap);
+        return;
+    }
     if (share > (double)plan->max_alive) {
         set_plan(scan, query->plan + 1);
         query->plan_changes++;
