@@ -265,7 +265,7 @@ static inline unsigned isa_transposed_row(unsigned lane)
 #define ISA_BY_GROUPS 1
 #ifdef __aarch64__ /* see doc/notebook/neon.md */
 #define ISA_ROWS_BY_ENTRIES    1
-#define ISA_PLANS(num_queries) plans_of_64_groups
+#define ISA_PLANS(num_queries) plans_of_64_minima
 #else
 #define ISA_ROWS_BY_ENTRIES    0
 #define ISA_PLANS(num_queries) plans_of_groups

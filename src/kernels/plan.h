@@ -112,6 +112,20 @@ static const struct plan plans_of_groups[] = {
  * groups lack is added at the end.
  */
 static const struct plan plans_of_64_groups[] = {
+    {0.00f, 0.90f, 5, {{MINIMA_64, 0, 4}, {MINIMA_64, 4, 8}, {MINIMA_64, 8, 12},
+                       {MINIMA_64, 12, 16}, {RESTS_64, 0, 4}}},
+    {0.50f, 0.985f, 5, {{MINIMA_64, 0, 8}, {MINIMA_64, 8, 12}, {MINIMA_64, 12, 16},
+                        {RESTS_64, 0, 2}, {RESTS_64, 2, 4}}},
+    {0.90f, 1.01f, 3, {{MINIMA_64, 0, 16}, {RESTS_64, 0, 1}, {RESTS_64, 1, 2}}},
+    {0.15f, LAST, 3, {{ENTRIES, 0, 8}, {ENTRIES, 8, 12}, {ENTRIES, 12, 16}}},
+};
+
+/*
+ * The same where registers are short: to look up what groups lack in a block takes
+ * as long as exact sums of ten codes (Neoverse-N1, modelled), more than it rules
+ * out, and its tables need bytes of all entries.
+ */
+static const struct plan plans_of_64_minima[] = {
     {0.00f, 0.75f, 4, {{MINIMA_64, 0, 4}, {MINIMA_64, 4, 8}, {MINIMA_64, 8, 12},
                        {MINIMA_64, 12, 16}}},
     {0.30f, 0.985f, 3, {{MINIMA_64, 0, 8}, {MINIMA_64, 8, 12},
