@@ -83,19 +83,19 @@ static inline uint64_t isa_alive(const uint8_t *sums, uint8_t threshold)
 }
 
 /*
- * 16 entries: in the first register.  64: the first 16 in the first register, and
- * in each further one the next 16, as the exclusive or with the 16 before.  256:
+ * 16 entries: in the first register.  64 or 128: the first 16 in the first register,
+ * and in each further one the next 16, as the exclusive or with the 16 before.  256:
  * only their address.  Registers hold everything twice, because a shuffle looks no
  * further than its 128-bit lane.
  */
 struct isa_table {
-    __m256i part[4];
+    __m256i part[8];
     const uint8_t *from;
 };
 
 ISA_INLINE unsigned isa_columns_at_once(enum isa_kind kind)
 {
-    return kind == TABLE_256 ? 1 : 4;
+    return kind == TABLE_256 || kind == TABLE_128 ? 1 : 4;
 }
 
 ISA_INLINE __m256i ymm_twice(const uint8_t *entries)
@@ -107,16 +107,16 @@ ISA_INLINE __m256i ymm_twice(const uint8_t *entries)
 ISA_INLINE void isa_load_table(enum isa_kind kind, const uint8_t *from,
                                struct isa_table *table)
 {
+    const int num_parts = kind == TABLE_128 ? 8 : kind == TABLE_64 ? 4 : 1;
+
     table->from = from;
     if (kind == TABLE_256)
         return;
     table->part[0] = ymm_twice(from);
-    if (kind == TABLE_64) {
-        ISA_UNROLL
-        for (int j = 1; j < 4; j++)
-            table->part[j] = _mm256_xor_si256(ymm_twice(from + 16 * j - 16),
-                                              ymm_twice(from + 16 * j));
-    }
+    ISA_UNROLL
+    for (int j = 1; j < num_parts; j++)
+        table->part[j] = _mm256_xor_si256(ymm_twice(from + 16 * j - 16),
+                                          ymm_twice(from + 16 * j));
 }
 
 /* The shuffle wants an index without bit 7; bits 4 to 6 it ignores. */
@@ -127,18 +127,20 @@ ISA_INLINE __m256i ymm_low_bits(__m256i labels)
 
 /*
  * A shuffle gives 0 for an index with bit 7, else what the low 4 bits choose.
- * Labels 0 to 63, less 16 j, have bit 7 if they belong to entries before number
- * 16 j.  So an exclusive or of the four shuffles takes in the differences up to
+ * Labels 0 to 127, less 16 j, have bit 7 if they belong to entries before number
+ * 16 j.  So an exclusive or of the shuffles takes in the differences up to
  * the label's own 16 entries and no further.  That is one instruction more than
  * with blends, but a blend takes many processors two or three steps.
  */
-ISA_INLINE __m256i ymm_look_up_64(__m256i labels, const struct isa_table *table)
+ISA_INLINE __m256i ymm_look_up_groups(__m256i labels, int num_groups,
+                                      const struct isa_table *table)
 {
-    __m256i indices = _mm256_and_si256(labels, _mm256_set1_epi8(63));
+    __m256i indices =
+        _mm256_and_si256(labels, _mm256_set1_epi8((char)(num_groups - 1)));
     __m256i entries = _mm256_shuffle_epi8(table->part[0], indices);
 
     ISA_UNROLL
-    for (int j = 1; j < 4; j++) {
+    for (int j = 1; j < num_groups / 16; j++) {
         indices = _mm256_subs_epi8(indices, _mm256_set1_epi8(16));
         entries = _mm256_xor_si256(
             entries, _mm256_shuffle_epi8(table->part[j], indices));
@@ -181,8 +183,10 @@ ISA_INLINE __m256i ymm_look_up(enum isa_kind kind, __m256i labels,
 {
     if (kind == TABLE_256)
         return ymm_look_up_256(labels, table->from);
+    if (kind == TABLE_128)
+        return ymm_look_up_groups(labels, 128, table);
     if (kind == TABLE_64)
-        return ymm_look_up_64(labels, table);
+        return ymm_look_up_groups(labels, 64, table);
     return _mm256_shuffle_epi8(table->part[0], ymm_low_bits(labels));
 }
 
@@ -393,11 +397,11 @@ static inline unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold)
            0xff;
 }
 
-/* 256 entries cost sixteen times as much as 16, 64 cost four times as much. */
+/* 256 entries cost sixteen times as much as 16, 128 eight and 64 four times. */
 #define ISA_NAME               avx2
-#define ISA_HAS_128            0
+#define ISA_HAS_128            1
 #define ISA_BY_GROUPS          1
-#define ISA_ROWS_BY_ENTRIES    0
+#define ISA_ROW_TABLE          TABLE_128
 #define ISA_PLANS(num_queries) plans_of_groups
 
 #include "kernels/variant.h"

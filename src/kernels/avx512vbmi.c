@@ -68,10 +68,10 @@ ISA_INLINE isa_bytes isa_look_up(enum isa_kind kind, isa_bytes labels,
 
 /* 256 entries are so cheap that no minimum over groups pays for one query: look-ups
  * wait for memory. */
-#define ISA_NAME            avx512vbmi
-#define ISA_HAS_128         1
-#define ISA_BY_GROUPS       0
-#define ISA_ROWS_BY_ENTRIES 1
+#define ISA_NAME      avx512vbmi
+#define ISA_HAS_128   1
+#define ISA_BY_GROUPS 0
+#define ISA_ROW_TABLE TABLE_256
 #define ISA_PLANS(num_queries)                                                 \
     ((num_queries) > 1 ? plans_of_pairs : plans_of_entries)
 

@@ -15,8 +15,9 @@
  *   ISA_HAS_128    1 if it looks 128 entries up, else 0
  *   ISA_BY_GROUPS  1 if 256 entries cost so much more than 64 that minima over
  *                  groups of centroids go first, 0 if such minima do not pay
- *   ISA_ROWS_BY_ENTRIES  1 if row-major codes, whose groups are arbitrary, are
- *                  better filtered by all 256 entries than not at all
+ *   ISA_ROW_TABLE  what row-major codes, whose groups are arbitrary, are filtered
+ *                  by where 64 groups let too many through: TABLE_256, TABLE_128,
+ *                  or TABLE_64 if nothing better pays
  *   ISA_FLOAT_GROUPS  1 if minima over 64 groups are found in float32, while a row
  *                  of the table is made, and only they are made bytes until a plan
  *                  wants all entries; else 0, as if not

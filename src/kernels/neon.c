@@ -23,7 +23,7 @@ typedef struct {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define ISA_WORDS_OF_CODES 1
 #endif
-#define ISA_FLOATS       4
+#define ISA_FLOATS 4
 typedef float32x4_t isa_floats;
 #else
 #define ISA_FLOATS 1
@@ -240,8 +240,7 @@ static void isa_transpose_rows(const uint8_t *codes, size_t row_stride,
             isa_prefetch(codes + lane * 16 + 64);
             isa_prefetch(codes + lane * 16 + 128);
             isa_prefetch(codes + lane * 16 + 192);
-            neon_transpose_16(codes + lane * 16, columns + lane,
-                              column_stride);
+            neon_transpose_16(codes + lane * 16, columns + lane, column_stride);
         }
         return;
     }
@@ -264,10 +263,10 @@ static inline unsigned isa_transposed_row(unsigned lane)
 #define ISA_HAS_128   0
 #define ISA_BY_GROUPS 1
 #ifdef __aarch64__ /* see doc/notebook/neon.md */
-#define ISA_ROWS_BY_ENTRIES    1
+#define ISA_ROW_TABLE          TABLE_256
 #define ISA_PLANS(num_queries) plans_of_64_minima
 #else
-#define ISA_ROWS_BY_ENTRIES    0
+#define ISA_ROW_TABLE          TABLE_64
 #define ISA_PLANS(num_queries) plans_of_groups
 #endif
 

@@ -4,7 +4,10 @@
  * nothing prepared.  In: a plain table, rows of codes.  Out: results in the heap.
  * Rows are transposed to columns in registers, some at a time, and filtered: by
  * all 256 entries where permutations look these up, else by minima over 64 groups.
- * Those rule codes out even here, where a group is four arbitrary centroids.
+ * Those rule codes out even here, where a group is four arbitrary centroids: of
+ * 20,000 rows all but a fifth, once 16,000 have given a bound.  Until then pairs of
+ * centroids (128 groups), or entries, of half of the columns rule out four times as
+ * much.
  */
 #ifndef PQK_KERNELS_ROW_MAJOR_H
 #define PQK_KERNELS_ROW_MAJOR_H
@@ -64,17 +67,29 @@ static int find_row_minima(struct row_scan *scan)
     return has_minima(&scan->rounding);
 }
 
-/* Of 16 columns so many are looked up in all entries, if any is: with groups for
- * the others that lets a few more rows through in half the time. */
-#define ENTRY_COLUMNS (ISA_BY_GROUPS && ISA_ROWS_BY_ENTRIES ? 8 : 16)
+/* Whether something rules out more than 64 groups do and still pays. */
+#define HAS_BETTER (ISA_ROW_TABLE != TABLE_64)
 
-/* Bytes of all entries, where they are looked up. */
-static void find_row_bytes(struct row_scan *scan)
+/* Of 16 columns so many are looked up in that, if any is: with 64 groups for the
+ * others it lets a few more rows through in half the time. */
+#define BETTER_COLUMNS (ISA_BY_GROUPS && HAS_BETTER ? 8 : 16)
+
+/* What is looked up there. */
+static void find_better_rows(struct row_scan *scan)
 {
-    for (size_t m = 0; m < scan->num_sub_vectors; m++)
-        if (m % BATCH_COLUMNS < ENTRY_COLUMNS)
-            isa_quantize(scan->entries + m * 256, scan->minima[m],
-                         scan->rounding.scale, scan->bytes + m * 256);
+    uint8_t bytes[PQK_TABLE_STRIDE] __attribute__((aligned(64)));
+
+    for (size_t m = 0; m < scan->num_sub_vectors; m++) {
+        uint8_t *row = scan->bytes + m * 256;
+
+        if (m % BATCH_COLUMNS >= BETTER_COLUMNS)
+            continue;
+        isa_quantize(scan->entries + m * 256, scan->minima[m],
+                     scan->rounding.scale,
+                     ISA_ROW_TABLE == TABLE_128 ? bytes : row);
+        if (ISA_ROW_TABLE == TABLE_128)
+            find_minima_128(bytes, row);
+    }
 }
 
 #if ISA_FLOAT_GROUPS
@@ -103,10 +118,10 @@ static void set_row_scale(struct row_scan *scan)
 {
     choose_scale(&scan->rounding, scan->num_sub_vectors,
                  pqk_heap_bound(scan->heap));
-    if (scan->table == TABLE_64)
+    if (ISA_BY_GROUPS)
         find_row_groups(scan);
-    else
-        find_row_bytes(scan);
+    if (scan->table != TABLE_64)
+        find_better_rows(scan);
 }
 
 /* Code m of a row.  Where loads are what sums wait for, 8 codes are loaded
@@ -176,7 +191,7 @@ static void verify_rows(struct row_scan *scan, size_t first, size_t count)
 
 static enum isa_kind row_kind(const struct row_scan *scan, size_t column)
 {
-    return column < ENTRY_COLUMNS ? scan->table : TABLE_64;
+    return column < BETTER_COLUMNS ? scan->table : TABLE_64;
 }
 
 static const uint8_t *row_table(const struct row_scan *scan, enum isa_kind kind,
@@ -240,16 +255,21 @@ static void scan_rows_exactly(struct row_scan *scan, size_t first, size_t end)
 
 /* Rows that are summed without a filter, for a first bound: fewer where the filter
  * is a good one. */
-#define FIRST_ROWS (ISA_ROWS_BY_ENTRIES ? BATCH_ROWS / 4 : BATCH_ROWS)
+#define FIRST_ROWS (BATCH_ROWS / (!HAS_BETTER ? 1 : ISA_BY_GROUPS ? 2 : 4))
 
-/* Above so many quarters of a batch the filter takes more time than it saves. */
-#define HOPELESS_QUARTERS 3
+/* The share of a batch above which what is better than 64 groups takes less time;
+ * below which, with that, 64 groups would do; and above which even the best filter
+ * takes more time than it saves. */
+#define MUCH_FOR_GROUPS 0.125
+#define LITTLE          0.03
+#define HOPELESS        (HAS_BETTER ? 0.5 : 0.75)
 
 /* The most rows that are summed without a filter before it is tried again. */
 #define MAX_SKIPPED_ROWS (16 * BATCH_ROWS)
 
-/* A bound for the rows to come, and bytes for it if they are too coarse by now. */
-static void refresh_rows(struct row_scan *scan)
+/* A bound for the rows to come, and bytes for it if they are too coarse by now.
+ * `share` of the last rows were let through. */
+static void refresh_rows(struct row_scan *scan, double share)
 {
     tighten_soon(scan->heap);
     scan->rounding.threshold = byte_threshold(
@@ -257,7 +277,8 @@ static void refresh_rows(struct row_scan *scan)
     if (scan->rounding.threshold < 0 ||
         scan->rounding.threshold >= COARSE_THRESHOLD)
         return;
-    scan->table = SINGLE_TABLE; /* groups may do now */
+    if (share < LITTLE)
+        scan->table = SINGLE_TABLE;
     set_row_scale(scan);
 }
 
@@ -265,15 +286,19 @@ static void refresh_rows(struct row_scan *scan)
  * next rows are summed without, each time twice as many.  Returns where that
  * ends. */
 static size_t give_way(struct row_scan *scan, size_t row, size_t num_vectors,
-                       size_t *skipped)
+                       double share, size_t *skipped)
 {
     size_t end;
 
-    if (ISA_ROWS_BY_ENTRIES && scan->table != TABLE_256) {
-        scan->table = TABLE_256;
-        find_row_bytes(scan);
+    if (HAS_BETTER && scan->table != ISA_ROW_TABLE) {
+        if (share > MUCH_FOR_GROUPS) {
+            scan->table = ISA_ROW_TABLE;
+            find_better_rows(scan);
+        }
         return row;
     }
+    if (share <= HOPELESS)
+        return row;
     end = num_vectors - row < *skipped ? num_vectors : row + *skipped;
     scan_rows_exactly(scan, row, end);
     if (*skipped < MAX_SKIPPED_ROWS)
@@ -285,21 +310,21 @@ static size_t give_way(struct row_scan *scan, size_t row, size_t num_vectors,
  * stopped. */
 static size_t filter_rows(struct row_scan *scan, size_t row, size_t num_vectors)
 {
-    const size_t hopeless = ISA_ROWS_BY_ENTRIES ? 1 : HOPELESS_QUARTERS;
     size_t skipped = BATCH_ROWS;
 
     set_row_scale(scan);
     while (num_vectors - row >= PQK_BLOCK && scan->rounding.threshold >= 0) {
-        const size_t num_rows =
-            num_vectors - row < BATCH_ROWS
-                ? (num_vectors - row) / PQK_BLOCK * PQK_BLOCK
-                : BATCH_ROWS;
-        const size_t survivors = filter_batch(scan, row, num_rows);
+        /* At first, few rows make the bound much lower. */
+        size_t num_rows =
+            row < FIRST_ROWS || row >= BATCH_ROWS ? BATCH_ROWS : row;
+        double share;
 
-        row += num_rows;
-        if (survivors * 4 > num_rows * hopeless)
-            row = give_way(scan, row, num_vectors, &skipped);
-        refresh_rows(scan);
+        if (num_rows > num_vectors - row)
+            num_rows = num_vectors - row;
+        num_rows = num_rows / PQK_BLOCK * PQK_BLOCK;
+        share = (double)filter_batch(scan, row, num_rows) / (double)num_rows;
+        row = give_way(scan, row + num_rows, num_vectors, share, &skipped);
+        refresh_rows(scan, share);
     }
     return scan->rounding.threshold < 0 ? num_vectors : row;
 }
@@ -315,7 +340,7 @@ static void scan_row_major(const float *entries, size_t num_sub_vectors,
     scan.num_sub_vectors = num_sub_vectors;
     scan.codes = codes;
     scan.heap = heap;
-    scan.table = SINGLE_TABLE;
+    scan.table = ISA_ROW_TABLE;
     if (num_sub_vectors % BATCH_COLUMNS != 0 || num_vectors / 2 < row ||
         heap->k == 0 || !find_row_minima(&scan)) {
         pqk_scalar_scan(entries, num_sub_vectors, codes, num_vectors, 0, NULL,

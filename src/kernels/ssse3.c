@@ -449,7 +449,7 @@ static inline int32_t isa_round(const float *values, const float *centres,
 #define ISA_NAME               ssse3
 #define ISA_HAS_128            0
 #define ISA_BY_GROUPS          1
-#define ISA_ROWS_BY_ENTRIES    0
+#define ISA_ROW_TABLE          TABLE_64
 #define ISA_PLANS(num_queries) plans_of_groups
 
 #include "kernels/variant.h"
