@@ -19,7 +19,8 @@ typedef struct {
     __m256i half[2];
 } isa_bytes;
 
-#define ISA_FLOATS 8
+#define ISA_FLOATS       8
+#define ISA_FLOAT_GROUPS 1
 
 typedef __m256 isa_floats;
 
@@ -251,14 +252,14 @@ static inline __m256i ymm_scale(const float *row, __m256 bias, __m256 scale)
 
 /* Packing works within 128-bit lanes: groups of 4 bytes come out as 0, 2, 4, 6,
  * 1, 3, 5, 7 and are put back into order. */
-static void isa_quantize(const float *row, float bias, float scale,
-                         uint8_t *out)
+ISA_INLINE void ymm_quantize(const float *row, size_t count, float bias,
+                             float scale, uint8_t *out)
 {
     const __m256 biases = _mm256_set1_ps(bias);
     const __m256 scales = _mm256_set1_ps(scale);
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
 
-    for (size_t c = 0; c < 256; c += 32) {
+    for (size_t c = 0; c < count; c += 32) {
         __m256i low =
             _mm256_packs_epi32(ymm_scale(row + c, biases, scales),
                                ymm_scale(row + c + 8, biases, scales));
@@ -271,24 +272,79 @@ static void isa_quantize(const float *row, float bias, float scale,
     }
 }
 
-/* Two products of 255 * 64 fit into 16 bits with a sign: 32,640. */
-static uint32_t isa_weigh(const uint8_t *entries, const uint8_t *weights)
+static void isa_quantize(const float *row, float bias, float scale,
+                         uint8_t *out)
 {
-    const __m256i ones = _mm256_set1_epi16(1);
-    __m256i sum = _mm256_setzero_si256();
+    ymm_quantize(row, 256, bias, scale, out);
+}
+
+static void isa_quantize_64(const float *minima, float bias, float scale,
+                            uint8_t *out)
+{
+    ymm_quantize(minima, 64, bias, scale, out);
+}
+
+static float isa_group_minima(const float *row, float *minima)
+{
+    __m256 minimum = _mm256_set1_ps(INFINITY);
+
+    for (size_t c = 0; c < 64; c += 8) {
+        __m256 least = _mm256_set1_ps(INFINITY);
+
+        ISA_UNROLL
+        for (size_t i = 0; i < 256; i += 64)
+            least = _mm256_min_ps(_mm256_loadu_ps(row + c + i), least);
+        isa_store_floats(minima + c, least);
+        minimum = _mm256_min_ps(least, minimum);
+    }
+    return isa_least_float(minimum);
+}
+
+/* Two products of 255 * 64 fit into 16 bits with a sign: 32,640. */
+static inline __m256i ymm_products(__m256i bytes, __m256i weights)
+{
+    return _mm256_madd_epi16(_mm256_maddubs_epi16(bytes, weights),
+                             _mm256_set1_epi16(1));
+}
+
+static inline uint32_t ymm_total(__m256i sum)
+{
     __m128i four;
 
-    for (size_t c = 0; c < 256; c += 32) {
-        __m256i pairs =
-            _mm256_maddubs_epi16(ymm_load(entries + c), ymm_load(weights + c));
-
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
-    }
     four = _mm_add_epi32(_mm256_castsi256_si128(sum),
                          _mm256_extracti128_si256(sum, 1));
     four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e)); /* 2 3 0 1 */
     four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1)); /* 1 0 3 2 */
     return (uint32_t)_mm_cvtsi128_si32(four);
+}
+
+static uint32_t isa_weigh(const uint8_t *entries, const uint8_t *weights)
+{
+    __m256i sum = _mm256_setzero_si256();
+
+    for (size_t c = 0; c < 256; c += 32)
+        sum = _mm256_add_epi32(
+            sum, ymm_products(ymm_load(entries + c), ymm_load(weights + c)));
+    return ymm_total(sum);
+}
+
+/* Weights of a group are 4 on average, and seldom above 64. */
+static uint32_t isa_weigh_64(const uint8_t *minima, const uint8_t *weights)
+{
+    const __m256i most = _mm256_set1_epi8(64);
+    __m256i sum = _mm256_setzero_si256();
+
+    for (size_t c = 0; c < 64; c += 32) {
+        const __m256i of_group = _mm256_adds_epu8(
+            _mm256_adds_epu8(ymm_load(weights + c), ymm_load(weights + c + 64)),
+            _mm256_adds_epu8(ymm_load(weights + c + 128),
+                             ymm_load(weights + c + 192)));
+
+        sum = _mm256_add_epi32(sum,
+                               ymm_products(ymm_load(minima + c),
+                                            _mm256_min_epu8(of_group, most)));
+    }
+    return ymm_total(sum);
 }
 
 /* Rows 2j and 2j + 1, one in each 128-bit lane. */

@@ -93,10 +93,12 @@ static void find_term(const struct scan_arrays *arrays, enum plan_term term,
         find_minima_128(bytes, arrays->minima_128 + m * 128);
         break;
     case MINIMA_64:
-        find_minima_64(bytes, minima_64);
+        if (!ISA_FLOAT_GROUPS)
+            find_minima_64(bytes, minima_64);
         break;
     case MINIMA_16:
-        find_minima_64(bytes, minima_64);
+        if (!ISA_FLOAT_GROUPS)
+            find_minima_64(bytes, minima_64);
         find_minima_16(minima_64, minima_16);
         break;
     case STEPS_64:
@@ -141,9 +143,10 @@ static void set_scale(struct scan *scan, float distance)
 /* What passes look up in a column by that term. */
 static void find_tables(const struct scan *scan, enum plan_term term, size_t m)
 {
-    if (ISA_FLOAT_GROUPS && term == MINIMA_64)
-        return;
-    if (!scan->query->arrays.has_bytes[m])
+    const int has_groups =
+        term == MINIMA_64 || term == MINIMA_16 || term == STEPS_64;
+
+    if (!(ISA_FLOAT_GROUPS && has_groups) && !scan->query->arrays.has_bytes[m])
         find_bytes(scan, m);
     find_term(&scan->query->arrays, term, m);
 }

@@ -20,8 +20,8 @@
  *                  or TABLE_64 if nothing better pays
  *   ISA_FLOAT_GROUPS  1 if minima over 64 groups are found in float32, while a row
  *                  of the table is made, and only they are made bytes until a plan
- *                  wants all entries; else 0, as if not
- *                  defined.  ISA_FLOATS is 4 then
+ *                  wants all entries; else 0, as if not defined.  64 is a multiple
+ *                  of ISA_FLOATS * ISA_ROW_SUMS / 4 then (table_row.h)
  *   ISA_WORDS_OF_CODES  1 if taking a code out of a word takes less time than
  *                  loading it, on a little-endian machine; else 0, as if not
  *                  defined

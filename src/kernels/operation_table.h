@@ -124,6 +124,8 @@ static void operation_find_groups(const uint8_t *bytes, uint8_t *minima_64,
                                        .minima_16 = minima_16,
                                        .steps_64 = steps_64};
 
+    if (ISA_FLOAT_GROUPS) /* they are there before */
+        find_minima_64(bytes, minima_64);
     find_term(&arrays, MINIMA_16, 0);
     find_term(&arrays, STEPS_64, 0);
     find_term(&arrays, RESTS_64, 0);

@@ -60,39 +60,54 @@ static inline float table_row(const float *centroids, const float *query,
 
 #if ISA_FLOAT_GROUPS
 
-/* The same, four registers of each quarter of the row at a time: minima[g] is that
- * of the entries whose numbers share the 6 low bits g. */
+/* Registers of each quarter of a row that are made at a time. */
+#define QUARTER_SUMS (ISA_ROW_SUMS / 4)
+
+/* Of four numbers that are NaNs or not: one by one, since x86 passes a NaN over as
+ * the first operand only. */
+ISA_INLINE isa_floats least_of_quarters(const isa_floats *of_quarters,
+                                        size_t stride)
+{
+    isa_floats least = isa_all_floats(INFINITY);
+
+    ISA_UNROLL
+    for (size_t q = 0; q < 4; q++)
+        least = isa_lesser_floats(of_quarters[q * stride], least);
+    return least;
+}
+
+/* The same, and minima[g], that of the entries whose numbers share the 6 low bits g:
+ * some registers of each quarter of the row at a time. */
 static inline float table_row_of_groups(const float *centroids,
                                         const float *query, size_t d,
                                         float *row, float *minima)
 {
     isa_floats minimum = isa_all_floats(INFINITY);
 
-    for (size_t c = 0; c < 64; c += 4 * ISA_FLOATS) {
+    for (size_t c = 0; c < 64; c += QUARTER_SUMS * ISA_FLOATS) {
         const float *of_dim = centroids + c;
-        isa_floats sums[16], component = isa_all_floats(query[0]);
+        isa_floats sums[ISA_ROW_SUMS], component = isa_all_floats(query[0]);
 
         ISA_UNROLL
-        for (int j = 0; j < 16; j++)
-            sums[j] = square(component,
-                             of_dim + j / 4 * 64 + j % 4 * ISA_FLOATS);
+        for (int j = 0; j < ISA_ROW_SUMS; j++)
+            sums[j] = square(component, of_dim + j / QUARTER_SUMS * 64 +
+                                            j % QUARTER_SUMS * ISA_FLOATS);
         for (size_t i = 1; i < d; i++) {
             of_dim += 256;
             component = isa_all_floats(query[i]);
             ISA_UNROLL
-            for (int j = 0; j < 16; j++)
-                sums[j] += square(component,
-                                  of_dim + j / 4 * 64 + j % 4 * ISA_FLOATS);
+            for (int j = 0; j < ISA_ROW_SUMS; j++)
+                sums[j] += square(component, of_dim + j / QUARTER_SUMS * 64 +
+                                                 j % QUARTER_SUMS * ISA_FLOATS);
         }
         ISA_UNROLL
-        for (int j = 0; j < 16; j++)
-            isa_store_floats(row + c + j / 4 * 64 + j % 4 * ISA_FLOATS,
+        for (int j = 0; j < ISA_ROW_SUMS; j++)
+            isa_store_floats(row + c + j / QUARTER_SUMS * 64 +
+                                 j % QUARTER_SUMS * ISA_FLOATS,
                              sums[j]);
         ISA_UNROLL
-        for (int j = 0; j < 4; j++) {
-            const isa_floats least = isa_lesser_floats(
-                isa_lesser_floats(sums[j], sums[j + 4]),
-                isa_lesser_floats(sums[j + 8], sums[j + 12]));
+        for (int j = 0; j < QUARTER_SUMS; j++) {
+            const isa_floats least = least_of_quarters(sums + j, QUARTER_SUMS);
 
             isa_store_floats(minima + c + j * ISA_FLOATS, least);
             minimum = isa_lesser_floats(least, minimum);
@@ -104,14 +119,13 @@ static inline float table_row_of_groups(const float *centroids,
 /* The minima of groups of a row that is there. */
 static inline void find_group_minima(const float *row, float *minima)
 {
-    for (size_t c = 0; c < 64; c += ISA_FLOATS)
-        isa_store_floats(
-            minima + c,
-            isa_lesser_floats(
-                isa_lesser_floats(isa_load_floats(row + c),
-                                  isa_load_floats(row + c + 64)),
-                isa_lesser_floats(isa_load_floats(row + c + 128),
-                                  isa_load_floats(row + c + 192))));
+    for (size_t c = 0; c < 64; c += ISA_FLOATS) {
+        const isa_floats of_quarters[4] = {
+            isa_load_floats(row + c), isa_load_floats(row + c + 64),
+            isa_load_floats(row + c + 128), isa_load_floats(row + c + 192)};
+
+        isa_store_floats(minima + c, least_of_quarters(of_quarters, 1));
+    }
 }
 
 #endif
