@@ -102,10 +102,12 @@ static const char *probe_rows(const struct row_major *rows,
     const pqk_distance_table table = {.num_sub_vectors = M,
                                       .entries = (float *)(uintptr_t)entries};
     const char *fault;
-    pqk_status status = pqk_probe_pq_l2_top_k_with(
+    pqk_status status;
+
+    test_dirty_stack();
+    status = pqk_probe_pq_l2_top_k_with(
         rows->kernel, &table, rows->num_vectors ? codes : NULL,
         rows->num_vectors, heap);
-
     if (status != PQK_OK)
         return test_fault("probe: %s", pqk_status_string(status));
     fault = compare_heap(heap, expected, count, 0, placement);
@@ -165,6 +167,7 @@ const char *probing_table(const pqk_kernel *kernel, const float *query,
                                     centroids_bytes, 4, placement);
     table.entries =
         test_place(&entries_arena, num_entries * sizeof(float), placement);
+    test_dirty_stack();
     status =
         pqk_compute_distance_table_l2_with(kernel, placed, &guarded, &table);
     pqh_reference_table(query, codebook, expected);
@@ -216,6 +219,7 @@ const char *probing_open(struct door *door, const pqk_kernel *kernel,
     door->codebook = *codebook;
     given.centroids = place_input(&centroids_arena, codebook->centroids,
                                   centroids_bytes, 4, 0);
+    test_dirty_stack();
     status = kernel->prepare_codebook(&given, NULL, prepared);
     if (status != PQK_OK)
         return test_fault("prepare_codebook: %s", pqk_status_string(status));
@@ -263,6 +267,7 @@ static const char *prepare_part(const struct door *door, const uint8_t *codes,
     codes += part->first * M;
     placed = place_input(&codes_arena, codes, code_bytes, 1, 0);
     test_aligned(&scratch_arena, bytes, ALIGNMENT);
+    test_dirty_stack();
     status =
         door->kernel->prepare_codes(door->prepared_codebook, placed,
                                     part->num_vectors, scratch_arena.block);
@@ -286,6 +291,7 @@ static const char *restore_codes(const struct door *door,
     uint8_t *codes = test_place(&codes_arena, code_bytes, 0);
 
     expected += part->first * M;
+    test_dirty_stack();
     door->kernel->restore_codes(door->prepared_codebook, part->codes,
                                 part->num_vectors, codes);
     if (!test_canaries_intact(&codes_arena))
@@ -531,6 +537,7 @@ static void probe_together(const struct pass *pass, const struct part *part,
             pqk_top_k_heap_init(&own[q], storage + q * slots, k);
             own[q].bound = heaps[q].bound;
         }
+        test_dirty_stack();
         pass->door->kernel->probe(
             pass->door->prepared_codebook, part->codes, part->num_vectors,
             pass->probe->first_id + (uint32_t)part->first, filter, pass->tables,
@@ -562,6 +569,7 @@ static const char *probe_part(const struct pass *pass, const struct part *part,
         filter.rows = rows_of_part(narrowing->rows, part);
     if (narrowing->allows)
         filter.allows = ask;
+    test_dirty_stack();
     if (pass->together)
         probe_together(pass, part, filters ? &filter : NULL, heaps, stats);
     else
@@ -673,6 +681,7 @@ static const char *run_passes(struct pass *pass)
         &tables_arena,
         door->kernel->tables_bytes(&door->codebook, probe->num_queries),
         ALIGNMENT);
+    test_dirty_stack();
     door->kernel->compute_tables(door->prepared_codebook,
                                  pass->narrowing->metric, queries,
                                  probe->num_queries, pass->tables);

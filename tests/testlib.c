@@ -184,6 +184,20 @@ void *test_at_end(struct test_arena *arena, size_t bytes)
     return take_block(arena, arena->capacity - bytes, bytes);
 }
 
+/* More than a kernel has on the stack for 256 sub-vectors. */
+#define STACK_BYTES (192 * 1024)
+
+/* 0xff is a NaN, no position, and a byte that rules every code out; 0x01 makes
+ * small numbers. */
+__attribute__((noinline)) void test_dirty_stack(void)
+{
+    static unsigned turn;
+    unsigned char memory[STACK_BYTES];
+
+    memset(memory, turn++ % 2 ? 0x01 : 0xff, sizeof memory);
+    __asm__ volatile("" : : "r"(memory) : "memory");
+}
+
 void *test_at_start(struct test_arena *arena, size_t bytes)
 {
     return test_at_skew(arena, bytes, 0);

@@ -84,6 +84,10 @@ void *test_place_copy(struct test_arena *arena, const void *source,
 /* 1 if nothing was written around the block. */
 int test_canaries_intact(const struct test_arena *arena);
 
+/* Before a kernel is called: what it reads of its stack without having written it
+ * is a byte that no kernel has left there, another each time. */
+void test_dirty_stack(void);
+
 void test_arena_free(struct test_arena *arena);
 
 /* malloc, calloc for tests: never NULL. */
