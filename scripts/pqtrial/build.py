@@ -151,7 +151,7 @@ class Build:
         return [*names, FUZZER, SHAPES]
 
     def left_out(self):
-        """What there is to say where Check is not installed; else empty."""
+        """What there is to say where the tests of Check do not run; else empty."""
         if PLAIN not in self.programs():
             return ""
         return (f"{len(PROGRAMS)} of the equality tests need Check and do not run "
@@ -167,6 +167,16 @@ class Build:
     def _make(self, seconds):
         return self._run("make", ["make", f"-j{os.cpu_count() or 1}",
                                   *self._targets()], seconds, self.places.build)
+
+    def make_test(self, name, seconds):
+        """One test, of the kernels that lie there."""
+        files.remove(self.clean)
+        result = self._run("make-test", ["make", f"-j{os.cpu_count() or 1}",
+                                         "tests/" + name], seconds, self.places.build)
+        if result.late or result.code != 0:
+            raise Ended("error", f"building took over {seconds:.0f} s" if result.late
+                        else first_errors(result.output))
+        files.replace(self.clean, b"")
 
     def make(self, tree, content, seconds):
         """Build the candidate; returns the hash of its code and library."""

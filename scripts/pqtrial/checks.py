@@ -5,7 +5,7 @@ import os
 import re
 import signal
 
-from . import counted, files, process
+from . import blame, counted, files, process
 from .build import FUZZER, lint_reason
 from .ends import Ended
 
@@ -41,11 +41,12 @@ def _failure(name, result):
 
 class Checks:
     """All of them; .absent has the linters that did not run, .unconfined what the
-    tests could have reached."""
+    tests could have reached.  What a test finds wrong is looked for in the best, too."""
 
-    def __init__(self, places, build, seconds):
+    def __init__(self, places, build, left, best):
         self.places, self.build = places, build
-        self.until = seconds
+        self.left, self.best = left, best
+        self.until = left()
         self.absent = set()
         self.unconfined = process.lacks()
 
@@ -56,10 +57,10 @@ class Checks:
         seconds = min(self.until, max(TEST_SECONDS, TEST_SHARE * self.until))
         return process.Running(command, output, seconds, env, self.places.build)
 
-    def _test(self, name):
+    def _test(self, name, extra=None):
         """It has the candidate's code in it."""
         scratch = self.places.scratch
-        command, extra = [os.path.join("tests", name)], {}
+        command, extra = [os.path.join("tests", name)], dict(extra or {})
         if self.build.target:
             command = counted.emulator(self.places.build, self.build.target) + command
             extra["PQK_TEST_SCALE"] = counted.SHARE_OF_TESTS
@@ -74,11 +75,11 @@ class Checks:
             "make", "-s", "lint",
             "LINTFLAGS=--kernels --only " + ",".join(tools)], {})
 
-    def thorough(self, seconds):
+    def thorough(self):
         """What takes too long for a candidate that may lose anyway; left out,
         and said so, where there is no time."""
-        self.until = seconds
-        result = self._lint(SLOW_TOOLS).wait() if seconds > 5.0 else None
+        self.until = self.left()
+        result = self._lint(SLOW_TOOLS).wait() if self.until > 5.0 else None
         if result is None or result.late:
             self.absent |= set(SLOW_TOOLS)
             return
@@ -93,11 +94,14 @@ class Checks:
         first = self._test(names[0])
         try:
             self._finish_lint(self._lint(QUICK_TOOLS))
+            found = None
             for name in names[1:]:
-                self._finish_test(name, self._test(name))
-            self._finish_test(names[0], first)
+                found = found or self._wrong(name, self._test(name))
+            found = found or self._wrong(names[0], first)
         finally:
             first.end()
+        if found:
+            self._blame(*found)
 
     def _finish_lint(self, running):
         result = running.wait()
@@ -113,7 +117,24 @@ class Checks:
             if line.startswith("lint: not run:"):
                 self.absent |= set(line[14:].split(" (")[0].split())
 
-    def _finish_test(self, name, running):
+    @staticmethod
+    def _wrong(name, running):
         result = running.wait()
-        if result.code != 0:
-            raise Ended(*_failure(name, result))
+        return (name, result) if result.code != 0 else None
+
+    def _blame(self, name, result):
+        status, reason = _failure(name, result)
+        if status in ("tests", "crash"):
+            reason += self.best.said(lambda: self._again(name, result.output),
+                                     self.left())
+        raise Ended(status, reason)
+
+    def _again(self, name, output):
+        """What fails of the test if it is made of what lies there, in the same
+        cases."""
+        print(f"trying the best with tests/{name}, which the candidate fails",
+              flush=True)
+        self.until = self.left()
+        self.build.make_test(name, self.until)
+        result = self._test(name, blame.seed_of(output)).wait()
+        return _failure(name, result)[1].partition(": ")[2] if result.code != 0 else ""

@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 
-from . import (counted, files, lock, log, memory, series as series_of, step,
+from . import (counted, files, foreign, lock, log, memory, series as series_of, step,
                summary)
 from .ends import EXIT_USAGE, Refused
 from .files import Places
@@ -83,8 +83,10 @@ def step_parser():
     start.add_argument("--hours", type=float, metavar="H",
                        help="no trial starts later than that")
     start.add_argument("--limit", type=float, default=step.LIMIT_SECONDS,
-                       metavar="SECONDS", help="what a trial may take "
-                       "(default: %(default)g)")
+                       metavar="SECONDS", help="what a trial may take up to its "
+                       "verdict (default: %(default)g); what is to be kept has "
+                       f"{foreign.SECONDS:.0f} s more, or as much again if that is more, "
+                       "to be built and tested for other machines")
     start.add_argument("--configure", action="append", metavar="ARGUMENT",
                        help="an argument for configure; may be repeated")
     start = parser.add_argument_group(

@@ -13,9 +13,9 @@ class Judging:
     """Fills the row; .block is what decided, .notes what else there is to say,
     .foreign the hashes of other machines' code."""
 
-    def __init__(self, places, series, build, row, left):
+    def __init__(self, places, series, build, row, left, best):
         self.places, self.series, self.build = places, series, build
-        self.row, self.left = row, left
+        self.row, self.left, self.best = row, left, best
         self.block, self.notes, self.foreign = {}, [], {}
 
     def _compare(self, how):
@@ -96,8 +96,8 @@ class Judging:
         if not foreign.shares(changed) and not self.build.target:
             return
         self.foreign, undone = foreign.check(
-            self.places, self.build.mark, self.series.get("foreign", {}),
-            self.series.get("target"))
+            self.places, self.build.mark, self.series.get("foreign", {}), self.best,
+            self.series.get("target"), max(foreign.SECONDS, self.series["limit"]))
         if self.foreign:
             self.notes.append("built for others, and equal there or under an "
                               "emulator: " + " ".join(sorted(self.foreign)))

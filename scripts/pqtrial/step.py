@@ -7,7 +7,8 @@ import secrets
 import signal
 import time
 
-from . import counted, files, lock, log, looks, measure, memory, process, summary
+from . import (blame, counted, files, foreign, lock, log, looks, measure, memory,
+               process, summary)
 from . import series as series_of
 from .build import Build
 from .checks import Checks
@@ -71,7 +72,9 @@ class Trial:
         self.trial = memory.next_number(places, rows)
         self.row = blank_row(series, self.trial, description)
         self.row.update(commit=self.parent[:7])
-        self.judging = Judging(places, series, self.build, self.row, self.left)
+        self.best = blame.Best(self.tree, places.tree, series)
+        self.judging = Judging(places, series, self.build, self.row, self.left,
+                               self.best)
         self.journal = Journal(places, {
             "mark": self.mark, "trial": self.trial, "stage": "running",
             "description": description, "parent": self.parent, "tree": None,
@@ -148,7 +151,7 @@ class Trial:
         if self._seen_before(code) or self.build.target is None and \
                 self._timed("first second", judging.loses_at_once):
             return
-        checks = Checks(self.places, self.build, self.left())
+        checks = Checks(self.places, self.build, self.left, self.best)
         self._timed("checks", checks.run)
         self.absent, self.unconfined = checks.absent, checks.unconfined
         self._check_places()
@@ -157,7 +160,7 @@ class Trial:
         if self.row["keep"] == "keep":
             self._timed("looks", judging.look_elsewhere)
         if self.row["keep"] == "keep":
-            self._timed("clang-tidy", checks.thorough, self.left())
+            self._timed("clang-tidy", checks.thorough)
             self._timed("others", self._check_shared)
             self._check_places()
 
@@ -231,9 +234,9 @@ class Trial:
         self.row.update(status="null", verdict="same",
                         reason="the same object code as the best")
         if self.simpler and self._fewer_lines():
-            checks = Checks(self.places, self.build, self.left())
+            checks = Checks(self.places, self.build, self.left, self.best)
             checks.run()
-            checks.thorough(self.left())
+            checks.thorough()
             self.absent, self.unconfined = checks.absent, checks.unconfined
             self.row.update(keep="keep", reason="the same object code from "
                             f"{self._lines_saved()} lines less")

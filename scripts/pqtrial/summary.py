@@ -4,7 +4,7 @@
 import re
 import textwrap
 
-from . import counted, ends
+from . import blame, counted, ends
 
 # Rows that are no attempt at an idea.
 NO_ATTEMPT = {"interrupted", "integrity", "lint", "build", "null", "known",
@@ -170,6 +170,9 @@ def _unresolved(numbers):
 def _next(row):
     if row["trial"] == "0":
         return 'scripts/trial "hypothesis, with the predicted effect"'
+    if blame.TOO in row["reason"]:
+        return "the best itself is wrong: mend it in a commit of its own, then " \
+               "scripts/trial --baseline; trials of it wait for that"
     if row["verdict"] == "vetoed":
         return "keep the gain and mend the loss, or decide by what stays alive " \
                "which way is taken"

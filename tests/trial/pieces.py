@@ -4,6 +4,7 @@
 Run by tests/trial/pieces.sh.  tests/trial/trial.py has whole trials.
 """
 
+import io
 import os
 import shutil
 import subprocess
@@ -18,8 +19,9 @@ WORK = os.environ["PQK_TRIAL_WORK"]
 sys.path.insert(0, os.path.join(SOURCE, "scripts"))
 
 from pqcosts import measured, model, targets  # noqa: E402
-from pqtrial import (build, counted, doctor, foreign, glance, host, log,  # noqa: E402
-                     looks, measure, memory, replay, report, series, summary)
+from pqtrial import (blame, build, counted, doctor, foreign, glance,  # noqa: E402
+                     host, judging, log, looks, measure, memory, progress, replay,
+                     report, series, step, summary)
 from pqtrial.ends import Ended, Refused  # noqa: E402
 from pqtrial.files import Places  # noqa: E402
 
@@ -473,9 +475,22 @@ class Foreign(Folder):
             with mock.patch.object(foreign, "Foreign") as made, \
                     mock.patch.object(foreign, "missing", lambda name:
                                       foreign.OWN if name == "x86_64" else ""):
-                found, undone = foreign.check(self.places, "mark", {}, judged)
+                made.return_value.not_run = ()
+                found, undone = foreign.check(self.places, "mark", {}, None, judged)
             self.assertEqual((sorted(found), undone), (wanted, []))
             self.assertEqual(made.call_count, 2)
+
+    def test_not_run(self):
+        """Variants that no CPU here has are no news of an equality."""
+        with mock.patch.object(foreign, "Foreign") as made, \
+                mock.patch.object(foreign, "missing", lambda name: ""):
+            made.return_value.not_run = ("avx512",)
+            _, undone = foreign.check(self.places, "mark", {}, None, "aarch64")
+        self.assertEqual(undone[1], "x86_64's avx512 (no such CPU here)")
+        one = foreign.Foreign(self.places, "mark", "aarch64")
+        one._note_variants("# variants: scalar; not run: avx2 (not on this CPU), neon "
+                           "(not in this build), avx512 (not on this CPU)\n1..1\n")
+        self.assertEqual(one.not_run, ("avx2", "avx512"))
 
     def prepared(self, test):
         """A folder in which a build is ready and a test says so."""
@@ -489,14 +504,89 @@ class Foreign(Folder):
         return foreign.Foreign(self.places, "mark", "aarch64")
 
     def test_check(self):
-        with mock.patch.object(foreign.gate, "code_hash", lambda paths: "code"):
-            wrong = self.prepared("echo not ok 7 - row 3; exit 1")
-            with self.assertRaisesRegex(Ended, "aarch64, tests/selftest: .*row 3"
-                                        ) as caught:
-                wrong.check("another")
+        best = mock.Mock()
+        best.said.side_effect = lambda again, left: f"; again: {again()}"
+        with mock.patch.object(foreign.gate, "code_hash", lambda paths: "code"), \
+                mock.patch("sys.stdout", io.StringIO()) as out:
+            wrong = self.prepared("echo not ok 7 - row 3, $${PQK_A_SEED-PQK_A_SEED=5}; "
+                                  "exit 1")
+            with self.assertRaisesRegex(
+                    Ended, "aarch64, tests/selftest: .*row 3, PQK_A_SEED=5; again: "
+                    "not ok 7 - row 3, 5") as caught:
+                wrong.check("another", best)
             self.assertEqual(caught.exception.status, "tests")
             # The same code has passed before.
-            self.assertEqual(wrong.check("code"), "code")
+            self.assertEqual(wrong.check("code", best), "code")
+        self.assertRegex(out.getvalue(), "^building for aarch64\ntesting aarch64: "
+                         "selftest, under an emulator\n")
+
+    def test_own_machine(self):
+        """What needs no emulator has more of the tests."""
+        for own, scale in ((foreign.OWN, "0.5"), ("", "0.1")):
+            with mock.patch.object(foreign, "missing", return_value=own), \
+                    mock.patch.object(foreign.Foreign, "_emulator", return_value=[]), \
+                    mock.patch.object(foreign.Foreign, "_run") as run:
+                foreign.Foreign(self.places, "mark", "x86_64")._test("selftest")
+            self.assertEqual(run.call_args[0][2]["PQK_TEST_SCALE"], scale)
+
+    def test_time(self):
+        """All machines together have the seconds that are given."""
+        with mock.patch.object(foreign.time, "monotonic", lambda: clock[0]), \
+                mock.patch.object(foreign, "Foreign") as made, \
+                mock.patch.object(foreign, "missing", lambda name: ""):
+            clock = [100.0]
+            made.return_value.not_run = ()
+            foreign.check(self.places, "mark", {}, None, "aarch64", 300.0)
+            lefts = [call[0][3] for call in made.call_args_list]
+            clock[0] = 350.0
+            self.assertEqual([left() for left in lefts], [50.0, 50.0])
+        os.makedirs(self.places.at("build.armhf"))
+        os.makedirs(self.places.outputs)
+        with self.assertRaisesRegex(Ended, "armhf: x took over 0 s") as caught:
+            foreign.Foreign(self.places, "mark", "armhf", lambda: 0.1)._run(
+                "x", ["sleep", "9"])
+        self.assertEqual(caught.exception.status, "time_budget")
+
+
+class Blame(Folder):
+    def said(self, again, left=60.0):
+        tree = mock.Mock()
+        said = blame.Best(tree, "folder", {
+            "best_commit": "abcdef0123456789", "best_trial": 5}).said(again, left)
+        return said, tree
+
+    def test_said(self):
+        said, tree = self.said(lambda: "")
+        self.assertEqual(said, "; the best passes it")
+        tree.content.assert_called_once_with("abcdef0123456789")
+        tree.lay_out.assert_called_once_with(tree.content.return_value, "folder")
+        said, _ = self.said(lambda: "row 3")
+        self.assertRegex(said, r"the best fails it, too: row 3: .*abcdef012345 \(trial 5")
+        row = a_row(6, "x", status="tests", verdict="none", reason="row 3" + said)
+        self.assertIn("--baseline", summary._next(row))
+        self.assertIn("find out why", summary._next(dict(row, reason="row 3")))
+        said, _ = self.said(mock.Mock(side_effect=Ended("error", "no room")))
+        self.assertRegex(said, "not known: no room")
+        said, tree = self.said(None, 1.0)
+        self.assertRegex(said, "no time")
+        tree.lay_out.assert_not_called()
+
+    def test_seed(self):
+        self.assertEqual(blame.seed_of("not ok - x; PQK_SHAPES_SEED=17 repeats it\n"),
+                         {"PQK_SHAPES_SEED": "17"})
+        self.assertEqual(blame.seed_of("not ok - row 3\n"), {})
+
+
+class Progress(unittest.TestCase):
+    def test_lines(self):
+        for is_terminal, wanted in ((False, "one\ntwo\n"),
+                                    (True, "\r\033[Kone\r\033[Ktwo\r\033[K")):
+            with mock.patch("sys.stdout", io.StringIO()) as out:
+                out.isatty = lambda: is_terminal
+                progress.say("one")
+                progress.say("two")
+                progress.end()
+            self.assertEqual(out.getvalue(), wanted)
 
 
 class Words(unittest.TestCase):

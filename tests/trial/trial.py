@@ -137,11 +137,13 @@ class Project:
              ("src/kernels/a.h", said("first"), 0o644),
              (".gitignore", "/.trial/\n/results.tsv\n__pycache__/\n", 0o644))
 
-    def __init__(self, folder):
+    def __init__(self, folder, first="first"):
         self.top = folder
         self.lock = folder + ".lock"
         for name, text, mode in self.FILES:
             write(os.path.join(folder, name), text, mode)
+        if first != "first":
+            self.say(first)
         self.git("init", "-q")
         self.git("config", "user.name", "Tester")
         self.git("config", "user.email", "tester@example.org")
@@ -197,10 +199,12 @@ class Clone(Project):
 
 
 class TrialTest(unittest.TestCase):
+    FIRST = "first"
+
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp(dir=WORK)
-        cls.p = Project(os.path.join(cls.folder, "a project"))
+        cls.p = Project(os.path.join(cls.folder, "a project"), cls.FIRST)
         code, out = cls.p.trial("--baseline")
         if code != 0:
             raise AssertionError(out)
@@ -227,6 +231,23 @@ class TrialTest(unittest.TestCase):
 
     def clean(self):
         self.assertEqual(self.p.git("status", "--porcelain"), "")
+
+
+class BestIsWrong(TrialTest):
+    FIRST = "TESTFAIL first"
+
+    def test_blame(self):
+        """A candidate that fails with the best is not alone to blame."""
+        self.p.say("TESTFAIL second")
+        row, out = self.ended(2, "tests")
+        self.assertRegex(row["reason"], "row 3 differs; the best fails it, too: .*row 3 "
+                         f"differs: look at {self.p.head()[:12]} .trial 0.")
+        self.assertRegex(out, "next: +the best itself is wrong")
+        self.p.say("SAY faster RATIO 1.05 mended")
+        self.ended(0, "ok", keep="keep")
+        self.p.say("TESTFAIL third")
+        row, _ = self.ended(2, "tests")
+        self.assertRegex(row["reason"], "row 3 differs; the best passes it$")
 
 
 class Outcomes(TrialTest):
