@@ -36,6 +36,15 @@ def shares(changed):
                for name in changed)
 
 
+def gave(row):
+    """Whether its verdict came from one of these machines.  That says nothing of the
+    object code of the row, which is the series' own machine's: the same may come with
+    other code for the others, and has passed all that is before them.  (To have their
+    hashes in the key they had to be built first, which takes minutes and is done for
+    what is kept only.)"""
+    return row["reason"].partition(", tests/")[0] in TARGETS
+
+
 def missing(target, which=shutil.which):
     """What a build and a test for it lack here; empty if nothing."""
     prefix, own = TARGETS[target]

@@ -205,12 +205,13 @@ class Trial:
                         "means it starts a new series with --baseline)")
 
     def _seen_before(self, code):
-        """Identical code gets the verdict that it has got."""
+        """Identical code gets the verdict that it has got here."""
         if code == self.series["best_object"]:
             self._null()
             return True
         same = [old for old in self.rows if old["series"] == self.series["id"] and
-                old["object_hash"] == code and old["status"] in ABOUT_CODE]
+                old["object_hash"] == code and old["status"] in ABOUT_CODE and
+                not foreign.gave(old)]
         if len(same) == 1 and same[0]["status"] == "unresolved" and same[0]["busy"]:
             return False  # others disturbed it: once more, and no oftener
         if not same:

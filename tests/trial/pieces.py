@@ -173,6 +173,17 @@ class Budget(unittest.TestCase):
                 self.assertEqual(caught.exception.code, 7)
 
 
+class Known(unittest.TestCase):
+    def test_known(self):
+        """Other machines' tests say nothing of this one's object code."""
+        for reason, wanted in (("armhf, tests/selftest: row 3", False),
+                               ("tests/selftest: row 3", True)):
+            old = a_row(7, "x", status="tests", reason=reason, object_hash="h")
+            self.assertEqual(foreign.gave(old), not wanted)
+            trial = mock.Mock(series={"id": "s", "best_object": "b"}, rows=[old], row={})
+            self.assertEqual(step.Trial._seen_before(trial, "h"), wanted)
+
+
 class Measuring(unittest.TestCase):
     def test_arguments(self):
         cell = {"source_asked": "photos", "kernel_asked": "avx2", "k": 100,
