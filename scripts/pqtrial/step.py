@@ -148,8 +148,9 @@ class Trial:
             raise Ended("error", str(why)) from why
         self.row.update(object_hash=code, library_sha256=library)
         judging = self.judging
-        if self._seen_before(code) or self.build.target is None and \
-                self._timed("first second", judging.loses_at_once):
+        if self._seen_before(code) or self._timed(
+                "count" if self.build.target else "first second",
+                judging.loses_at_once):
             return
         checks = Checks(self.places, self.build, self.left, self.best)
         self._timed("checks", checks.run)

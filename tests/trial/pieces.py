@@ -380,6 +380,25 @@ class Counted(Folder):
             {"neon": 1, "scalar": 1}, {"neon": 2, "scalar": 2}),
             [("kernel:scalar", {"kernel": "scalar"})])
 
+    def test_early(self):
+        """Only a loser is let go before the tests."""
+        for status, verdict, wanted in (
+                ("ok", "slower", True), ("ok", "same", False), ("ok", "vetoed", False),
+                ("ok", "faster", False), ("recall", "none", False),
+                ("time_budget", "slower", False)):
+            block = {"status": status, "verdict": verdict}
+            row = {"library_sha256": ""}
+            judge = judging.Judging(self.places, {"best_library": ""},
+                                    mock.Mock(target="x"), row, lambda: 90.0, None)
+            with mock.patch.object(measure, "compare", return_value=block) as compare, \
+                    mock.patch.object(measure, "check_measured"), \
+                    mock.patch.object(measure, "arguments"):
+                self.assertEqual(judge.loses_at_once(), wanted)
+            self.assertEqual("neither lint" in row.get("reason", ""), wanted)
+            self.assertEqual(judge.block, block if wanted else {})
+            # The rest of the time is for tests, whatever counting comes to.
+            self.assertEqual(compare.call_args[0][5], 45.0)
+
     def test_counted_once(self):
         """The same program under the same tools; another is counted again."""
         os.makedirs(self.places.home)
