@@ -154,6 +154,12 @@ class Build:
         """What there is to say where the tests of Check do not run; else empty."""
         if PLAIN not in self.programs():
             return ""
+        if self.target:
+            return (f"{len(PROGRAMS)} of the equality tests, those with Check, are not "
+                    "run by a counted series, since an emulator takes minutes for them: "
+                    "filters and encoding are tested less (make check in a build for "
+                    f"{self.target.triplet} has them; Debian: apt-get install "
+                    f"check:{self.target.debian})")
         return (f"{len(PROGRAMS)} of the equality tests need Check and do not run "
                 "here: filters and encoding are tested less (Debian: apt-get "
                 "install check, then scripts/trial --baseline)")

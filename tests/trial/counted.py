@@ -163,6 +163,8 @@ class Counted(unittest.TestCase):
         self.assertRegex(self.out, r"(?s)photos-k10: .*cycles \d.*loads.*branches.*"
                          r"bytes_read 2\.000 .*guard_photos-rows: .*"
                          "modelled: .*no caches, no memory")
+        self.assertRegex(self.out, r"note: 6 of the equality tests, those with Check, are "
+                         r"not run by a counted .*check:arm64\)")
 
     def test_verdicts(self):
         """In one series: what was kept is what the next is compared with."""
