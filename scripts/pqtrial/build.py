@@ -156,8 +156,8 @@ class Build:
             return ""
         if self.target:
             return (f"{len(PROGRAMS)} of the equality tests, those with Check, are not "
-                    "run by a counted series, since an emulator takes minutes for them: "
-                    "filters and encoding are tested less (make check in a build for "
+                    "run by a counted series, since an emulator takes minutes for "
+                    "them: filters and encoding are tested less (make check in a build for "
                     f"{self.target.triplet} has them; Debian: apt-get install "
                     f"check:{self.target.debian})")
         return (f"{len(PROGRAMS)} of the equality tests need Check and do not run "

@@ -41,7 +41,8 @@ def _failure(name, result):
 
 class Checks:
     """All of them; .absent has the linters that did not run, .unconfined what the
-    tests could have reached.  What a test finds wrong is looked for in the best, too."""
+    tests could have reached.  What a test finds wrong is looked for in the best,
+    too."""
 
     def __init__(self, places, build, left, best):
         self.places, self.build = places, build

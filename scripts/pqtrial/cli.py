@@ -85,8 +85,8 @@ def step_parser():
     start.add_argument("--limit", type=float, default=step.LIMIT_SECONDS,
                        metavar="SECONDS", help="what a trial may take up to its "
                        "verdict (default: %(default)g); what is to be kept has "
-                       f"{foreign.SECONDS:.0f} s more, or as much again if that is more, "
-                       "to be built and tested for other machines")
+                       f"{foreign.SECONDS:.0f} s more, or as much again if that is "
+                       "more, to be built and tested for other machines")
     start.add_argument("--configure", action="append", metavar="ARGUMENT",
                        help="an argument for configure; may be repeated")
     start = parser.add_argument_group(
