@@ -90,6 +90,22 @@ struct pqk_operations {
     void (*quantize)(const float *row, float bias, float scale, uint8_t *bytes);
     /* The sum of 256 products; no weight is greater than 64. */
     uint32_t (*weigh)(const uint8_t *entries, const uint8_t *weights);
+
+    /* Minima of groups in float32, a group being the numbers that are the same
+     * modulo 64.  64 times as quantize. */
+    void (*quantize_64)(const float *minima, float bias, float scale,
+                        uint8_t *bytes);
+    /* 64 times as row_minimum, for each group; returns the row's.  minima are
+     * 64-byte aligned. */
+    float (*group_minima)(const float *row, float *minima);
+    /* The sum of products of a group's byte with its weights, of which none is
+     * greater than 64, added up; 256 of them may count as 255. */
+    uint32_t (*weigh_64)(const uint8_t *minima, const uint8_t *weights);
+    /* As table_row, and the minima of its groups; of a group without numbers that
+     * may be NaN. */
+    float (*table_row_of_groups)(const float *centroids, const float *query,
+                                 size_t d, float *row, float *minima);
+
     /* columns[c * column_stride + j] = codes[transposed_row(j) * row_stride + c]
      * for c < 16 and j < 64.  Codes are anywhere; row_stride is 16 or more,
      * column_stride a multiple of 64. */

@@ -126,8 +126,8 @@ static void isa_quantize_64(const float *minima, float bias, float scale,
  * returns the row's.  NaNs are passed over, as by isa_row_minimum(). */
 static float isa_group_minima(const float *row, float *minima);
 
-/* About the sum of products of the weights with the bytes of
- * their groups; to order by. */
+/* The sum of products of the weights with the bytes of their groups.  A group's
+ * weights that add up to 256 may count as 255: it is to order by. */
 static uint32_t isa_weigh_64(const uint8_t *minima, const uint8_t *weights);
 
 #endif

@@ -189,6 +189,12 @@ const struct pqk_operations ISA_SYMBOL(pqk_operations) = {
     .row_minimum = isa_row_minimum,
     .quantize = isa_quantize,
     .weigh = isa_weigh,
+#if ISA_FLOAT_GROUPS
+    .quantize_64 = isa_quantize_64,
+    .group_minima = isa_group_minima,
+    .weigh_64 = isa_weigh_64,
+    .table_row_of_groups = table_row_of_groups,
+#endif
     .transpose_rows = isa_transpose_rows,
     .transposed_row = isa_transposed_row,
 #if ISA_HAS_128

@@ -649,6 +649,22 @@ static float expect_row(const float *centroids, const float *query, size_t d,
     return least_of(row);
 }
 
+/* Of each group the least number, or +inf if there is none. */
+static void expect_group_minima(const float *row, float *minima)
+{
+    for (size_t g = 0; g < 64; g++)
+        minima[g] = INFINITY;
+    for (size_t c = 0; c < 256; c++)
+        if (row[c] < minima[c % 64])
+            minima[c % 64] = row[c];
+}
+
+static void check_group_minimum(size_t g, float found, float expected)
+{
+    EXPECT(found == expected, "the minimum of group %zu is %.9g, expected %.9g",
+           g, (double)found, (double)expected);
+}
+
 static void check_table_row(size_t d, unsigned kind, unsigned placement,
                             struct test_random *random)
 {
@@ -685,6 +701,90 @@ START_TEST(test_table_row)
         for (size_t i = 0; i < TEST_COUNT(dims); i++)
             for (unsigned kind = 0; kind < FLOAT_KINDS; kind++, placement++)
                 check_table_row(dims[i], kind, placement, &random);
+}
+END_TEST
+
+static void check_row_of_groups(size_t d, unsigned kind, unsigned placement,
+                                struct test_random *random)
+{
+    const size_t row_bytes = 256 * sizeof(float);
+    float *centroids = place(&in_a, d * row_bytes, BLOCK, placement);
+    float *query = place(&in_b, d * sizeof *query, sizeof *query, placement);
+    float *row = place(&out_a, row_bytes, BLOCK, placement);
+    float *minima = place(&out_b, row_bytes / 4, BLOCK, placement);
+    float expected[256], expected_minima[64], least, found;
+    const char *fault;
+
+    test_subcase(", d %zu, values %u, placement %u", d, kind, placement);
+    make_floats(kind, centroids, d * 256, random);
+    make_floats(kind == SPECIAL_FLOATS ? NORMAL_FLOATS : kind, query, d,
+                random);
+    least = expect_row(centroids, query, d, expected);
+    expect_group_minima(expected, expected_minima);
+    found = operations->table_row_of_groups(centroids, query, d, row, minima);
+    fault = test_compare_tables(expected, row, 256);
+    if (fault)
+        CHECK_NO_FAULT(fault);
+    EXPECT(found == least, "the minimum is %.9g, expected %.9g", (double)found,
+           (double)least);
+    for (size_t g = 0; g < 64; g++)
+        check_group_minimum(g, isnan(minima[g]) ? INFINITY : minima[g],
+                            expected_minima[g]);
+    CHECK_INTACT(out_a);
+    CHECK_INTACT(out_b);
+}
+
+START_TEST(test_table_row_of_groups)
+{
+    static const size_t dims[] = {1, 2, 3, 4, 7, 8, 9, 16, 17, 40};
+    struct test_random random = {20};
+    unsigned placement = 0;
+
+    begin(_i, "table_row_of_groups");
+    for (size_t round = 0; round < test_scaled(4); round++)
+        for (size_t i = 0; i < TEST_COUNT(dims); i++)
+            for (unsigned kind = 0; kind < FLOAT_KINDS; kind++, placement++)
+                check_row_of_groups(dims[i], kind, placement, &random);
+}
+END_TEST
+
+static void check_groups_of_row(const float *row, unsigned placement)
+{
+    float *minima = place(&out_a, 64 * sizeof *minima, BLOCK, placement);
+    const float found = operations->group_minima(row, minima);
+    const float least = least_of(row);
+    float expected[64];
+
+    expect_group_minima(row, expected);
+    for (size_t g = 0; g < 64; g++)
+        check_group_minimum(g, minima[g], expected[g]);
+    EXPECT(found == least, "the row's is %.9g, expected %.9g", (double)found,
+           (double)least);
+    CHECK_INTACT(out_a);
+}
+
+/* Also one number in each place that is less than all, or the only one. */
+START_TEST(test_group_minima)
+{
+    struct test_random random = {21};
+
+    begin(_i, "group_minima");
+    for (unsigned placement = 0; placement < PLACEMENTS; placement++) {
+        float *row = place(&in_a, 256 * sizeof *row, sizeof *row, placement);
+
+        for (unsigned kind = 0; kind < FLOAT_KINDS; kind++) {
+            make_floats(kind, row, 256, &random);
+            check_groups_of_row(row, placement);
+        }
+        for (size_t c = 0; c < 256; c++) {
+            const float others[] = {NAN, INFINITY, FLT_MAX, 2.0f};
+
+            for (size_t i = 0; i < 256; i++)
+                row[i] = others[placement % TEST_COUNT(others)];
+            row[c] = c % 2 ? 1.0f : -FLT_MAX;
+            check_groups_of_row(row, placement);
+        }
+    }
 }
 END_TEST
 
@@ -732,15 +832,23 @@ static uint8_t expect_quantized(float number, float bias, float scale)
     return scaled < 255.0f ? (uint8_t)scaled : 255;
 }
 
-static void check_quantize(const float *numbers, float bias, float scale,
-                           unsigned placement)
-{
-    float *row = place(&in_a, 256 * sizeof *row, sizeof *row, placement);
-    uint8_t *bytes = place(&out_a, 256, BLOCK, placement);
+typedef void quantize(const float *row, float bias, float scale,
+                      uint8_t *bytes);
 
-    memcpy(row, numbers, 256 * sizeof *row);
-    operations->quantize(row, bias, scale, bytes);
-    for (size_t c = 0; c < 256; c++) {
+/* The operation that is looked at, and how many numbers it takes. */
+static quantize *quantize_some;
+static size_t quantize_count;
+
+static void check_quantize_of(const float *numbers, float bias, float scale,
+                              unsigned placement)
+{
+    const size_t count = quantize_count;
+    float *row = place(&in_a, count * sizeof *row, sizeof *row, placement);
+    uint8_t *bytes = place(&out_a, count, BLOCK, placement);
+
+    memcpy(row, numbers, count * sizeof *row);
+    quantize_some(row, bias, scale, bytes);
+    for (size_t c = 0; c < count; c++) {
         const uint8_t expected = expect_quantized(row[c], bias, scale);
 
         EXPECT(bytes[c] == expected,
@@ -748,6 +856,14 @@ static void check_quantize(const float *numbers, float bias, float scale,
                bytes[c], expected, (double)row[c], (double)bias, (double)scale);
     }
     CHECK_INTACT(out_a);
+}
+
+/* All 256 numbers, whatever the operation takes at a time. */
+static void check_quantize(const float *numbers, float bias, float scale,
+                           unsigned placement)
+{
+    for (size_t c = 0; c < 256; c += quantize_count)
+        check_quantize_of(numbers + c, bias, scale, placement);
 }
 
 /* Integers and the numbers next to them, at other biases and scales too. */
@@ -799,17 +915,31 @@ static void check_quantize_floats(unsigned kind, unsigned placement,
         check_quantize(numbers, 0.0f, scales[i], placement);
 }
 
-START_TEST(test_quantize)
+static void each_quantize(quantize *operation, size_t count)
 {
     struct test_random random = {7};
 
+    quantize_some = operation;
+    quantize_count = count;
     for (unsigned placement = 0; placement < PLACEMENTS; placement++) {
-        begin(_i, "quantize");
         test_subcase(", placement %u", placement);
         check_quantize_steps(placement);
         for (unsigned kind = 0; kind < FLOAT_KINDS; kind++)
             check_quantize_floats(kind, placement, &random);
     }
+}
+
+START_TEST(test_quantize)
+{
+    begin(_i, "quantize");
+    each_quantize(operations->quantize, 256);
+}
+END_TEST
+
+START_TEST(test_quantize_64)
+{
+    begin(_i, "quantize_64");
+    each_quantize(operations->quantize_64, 64);
 }
 END_TEST
 
@@ -845,6 +975,50 @@ START_TEST(test_weigh)
         for (size_t i = 0; i < 256; i++) {
             weights[i] = (uint8_t)(1 + round);
             check_weigh(entries, weights);
+            weights[i] = 0;
+        }
+    }
+}
+END_TEST
+
+/* 256 of a group's weights may count as 255. */
+static void check_weigh_64(const uint8_t *minima, const uint8_t *weights)
+{
+    const uint32_t found = operations->weigh_64(minima, weights);
+    uint32_t least = 0, most = 0;
+
+    for (size_t g = 0; g < 64; g++) {
+        const unsigned weight = (unsigned)weights[g] + weights[g + 64] +
+                                weights[g + 128] + weights[g + 192];
+
+        least += minima[g] * (weight < 256 ? weight : 255);
+        most += minima[g] * weight;
+    }
+    EXPECT(found >= least && found <= most, "%lu, expected %lu to %lu",
+           (unsigned long)found, (unsigned long)least, (unsigned long)most);
+}
+
+START_TEST(test_weigh_64)
+{
+    struct test_random random = {22};
+
+    begin(_i, "weigh_64");
+    for (unsigned round = 0; round < 64; round++) {
+        uint8_t *minima = place(&in_a, 64, BLOCK, round);
+        uint8_t *weights = place(&in_b, 256, BLOCK, round);
+
+        make_bytes(round / 2, minima, 64, &random);
+        for (size_t i = 0; i < 256; i++)
+            weights[i] = (uint8_t)test_below(&random, 65);
+        check_weigh_64(minima, weights);
+        memset(weights, 64, 256);
+        check_weigh_64(minima, weights);
+        memset(minima, 255, 64);
+        check_weigh_64(minima, weights);
+        memset(weights, 0, 256);
+        for (size_t i = 0; i < 256; i++) {
+            weights[i] = (uint8_t)(1 + round);
+            check_weigh_64(minima, weights);
             weights[i] = 0;
         }
     }
@@ -1437,6 +1611,10 @@ int main(void)
         OPERATION(row_minimum),
         OPERATION(quantize),
         OPERATION(weigh),
+        OPERATION(quantize_64),
+        OPERATION(group_minima),
+        OPERATION(weigh_64),
+        OPERATION(table_row_of_groups),
         OPERATION(transpose_rows),
         OPERATION(transposed_row),
         OPERATION(minima_128),
