@@ -328,22 +328,13 @@ static uint32_t isa_weigh(const uint8_t *entries, const uint8_t *weights)
     return ymm_total(sum);
 }
 
-/* Weights of a group are 4 on average, and seldom above 64. */
 static uint32_t isa_weigh_64(const uint8_t *minima, const uint8_t *weights)
 {
-    const __m256i most = _mm256_set1_epi8(64);
     __m256i sum = _mm256_setzero_si256();
 
-    for (size_t c = 0; c < 64; c += 32) {
-        const __m256i of_group = _mm256_adds_epu8(
-            _mm256_adds_epu8(ymm_load(weights + c), ymm_load(weights + c + 64)),
-            _mm256_adds_epu8(ymm_load(weights + c + 128),
-                             ymm_load(weights + c + 192)));
-
-        sum = _mm256_add_epi32(sum,
-                               ymm_products(ymm_load(minima + c),
-                                            _mm256_min_epu8(of_group, most)));
-    }
+    for (size_t c = 0; c < 256; c += 32)
+        sum = _mm256_add_epi32(sum, ymm_products(ymm_load(minima + c % 64),
+                                                 ymm_load(weights + c)));
     return ymm_total(sum);
 }
 
