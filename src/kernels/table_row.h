@@ -76,7 +76,52 @@ ISA_INLINE isa_floats least_of_quarters(const isa_floats *of_quarters,
     return least;
 }
 
-/* The same, and minima[g], that of the entries whose numbers share the 6 low bits g:
+/* A row of 8 dimensions where there are registers enough to keep all components,
+ * two registers of each quarter of the row at a time. */
+static inline float row_of_8_dims(const float *centroids, const float *query,
+                                  float *row, float *minima)
+{
+    isa_floats minimum = isa_all_floats(INFINITY), components[8];
+    const float *of_dims[8];
+
+    /* Addresses that are not known to be so far apart: only small offsets allow two
+     * registers to be loaded at a time. */
+    ISA_UNROLL
+    for (int i = 0; i < 8; i++) {
+        components[i] = isa_all_floats(query[i]);
+        of_dims[i] = centroids + i * 256;
+        __asm__("" : "+r"(of_dims[i]));
+    }
+    for (size_t c = 0; c < 64; c += 2 * ISA_FLOATS) {
+        isa_floats sums[8];
+
+        ISA_UNROLL
+        for (int j = 0; j < 8; j++)
+            sums[j] = square(components[0],
+                             of_dims[0] + c + j / 2 * 64 + j % 2 * ISA_FLOATS);
+        ISA_UNROLL
+        for (int i = 1; i < 8; i++) {
+            ISA_UNROLL
+            for (int j = 0; j < 8; j++)
+                sums[j] += square(components[i], of_dims[i] + c + j / 2 * 64 +
+                                                     j % 2 * ISA_FLOATS);
+        }
+        ISA_UNROLL
+        for (int j = 0; j < 8; j++)
+            isa_store_floats(row + c + j / 2 * 64 + j % 2 * ISA_FLOATS,
+                             sums[j]);
+        ISA_UNROLL
+        for (int j = 0; j < 2; j++) {
+            const isa_floats least = least_of_quarters(sums + j, 2);
+
+            isa_store_floats(minima + c + j * ISA_FLOATS, least);
+            minimum = isa_lesser_floats(least, minimum);
+        }
+    }
+    return isa_least_float(minimum);
+}
+
+/* A row, and minima[g], that of the entries whose numbers share the 6 low bits g:
  * some registers of each quarter of the row at a time. */
 static inline float table_row_of_groups(const float *centroids,
                                         const float *query, size_t d,
@@ -84,6 +129,8 @@ static inline float table_row_of_groups(const float *centroids,
 {
     isa_floats minimum = isa_all_floats(INFINITY);
 
+    if (d == 8 && ISA_ROW_SUMS >= 16)
+        return row_of_8_dims(centroids, query, row, minima);
     for (size_t c = 0; c < 64; c += QUARTER_SUMS * ISA_FLOATS) {
         const float *of_dim = centroids + c;
         isa_floats sums[ISA_ROW_SUMS], component = isa_all_floats(query[0]);
