@@ -25,6 +25,8 @@
  *   ISA_WORDS_OF_CODES  1 if taking a code out of a word takes less time than
  *                  loading it, on a little-endian machine; else 0, as if not
  *                  defined
+ *   ISA_COUNTS     1 if counting compares with bytes takes less time than with
+ *                  isa_alive()'s bits; else 0, as if not defined
  *   ISA_PLANS(num_queries)  one of plan.h's lists of plans
  */
 #ifndef PQK_KERNELS_ISA_H
@@ -35,6 +37,9 @@
 
 #ifndef ISA_WORDS_OF_CODES
 #define ISA_WORDS_OF_CODES 0
+#endif
+#ifndef ISA_COUNTS
+#define ISA_COUNTS 0
 #endif
 #ifndef ISA_FLOAT_GROUPS
 #define ISA_FLOAT_GROUPS 0
@@ -73,6 +78,14 @@ static unsigned isa_any_alive(isa_bytes sums, uint8_t threshold);
 
 /* Which of 64 codes are alive: bit j for the sum at sums[j]. */
 static uint64_t isa_alive(const uint8_t *sums, uint8_t threshold);
+
+#if ISA_COUNTS
+
+/* How many codes of at most 255 blocks are alive. */
+static size_t isa_count_alive(const uint8_t *sums, size_t num_blocks,
+                              uint8_t threshold);
+
+#endif
 
 /* ------------------------------------------------------------------------ */
 /* Look-ups: struct isa_table has a table, in registers if it fits          */
@@ -138,6 +151,13 @@ static uint32_t isa_weigh_64(const uint8_t *minima, const uint8_t *weights);
 /* to[j * to_stride + i] = from[i * from_stride + j] for i, j = 0, ..., 7. */
 static void isa_transpose_floats(const float *from, size_t from_stride,
                                  float *to, size_t to_stride);
+
+#if ISA_FLOAT_GROUPS
+
+/* Component i of four vectors of 8, which are side by side. */
+static void isa_load_vectors(const float *from, isa_floats components[8]);
+
+#endif
 
 /* 64 rows of 16 bytes become 16 aligned columns; byte j of a column is that of row
  * isa_transposed_row(j). */

@@ -19,6 +19,7 @@ typedef struct {
 } isa_bytes;
 
 #ifdef __aarch64__
+#define ISA_COUNTS       1
 #define ISA_FLOAT_GROUPS 1
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define ISA_WORDS_OF_CODES 1
@@ -40,10 +41,17 @@ typedef float isa_floats;
 #include "kernels/neon_32.h"
 #endif
 
+/* On AArch64 four registers that follow each other, at once. */
 static inline isa_bytes isa_load(const uint8_t *from)
 {
+#ifdef __aarch64__
+    const uint8x16x4_t four = vld1q_u8_x4(from);
+
+    return (isa_bytes){{four.val[0], four.val[1], four.val[2], four.val[3]}};
+#else
     return (isa_bytes){{vld1q_u8(from), vld1q_u8(from + 16),
                         vld1q_u8(from + 32), vld1q_u8(from + 48)}};
+#endif
 }
 
 static inline void isa_store(uint8_t *to, isa_bytes bytes)

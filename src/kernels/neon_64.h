@@ -15,6 +15,30 @@ static inline uint8x16_t neon_add_pairs(uint8x16_t first, uint8x16_t second)
     return vpaddq_u8(first, second);
 }
 
+/* A comparison that holds is -1: each byte counts those of its lane. */
+static size_t isa_count_alive(const uint8_t *sums, size_t num_blocks,
+                              uint8_t threshold)
+{
+    const uint8x16_t most = vdupq_n_u8(threshold);
+    uint8x16_t counts[4];
+    size_t count = 0;
+
+    ISA_UNROLL
+    for (int i = 0; i < 4; i++)
+        counts[i] = vdupq_n_u8(0);
+#pragma GCC unroll 16
+    for (size_t b = 0; b < num_blocks; b++) {
+        ISA_UNROLL
+        for (size_t i = 0; i < 4; i++)
+            counts[i] = vsubq_u8(
+                counts[i], vcleq_u8(vld1q_u8(sums + b * 64 + i * 16), most));
+    }
+    ISA_UNROLL
+    for (int i = 0; i < 4; i++)
+        count += vaddlvq_u8(counts[i]);
+    return count;
+}
+
 /* 16 entries; or 64 in the first of the long ones; or 256. */
 struct isa_table {
     uint8x16_t entries;
@@ -23,7 +47,9 @@ struct isa_table {
 
 ISA_INLINE unsigned isa_columns_at_once(enum isa_kind kind)
 {
-    return kind == TABLE_256 ? 1 : 4; /* 16 of the 32 registers */
+    /* Tables of 64 are loaded again for every block, and so may be more than
+     * registers hold. */
+    return kind == TABLE_256 ? 1 : kind == TABLE_64 ? 8 : 4;
 }
 
 ISA_INLINE void isa_load_table(enum isa_kind kind, const uint8_t *from,
@@ -190,6 +216,19 @@ static uint32_t isa_weigh_64(const uint8_t *minima, const uint8_t *weights)
         sum = vpadalq_u16(sum, vmull_high_u8(bytes, of_group));
     }
     return vaddvq_u32(sum);
+}
+
+/* LD4 deals two vectors out to components that are the same modulo 4, and UZP those
+ * of two pairs by what is left. */
+ISA_INLINE void isa_load_vectors(const float *from, isa_floats components[8])
+{
+    const float32x4x4_t low = vld4q_f32(from), high = vld4q_f32(from + 16);
+
+    ISA_UNROLL
+    for (int i = 0; i < 4; i++) {
+        components[i] = vuzp1q_f32(low.val[i], high.val[i]);
+        components[i + 4] = vuzp2q_f32(low.val[i], high.val[i]);
+    }
 }
 
 #endif

@@ -42,6 +42,21 @@ static void rule_out_rest(struct scan *scan, size_t block, size_t num_codes)
                255, PQK_BLOCK - num_codes % PQK_BLOCK);
 }
 
+#if ISA_COUNTS
+
+static size_t count_alive(const uint8_t *sums, size_t num_blocks, int threshold)
+{
+    size_t count = 0;
+
+    for (size_t b = 0; b < num_blocks; b += 255)
+        count += isa_count_alive(sums + b * PQK_BLOCK,
+                                 num_blocks - b < 255 ? num_blocks - b : 255,
+                                 (uint8_t)threshold);
+    return count;
+}
+
+#else
+
 static size_t count_alive(const uint8_t *sums, size_t num_blocks, int threshold)
 {
     size_t count = 0;
@@ -52,6 +67,8 @@ static size_t count_alive(const uint8_t *sums, size_t num_blocks, int threshold)
             isa_alive(sums + b * PQK_BLOCK, (uint8_t)threshold));
     return count;
 }
+
+#endif
 
 /* The least sum that so many codes are within, or a greater one that no more than
  * `most` are within; 255 if it is not below that. */

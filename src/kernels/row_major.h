@@ -200,6 +200,9 @@ static const uint8_t *row_table(const struct row_scan *scan, enum isa_kind kind,
     return kind == TABLE_64 ? scan->groups + m * 64 : scan->bytes + m * 256;
 }
 
+/* Columns of a pass, which are all of one kind. */
+#define PASS_COLUMNS (ISA_FLOAT_GROUPS ? 8 : 4)
+
 /* Byte sums of some blocks of rows, lanes in the order of isa_transpose_rows(). */
 static void sum_batch(struct row_scan *scan, size_t row, size_t num_rows)
 {
@@ -214,7 +217,8 @@ static void sum_batch(struct row_scan *scan, size_t row, size_t num_rows)
         for (size_t c = 0; c < BATCH_COLUMNS;) {
             const enum isa_kind kind = row_kind(scan, c);
             struct scan_pass pass = {.table = kind,
-                                     .num_columns = pass_columns(kind, 4)};
+                                     .num_columns =
+                                         pass_columns(kind, PASS_COLUMNS)};
 
             for (size_t j = 0; j < pass.num_columns; j++) {
                 pass.tables[j] = row_table(scan, kind, m + c + j);
@@ -245,6 +249,23 @@ static size_t filter_batch(struct row_scan *scan, size_t row, size_t num_rows)
     return survivors;
 }
 
+#if ISA_WORDS_OF_CODES
+
+/* In fours, too, but for rows that are no filter's. */
+static void scan_rows_exactly(struct row_scan *scan, size_t first, size_t end)
+{
+    for (size_t row = first; row < end; row += BATCH_ROWS) {
+        const size_t count = end - row < BATCH_ROWS ? end - row : BATCH_ROWS;
+
+        for (size_t i = 0; i < count; i++)
+            scan->pending[i] = (uint32_t)i;
+        verify_rows(scan, row, count);
+    }
+    pqk_heap_tighten(scan->heap);
+}
+
+#else
+
 static void scan_rows_exactly(struct row_scan *scan, size_t first, size_t end)
 {
     pqk_scalar_scan(scan->entries, scan->num_sub_vectors,
@@ -252,6 +273,8 @@ static void scan_rows_exactly(struct row_scan *scan, size_t first, size_t end)
                     (uint32_t)first, NULL, scan->heap);
     pqk_heap_tighten(scan->heap);
 }
+
+#endif
 
 /* Rows that are summed without a filter, for a first bound: fewer where the filter
  * is a good one. */
@@ -375,6 +398,35 @@ static void transpose_centroids(const float *centroids, size_t num_centroids,
             transposed[i * 256 + c] = centroids[c * d + i];
 }
 
+#if ISA_FLOAT_GROUPS
+
+/* A row of the table, 256 centroids of 8 dimensions as they come.  The sums are
+ * table_row()'s. */
+static void row_of_vectors(const float *centroids, const float *query,
+                           float *entries)
+{
+    isa_floats of_query[8];
+
+    ISA_UNROLL
+    for (int i = 0; i < 8; i++)
+        of_query[i] = isa_all_floats(query[i]);
+    for (size_t c = 0; c < 256; c += ISA_FLOATS) {
+        isa_floats components[8], sum;
+
+        isa_load_vectors(centroids + c * 8, components);
+        ISA_UNROLL
+        for (int i = 0; i < 8; i++)
+            components[i] = of_query[i] - components[i];
+        sum = components[0] * components[0];
+        ISA_UNROLL
+        for (int i = 1; i < 8; i++)
+            sum += components[i] * components[i];
+        isa_store_floats(entries + c, sum);
+    }
+}
+
+#endif
+
 static void scan_table(const float *query, const pqk_codebook *codebook,
                        float *entries)
 {
@@ -387,6 +439,14 @@ static void scan_table(const float *query, const pqk_codebook *codebook,
         pqk_scalar_table(query, codebook, entries);
         return;
     }
+#if ISA_FLOAT_GROUPS
+    if (d == 8 && num_centroids == 256) {
+        for (size_t m = 0; m < codebook->num_sub_vectors; m++)
+            row_of_vectors(codebook->centroids + m * 256 * 8, query + m * 8,
+                           entries + m * 256);
+        return;
+    }
+#endif
     for (size_t i = 0; num_centroids < 256 && i < d * 256; i++)
         transposed[i] = INFINITY;
     for (size_t m = 0; m < codebook->num_sub_vectors; m++) {
