@@ -284,20 +284,33 @@ static void isa_quantize_64(const float *minima, float bias, float scale,
     ymm_quantize(minima, 64, bias, scale, out);
 }
 
+/* One by one, since a NaN is passed over as the first operand only. */
+static inline isa_floats isa_least_of_four(isa_floats a, isa_floats b,
+                                           isa_floats c, isa_floats d)
+{
+    const isa_floats least = _mm256_min_ps(a, _mm256_set1_ps(INFINITY));
+
+    return _mm256_min_ps(d, _mm256_min_ps(c, _mm256_min_ps(b, least)));
+}
+
 static float isa_group_minima(const float *row, float *minima)
 {
     __m256 minimum = _mm256_set1_ps(INFINITY);
 
     for (size_t c = 0; c < 64; c += 8) {
-        __m256 least = _mm256_set1_ps(INFINITY);
+        const __m256 least = isa_least_of_four(
+            _mm256_loadu_ps(row + c), _mm256_loadu_ps(row + c + 64),
+            _mm256_loadu_ps(row + c + 128), _mm256_loadu_ps(row + c + 192));
 
-        ISA_UNROLL
-        for (size_t i = 0; i < 256; i += 64)
-            least = _mm256_min_ps(_mm256_loadu_ps(row + c + i), least);
         isa_store_floats(minima + c, least);
         minimum = _mm256_min_ps(least, minimum);
     }
     return isa_least_float(minimum);
+}
+
+ISA_INLINE void isa_load_vectors(const float *from, isa_floats components[8])
+{
+    ymm_transpose_8(from, 8, components);
 }
 
 /* Two products of 255 * 64 fit into 16 bits with a sign: 32,640. */

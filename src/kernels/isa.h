@@ -135,6 +135,10 @@ static uint32_t isa_weigh(const uint8_t *bytes, const uint8_t *weights);
 static void isa_quantize_64(const float *minima, float bias, float scale,
                             uint8_t *bytes);
 
+/* The least of four, NaNs passed over, of which no one is signaling. */
+static isa_floats isa_least_of_four(isa_floats a, isa_floats b, isa_floats c,
+                                    isa_floats d);
+
 /* Those minima of a row, over the entries whose numbers share the 6 low bits;
  * returns the row's.  NaNs are passed over, as by isa_row_minimum(). */
 static float isa_group_minima(const float *row, float *minima);
@@ -154,7 +158,7 @@ static void isa_transpose_floats(const float *from, size_t from_stride,
 
 #if ISA_FLOAT_GROUPS
 
-/* Component i of four vectors of 8, which are side by side. */
+/* Component i of ISA_FLOATS vectors of 8, which are side by side. */
 static void isa_load_vectors(const float *from, isa_floats components[8]);
 
 #endif

@@ -182,6 +182,12 @@ static void isa_quantize_64(const float *minima, float bias, float scale,
     neon_quantize(minima, 64, bias, scale, out);
 }
 
+static inline isa_floats isa_least_of_four(isa_floats a, isa_floats b,
+                                           isa_floats c, isa_floats d)
+{
+    return isa_lesser_floats(isa_lesser_floats(a, b), isa_lesser_floats(c, d));
+}
+
 static float isa_group_minima(const float *row, float *minima)
 {
     isa_floats minimum = isa_all_floats(INFINITY);
@@ -211,8 +217,8 @@ static uint32_t isa_weigh_64(const uint8_t *minima, const uint8_t *weights)
             vqaddq_u8(vld1q_u8(weights + c + 128),
                       vld1q_u8(weights + c + 192)));
 
-        sum = vpadalq_u16(
-            sum, vmull_u8(vget_low_u8(bytes), vget_low_u8(of_group)));
+        sum = vpadalq_u16(sum,
+                          vmull_u8(vget_low_u8(bytes), vget_low_u8(of_group)));
         sum = vpadalq_u16(sum, vmull_high_u8(bytes, of_group));
     }
     return vaddvq_u32(sum);

@@ -200,9 +200,6 @@ static const uint8_t *row_table(const struct row_scan *scan, enum isa_kind kind,
     return kind == TABLE_64 ? scan->groups + m * 64 : scan->bytes + m * 256;
 }
 
-/* Columns of a pass, which are all of one kind. */
-#define PASS_COLUMNS (ISA_FLOAT_GROUPS ? 8 : 4)
-
 /* Byte sums of some blocks of rows, lanes in the order of isa_transpose_rows(). */
 static void sum_batch(struct row_scan *scan, size_t row, size_t num_rows)
 {
@@ -218,7 +215,7 @@ static void sum_batch(struct row_scan *scan, size_t row, size_t num_rows)
             const enum isa_kind kind = row_kind(scan, c);
             struct scan_pass pass = {.table = kind,
                                      .num_columns =
-                                         pass_columns(kind, PASS_COLUMNS)};
+                                         pass_columns(kind, MAX_PASS_COLUMNS)};
 
             for (size_t j = 0; j < pass.num_columns; j++) {
                 pass.tables[j] = row_table(scan, kind, m + c + j);

@@ -141,7 +141,8 @@ static void end_run(struct scan *scan, size_t first, size_t end)
 
     if (!query->is_filtering)
         return;
-    if (end * CHUNK >= scan->layout.num_blocks) { /* nothing is left to plan for */
+    if (end * CHUNK >=
+        scan->layout.num_blocks) { /* nothing is left to plan for */
         tighten_soon(scan->heap);
         return;
     }

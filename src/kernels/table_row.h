@@ -63,23 +63,10 @@ static inline float table_row(const float *centroids, const float *query,
 /* Registers of each quarter of a row that are made at a time. */
 #define QUARTER_SUMS (ISA_ROW_SUMS / 4)
 
-/* Of four numbers that are NaNs or not: one by one, since x86 passes a NaN over as
- * the first operand only. */
-ISA_INLINE isa_floats least_of_quarters(const isa_floats *of_quarters,
-                                        size_t stride)
-{
-    isa_floats least = isa_all_floats(INFINITY);
-
-    ISA_UNROLL
-    for (size_t q = 0; q < 4; q++)
-        least = isa_lesser_floats(of_quarters[q * stride], least);
-    return least;
-}
-
 /* A row of 8 dimensions where there are registers enough to keep all components,
  * two registers of each quarter of the row at a time. */
-static inline float row_of_8_dims(const float *centroids, const float *query,
-                                  float *row, float *minima)
+static float row_of_8_dims(const float *centroids, const float *query,
+                           float *row, float *minima)
 {
     isa_floats minimum = isa_all_floats(INFINITY), components[8];
     const float *of_dims[8];
@@ -112,7 +99,8 @@ static inline float row_of_8_dims(const float *centroids, const float *query,
                              sums[j]);
         ISA_UNROLL
         for (int j = 0; j < 2; j++) {
-            const isa_floats least = least_of_quarters(sums + j, 2);
+            const isa_floats least = isa_least_of_four(
+                sums[j], sums[j + 2], sums[j + 4], sums[j + 6]);
 
             isa_store_floats(minima + c + j * ISA_FLOATS, least);
             minimum = isa_lesser_floats(least, minimum);
@@ -154,7 +142,9 @@ static inline float table_row_of_groups(const float *centroids,
                              sums[j]);
         ISA_UNROLL
         for (int j = 0; j < QUARTER_SUMS; j++) {
-            const isa_floats least = least_of_quarters(sums + j, QUARTER_SUMS);
+            const isa_floats least = isa_least_of_four(
+                sums[j], sums[j + QUARTER_SUMS], sums[j + 2 * QUARTER_SUMS],
+                sums[j + 3 * QUARTER_SUMS]);
 
             isa_store_floats(minima + c + j * ISA_FLOATS, least);
             minimum = isa_lesser_floats(least, minimum);
@@ -166,13 +156,12 @@ static inline float table_row_of_groups(const float *centroids,
 /* The minima of groups of a row that is there. */
 static inline void find_group_minima(const float *row, float *minima)
 {
-    for (size_t c = 0; c < 64; c += ISA_FLOATS) {
-        const isa_floats of_quarters[4] = {
-            isa_load_floats(row + c), isa_load_floats(row + c + 64),
-            isa_load_floats(row + c + 128), isa_load_floats(row + c + 192)};
-
-        isa_store_floats(minima + c, least_of_quarters(of_quarters, 1));
-    }
+    for (size_t c = 0; c < 64; c += ISA_FLOATS)
+        isa_store_floats(minima + c,
+                         isa_least_of_four(isa_load_floats(row + c),
+                                           isa_load_floats(row + c + 64),
+                                           isa_load_floats(row + c + 128),
+                                           isa_load_floats(row + c + 192)));
 }
 
 #endif

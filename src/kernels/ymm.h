@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 /* 8 times 8 numbers: pairs, then fours, then halves change places. */
-static inline void isa_transpose_floats(const float *from, size_t from_stride,
-                                        float *to, size_t to_stride)
+ISA_INLINE void ymm_transpose_8(const float *from, size_t from_stride,
+                                __m256 to[8])
 {
     __m256 rows[8], pairs[8], fours[8];
 
@@ -33,11 +33,20 @@ static inline void isa_transpose_floats(const float *from, size_t from_stride,
     }
     ISA_UNROLL
     for (size_t i = 0; i < 4; i++) {
-        _mm256_storeu_ps(to + i * to_stride,
-                         _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20));
-        _mm256_storeu_ps(to + (i + 4) * to_stride,
-                         _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31));
+        to[i] = _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20);
+        to[i + 4] = _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31);
     }
+}
+
+static inline void isa_transpose_floats(const float *from, size_t from_stride,
+                                        float *to, size_t to_stride)
+{
+    __m256 columns[8];
+
+    ymm_transpose_8(from, from_stride, columns);
+    ISA_UNROLL
+    for (size_t i = 0; i < 8; i++)
+        _mm256_storeu_ps(to + i * to_stride, columns[i]);
 }
 
 static inline int32_t isa_round(const float *values, const float *centres,
