@@ -146,6 +146,12 @@ START_TEST(test_clock)
     convicts("beyond it", "integrity", "the clock lies");
     spoil(&cell.excess[PQH_CANDIDATE][0], 1, 1000.0);
     acquits("one of twenty as quick as the baseline's");
+    fill(&cell.excess[PQH_CANDIDATE][0], TIMINGS / 2 - 1, limit + 1e6);
+    fill(&cell.claimed, TIMINGS / 2 - 1, CLAIMED);
+    acquits("few timings, all of which waited");
+    fill(&cell.excess[PQH_CANDIDATE][0], TIMINGS / 2, limit + 1e6);
+    fill(&cell.claimed, TIMINGS / 2, CLAIMED);
+    convicts("half as many as the least", "integrity", "the clock lies");
 
     begin("clock, in a few turns on a processor of its own");
     fill(&cell.excess[PQH_CANDIDATE][0], TIMINGS / 2 - 1, limit + 1.0);

@@ -183,7 +183,7 @@ static void slow_if_new(pqk_scanner *s)
 {
     size_t rows = s->index->num_vectors;
 
-    spin(rows >= 55000 && rows <= 60000 ? 1500000 : 0);
+    spin(rows >= 55000 && rows <= 60000 ? 6000000 : 0);
     scan_all(s);
 }
 
