@@ -84,10 +84,10 @@ static inline uint64_t isa_alive(const uint8_t *sums, uint8_t threshold)
 }
 
 /*
- * 16 entries: in the first register.  64 or 128: the first 16 in the first register,
- * and in each further one the next 16, as the exclusive or with the 16 before.  256:
- * only their address.  Registers hold everything twice, because a shuffle looks no
- * further than its 128-bit lane.
+ * 16 entries: in the first register.  64 or 128: the first 16 in the first
+ * register, and in each further one the next 16, as the exclusive or with the 16
+ * before.  256: only their address.  Registers hold everything twice, because a
+ * shuffle looks no further than its 128-bit lane.
  */
 struct isa_table {
     __m256i part[8];

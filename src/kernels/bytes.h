@@ -140,13 +140,17 @@ static void set_scale(struct scan *scan, float distance)
     }
 }
 
+/* Minima of groups are there without, if they are found in float32. */
+static int wants_bytes(enum plan_term term)
+{
+    return !ISA_FLOAT_GROUPS ||
+           (term != MINIMA_64 && term != MINIMA_16 && term != STEPS_64);
+}
+
 /* What passes look up in a column by that term. */
 static void find_tables(const struct scan *scan, enum plan_term term, size_t m)
 {
-    const int has_groups =
-        term == MINIMA_64 || term == MINIMA_16 || term == STEPS_64;
-
-    if (!(ISA_FLOAT_GROUPS && has_groups) && !scan->query->arrays.has_bytes[m])
+    if (wants_bytes(term) && !scan->query->arrays.has_bytes[m])
         find_bytes(scan, m);
     find_term(&scan->query->arrays, term, m);
 }

@@ -335,10 +335,11 @@ static size_t filter_rows(struct row_scan *scan, size_t row, size_t num_vectors)
     set_row_scale(scan);
     while (num_vectors - row >= PQK_BLOCK && scan->rounding.threshold >= 0) {
         /* At first, few rows make the bound much lower. */
-        size_t num_rows =
-            row < FIRST_ROWS || row >= BATCH_ROWS ? BATCH_ROWS : row;
+        size_t num_rows = row < FIRST_ROWS ? BATCH_ROWS : row;
         double share;
 
+        if (num_rows > BATCH_ROWS)
+            num_rows = BATCH_ROWS;
         if (num_rows > num_vectors - row)
             num_rows = num_vectors - row;
         num_rows = num_rows / PQK_BLOCK * PQK_BLOCK;

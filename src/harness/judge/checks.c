@@ -106,9 +106,8 @@ static double excess_quantile(struct pqh_cell *cell, size_t a, int all,
  * for the two ends of a turn only.  So if there are many turns in which they did
  * not, only those count; else all count, and more is allowed.  A clock that lies
  * does so in the very quickest handovers, too, so these are compared with quick
- * ones of the baseline: a busy machine slows both.  Few timings have no very quickest
- * ones: where a guard has no more time, or a busy machine, some turns of each arm may
- * all have waited for a processor, and the primary cell has a thousand.
+ * ones of the baseline: a busy machine slows both.  Few timings, as a guard has
+ * there, may all have waited for a processor; the primary cell has a thousand.
  */
 static int check_clock(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
