@@ -382,16 +382,22 @@ forgets        |2|recall     |confirmation: .* not an|--against $work/spin-40000
 tires          |6|unresolved |second run did not conf|--against $work/spin-40000.so
 END
 
-# Slow in one guard for the first time, which its second run takes back.
+# Slow in one guard for the first time, which its second run takes back.  What other
+# jobs spoil is tried again.
 stumbles() {
     label=$(label stumbles --against $work/spin-40000.so)
     wanted "$label" || return 0
-    run "$label" stumbles --against $work/spin-40000.so --source seed
-    test "$(value "$label" verdict)" != vetoed ||
-        fail "$label: $(value "$label" reason)"
-    value "$label" guard_k100 | awk '{ exit !($1 > 1) }' ||
-        fail "$label: guard_k100 $(value "$label" guard_k100)"
-    echo "$label: $(value "$label" verdict)"
+    for try in first second third; do
+        run "$label" stumbles --against $work/spin-40000.so --source seed
+        if value "$label" guard_k100 | awk '{ exit !($1 > 1) }'; then
+            test "$(value "$label" verdict)" != vetoed ||
+                fail "$label: $(value "$label" reason)"
+            echo "$label: $(value "$label" verdict)"
+            return
+        fi
+        echo "$label: guard_k100 $(value "$label" guard_k100) for the $try time"
+    done
+    fail "$label: $(value "$label" reason)"
 }
 test -n "$EMULATOR" || ! test -r /proc/$$/task/$$/children || stumbles
 
