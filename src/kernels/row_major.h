@@ -398,10 +398,10 @@ static void transpose_centroids(const float *centroids, size_t num_centroids,
 
 #if ISA_FLOAT_GROUPS
 
-/* A row of the table, 256 centroids of 8 dimensions as they come.  The sums are
- * table_row()'s. */
+/* An aligned row of the table, of 256 centroids of 8 dimensions as they come.  The
+ * sums are table_row()'s. */
 static void row_of_vectors(const float *centroids, const float *query,
-                           float *entries)
+                           float *row)
 {
     isa_floats of_query[8];
 
@@ -419,7 +419,7 @@ static void row_of_vectors(const float *centroids, const float *query,
         ISA_UNROLL
         for (int i = 1; i < 8; i++)
             sum += components[i] * components[i];
-        isa_store_floats(entries + c, sum);
+        isa_store_floats(row + c, sum);
     }
 }
 
@@ -439,9 +439,11 @@ static void scan_table(const float *query, const pqk_codebook *codebook,
     }
 #if ISA_FLOAT_GROUPS
     if (d == 8 && num_centroids == 256) {
-        for (size_t m = 0; m < codebook->num_sub_vectors; m++)
+        for (size_t m = 0; m < codebook->num_sub_vectors; m++) {
             row_of_vectors(codebook->centroids + m * 256 * 8, query + m * 8,
-                           entries + m * 256);
+                           row);
+            memcpy(entries + m * 256, row, sizeof row);
+        }
         return;
     }
 #endif
