@@ -105,9 +105,9 @@ static const char *probe_rows(const struct row_major *rows,
     pqk_status status;
 
     test_dirty_stack();
-    status = pqk_probe_pq_l2_top_k_with(
-        rows->kernel, &table, rows->num_vectors ? codes : NULL,
-        rows->num_vectors, heap);
+    status = pqk_probe_pq_l2_top_k_with(rows->kernel, &table,
+                                        rows->num_vectors ? codes : NULL,
+                                        rows->num_vectors, heap);
     if (status != PQK_OK)
         return test_fault("probe: %s", pqk_status_string(status));
     fault = compare_heap(heap, expected, count, 0, placement);
@@ -155,6 +155,7 @@ const char *probing_table(const pqk_kernel *kernel, const float *query,
     const size_t query_bytes = M * d * sizeof(float);
     const size_t centroids_bytes = query_bytes * codebook->num_centroids;
     const size_t num_entries = M * PQK_TABLE_STRIDE;
+    const size_t skew = placement % 2 ? placement / 2 : 0;
     pqk_distance_table table = {.num_sub_vectors = 12345, .entries = NULL};
     pqk_codebook guarded = *codebook;
     const float *placed =
@@ -165,8 +166,11 @@ const char *probing_table(const pqk_kernel *kernel, const float *query,
 
     guarded.centroids = place_input(&centroids_arena, codebook->centroids,
                                     centroids_bytes, 4, placement);
+    /* It needs no alignment, either. */
     table.entries =
-        test_place(&entries_arena, num_entries * sizeof(float), placement);
+        (float *)test_place(&entries_arena,
+                            (num_entries + skew) * sizeof(float), placement) +
+        skew;
     test_dirty_stack();
     status =
         pqk_compute_distance_table_l2_with(kernel, placed, &guarded, &table);
