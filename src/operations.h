@@ -48,6 +48,9 @@ struct pqk_operations {
     unsigned (*any_alive)(const uint8_t *sums, uint8_t threshold);
     /* Bit j: whether byte j is; the threshold is at most 254. */
     uint64_t (*alive)(const uint8_t *sums, uint8_t threshold);
+    /* How many bytes of so many blocks are; any number of blocks. */
+    size_t (*count_alive)(const uint8_t *sums, size_t num_blocks,
+                          uint8_t threshold);
     /* entries[j] = table[labels[j] % table_size] */
     void (*look_up)(unsigned table_size, const uint8_t *labels,
                     const uint8_t *table, uint8_t *entries);
@@ -84,19 +87,17 @@ struct pqk_operations {
     /* The minimum of 256 numbers without the NaNs, +inf if nothing else is there.
      * -0 and +0 are the same. */
     float (*row_minimum)(const float *row);
-    /* 256 times min(255, (row[c] - bias) * scale) in float32, rounded down; 255 for
-     * a NaN.  No number is less than the bias, which is finite; scale is finite
-     * and above 0. */
-    void (*quantize)(const float *row, float bias, float scale, uint8_t *bytes);
+    /* For 256 or 64 numbers min(255, (numbers[c] - bias) * scale) in float32,
+     * rounded down; 255 for a NaN.  No number is less than the bias, which is
+     * finite; scale is finite and above 0. */
+    void (*quantize)(const float *numbers, size_t count, float bias,
+                     float scale, uint8_t *bytes);
     /* The sum of 256 products; no weight is greater than 64. */
     uint32_t (*weigh)(const uint8_t *entries, const uint8_t *weights);
 
     /* Minima of groups in float32, a group being the numbers that are the same
-     * modulo 64.  64 times as quantize. */
-    void (*quantize_64)(const float *minima, float bias, float scale,
-                        uint8_t *bytes);
-    /* 64 times as row_minimum, for each group; returns the row's.  minima are
-     * 64-byte aligned. */
+     * modulo 64: 64 times as row_minimum; returns the row's.  minima are 64-byte
+     * aligned. */
     float (*group_minima)(const float *row, float *minima);
     /* The sum of products of a group's byte with its weights, of which none is
      * greater than 64, added up; 256 of them may count as 255. */

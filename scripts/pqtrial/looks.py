@@ -73,7 +73,7 @@ def take(compare, series, block, before, now):
     found = []
     for name, how in wanted(series, block, before, now):
         asked = measure.arguments(series, seconds=measure.LOOK, look=True, **how)
-        for _ in ("first", "second"):
+        for _ in range(2):
             seen = compare(asked)
             if seen["status"] != "ok":
                 raise Ended(seen["status"], f"{name}: {seen.get('reason', '')}")

@@ -252,8 +252,8 @@ static inline __m256i ymm_scale(const float *row, __m256 bias, __m256 scale)
 
 /* Packing works within 128-bit lanes: groups of 4 bytes come out as 0, 2, 4, 6,
  * 1, 3, 5, 7 and are put back into order. */
-ISA_INLINE void ymm_quantize(const float *row, size_t count, float bias,
-                             float scale, uint8_t *out)
+static void isa_quantize(const float *row, size_t count, float bias,
+                         float scale, uint8_t *out)
 {
     const __m256 biases = _mm256_set1_ps(bias);
     const __m256 scales = _mm256_set1_ps(scale);
@@ -270,18 +270,6 @@ ISA_INLINE void ymm_quantize(const float *row, size_t count, float bias,
         ymm_store(out + c, _mm256_permutevar8x32_epi32(
                                _mm256_packus_epi16(low, high), order));
     }
-}
-
-static void isa_quantize(const float *row, float bias, float scale,
-                         uint8_t *out)
-{
-    ymm_quantize(row, 256, bias, scale, out);
-}
-
-static void isa_quantize_64(const float *minima, float bias, float scale,
-                            uint8_t *out)
-{
-    ymm_quantize(minima, 64, bias, scale, out);
 }
 
 /* One by one, since a NaN is passed over as the first operand only. */

@@ -116,7 +116,7 @@ static void find_bytes(const struct scan *scan, size_t m)
 {
     const struct scan_arrays *arrays = &scan->query->arrays;
 
-    isa_quantize(arrays->table + m * 256, arrays->row_minima[m],
+    isa_quantize(arrays->table + m * 256, 256, arrays->row_minima[m],
                  scan->query->rounding.scale, arrays->bytes + m * 256);
     arrays->has_bytes[m] = 1;
 }
@@ -130,9 +130,8 @@ static void set_scale(struct scan *scan, float distance)
 #if ISA_FLOAT_GROUPS
         const struct scan_arrays *arrays = &scan->query->arrays;
 
-        isa_quantize_64(arrays->group_minima + m * 64, arrays->row_minima[m],
-                        scan->query->rounding.scale,
-                        arrays->minima_64 + m * 64);
+        isa_quantize(arrays->group_minima + m * 64, 64, arrays->row_minima[m],
+                     scan->query->rounding.scale, arrays->minima_64 + m * 64);
         arrays->has_bytes[m] = 0;
 #else
         find_bytes(scan, m);

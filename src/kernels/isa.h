@@ -81,7 +81,7 @@ static uint64_t isa_alive(const uint8_t *sums, uint8_t threshold);
 
 #if ISA_COUNTS
 
-/* How many codes of at most 255 blocks are alive. */
+/* How many codes of so many blocks are alive. */
 static size_t isa_count_alive(const uint8_t *sums, size_t num_blocks,
                               uint8_t threshold);
 
@@ -120,10 +120,11 @@ static float isa_least_float(isa_floats floats);
 /* The minimum of a row, which passes over NaNs; +inf if there is nothing else. */
 static float isa_row_minimum(const float *row);
 
-/* min(255, (row[c] - bias) * scale), rounded down, to aligned bytes; 255 for NaN.
- * No number is less than the bias; that and the scale, above 0, are finite. */
-static void isa_quantize(const float *row, float bias, float scale,
-                         uint8_t *bytes);
+/* min(255, (numbers[c] - bias) * scale), rounded down, to aligned bytes; 255 for a
+ * NaN.  There are 256 or 64, none less than the bias; that and the scale, above 0,
+ * are finite. */
+static void isa_quantize(const float *numbers, size_t count, float bias,
+                         float scale, uint8_t *bytes);
 
 /* The sum of 256 products of aligned bytes, if no weight is greater than 64; else
  * any number, since weights may come from a file. */
@@ -131,15 +132,11 @@ static uint32_t isa_weigh(const uint8_t *bytes, const uint8_t *weights);
 
 #if ISA_FLOAT_GROUPS
 
-/* As isa_quantize(), for the 64 minima of groups. */
-static void isa_quantize_64(const float *minima, float bias, float scale,
-                            uint8_t *bytes);
-
 /* The least of four, NaNs passed over, of which no one is signaling. */
 static isa_floats isa_least_of_four(isa_floats a, isa_floats b, isa_floats c,
                                     isa_floats d);
 
-/* Those minima of a row, over the entries whose numbers share the 6 low bits;
+/* The 64 minima of a row, over the entries whose numbers share the 6 low bits;
  * returns the row's.  NaNs are passed over, as by isa_row_minimum(). */
 static float isa_group_minima(const float *row, float *minima);
 

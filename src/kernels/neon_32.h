@@ -139,10 +139,10 @@ static inline float isa_least_float(isa_floats from)
     return from;
 }
 
-static void isa_quantize(const float *row, float bias, float scale,
-                         uint8_t *out)
+static void isa_quantize(const float *row, size_t count, float bias,
+                         float scale, uint8_t *out)
 {
-    for (size_t c = 0; c < 256; c++) {
+    for (size_t c = 0; c < count; c++) {
         const float scaled = (row[c] - bias) * scale;
 
         out[c] = scaled < 255.0f ? (uint8_t)scaled : 255;

@@ -15,9 +15,10 @@ static inline uint8x16_t neon_add_pairs(uint8x16_t first, uint8x16_t second)
     return vpaddq_u8(first, second);
 }
 
-/* A comparison that holds is -1: each byte counts those of its lane. */
-static size_t isa_count_alive(const uint8_t *sums, size_t num_blocks,
-                              uint8_t threshold)
+/* A comparison that holds is -1: each byte counts those of its lane, of 255 blocks
+ * at most. */
+static inline size_t neon_count_alive(const uint8_t *sums, size_t num_blocks,
+                                      uint8_t threshold)
 {
     const uint8x16_t most = vdupq_n_u8(threshold);
     uint8x16_t counts[4];
@@ -36,6 +37,18 @@ static size_t isa_count_alive(const uint8_t *sums, size_t num_blocks,
     ISA_UNROLL
     for (int i = 0; i < 4; i++)
         count += vaddlvq_u8(counts[i]);
+    return count;
+}
+
+static size_t isa_count_alive(const uint8_t *sums, size_t num_blocks,
+                              uint8_t threshold)
+{
+    size_t count = 0;
+
+    for (size_t b = 0; b < num_blocks; b += 255)
+        count += neon_count_alive(sums + b * 64,
+                                  num_blocks - b < 255 ? num_blocks - b : 255,
+                                  threshold);
     return count;
 }
 
@@ -156,8 +169,8 @@ static inline uint16x8_t neon_scale(const float *row, isa_floats bias,
 }
 
 /* UZP1 narrows two registers to one, since nothing is above 255 any more. */
-ISA_INLINE void neon_quantize(const float *row, size_t count, float bias,
-                              float scale, uint8_t *out)
+static void isa_quantize(const float *row, size_t count, float bias,
+                         float scale, uint8_t *out)
 {
     const isa_floats biases = isa_all_floats(bias),
                      scales = isa_all_floats(scale);
@@ -168,18 +181,6 @@ ISA_INLINE void neon_quantize(const float *row, size_t count, float bias,
             vuzp1q_u8(
                 vreinterpretq_u8_u16(neon_scale(row + c, biases, scales)),
                 vreinterpretq_u8_u16(neon_scale(row + c + 8, biases, scales))));
-}
-
-static void isa_quantize(const float *row, float bias, float scale,
-                         uint8_t *out)
-{
-    neon_quantize(row, 256, bias, scale, out);
-}
-
-static void isa_quantize_64(const float *minima, float bias, float scale,
-                            uint8_t *out)
-{
-    neon_quantize(minima, 64, bias, scale, out);
 }
 
 static inline isa_floats isa_least_of_four(isa_floats a, isa_floats b,

@@ -179,6 +179,9 @@ const struct pqk_operations ISA_SYMBOL(pqk_operations) = {
     .add = operation_add,
     .any_alive = operation_any_alive,
     .alive = isa_alive,
+#if ISA_COUNTS
+    .count_alive = isa_count_alive,
+#endif
     .look_up = operation_look_up,
     .pass_columns = operation_pass_columns,
     .pass_sum = operation_pass_sum,
@@ -190,7 +193,6 @@ const struct pqk_operations ISA_SYMBOL(pqk_operations) = {
     .quantize = isa_quantize,
     .weigh = isa_weigh,
 #if ISA_FLOAT_GROUPS
-    .quantize_64 = isa_quantize_64,
     .group_minima = isa_group_minima,
     .weigh_64 = isa_weigh_64,
     .table_row_of_groups = table_row_of_groups,

@@ -99,7 +99,6 @@ static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
     at += ISA_FLOAT_GROUPS * num_sub_vectors * 64 * sizeof(float);
     arrays->bytes = (void *)at;
     at += entries;
-    at += entries;
     arrays->rests_64 = (void *)at;
     at += entries;
     arrays->minima_128 = (void *)at;

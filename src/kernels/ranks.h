@@ -42,23 +42,11 @@ static void rule_out_rest(struct scan *scan, size_t block, size_t num_codes)
                255, PQK_BLOCK - num_codes % PQK_BLOCK);
 }
 
+static size_t count_alive(const uint8_t *sums, size_t num_blocks, int threshold)
+{
 #if ISA_COUNTS
-
-static size_t count_alive(const uint8_t *sums, size_t num_blocks, int threshold)
-{
-    size_t count = 0;
-
-    for (size_t b = 0; b < num_blocks; b += 255)
-        count += isa_count_alive(sums + b * PQK_BLOCK,
-                                 num_blocks - b < 255 ? num_blocks - b : 255,
-                                 (uint8_t)threshold);
-    return count;
-}
-
+    return isa_count_alive(sums, num_blocks, (uint8_t)threshold);
 #else
-
-static size_t count_alive(const uint8_t *sums, size_t num_blocks, int threshold)
-{
     size_t count = 0;
 
 #pragma GCC unroll 4
@@ -66,9 +54,8 @@ static size_t count_alive(const uint8_t *sums, size_t num_blocks, int threshold)
         count += (size_t)__builtin_popcountll(
             isa_alive(sums + b * PQK_BLOCK, (uint8_t)threshold));
     return count;
-}
-
 #endif
+}
 
 /* The least sum that so many codes are within, or a greater one that no more than
  * `most` are within; 255 if it is not below that. */

@@ -26,9 +26,6 @@
 /* Columns that are transposed at a time: what a 16-byte load holds of a row. */
 #define BATCH_COLUMNS 16
 
-/* Of a row of the table, where they are found in float32. */
-#define GROUP_MINIMA (ISA_FLOAT_GROUPS ? 64 : 1)
-
 struct row_scan {
     const float *entries;
     size_t num_sub_vectors;
@@ -40,8 +37,6 @@ struct row_scan {
     uint8_t bytes[PQK_MAX_SUB_VECTORS * PQK_TABLE_STRIDE]
         __attribute__((aligned(64)));
     uint8_t groups[PQK_MAX_SUB_VECTORS * 64] __attribute__((aligned(64)));
-    float group_minima[PQK_MAX_SUB_VECTORS * GROUP_MINIMA]
-        __attribute__((aligned(64)));
     enum isa_kind table; /* which of the two is looked at */
     float minima[PQK_MAX_SUB_VECTORS];
     uint32_t pending[BATCH_ROWS + TOGETHER]; /* rows of a batch, to be summed */
@@ -54,12 +49,7 @@ static int find_row_minima(struct row_scan *scan)
 {
     clear_minima(&scan->rounding);
     for (size_t m = 0; m < scan->num_sub_vectors; m++) {
-#if ISA_FLOAT_GROUPS
-        scan->minima[m] = isa_group_minima(scan->entries + m * 256,
-                                           scan->group_minima + m * 64);
-#else
         scan->minima[m] = isa_row_minimum(scan->entries + m * 256);
-#endif
         if (scan->minima[m] < 0.0f)
             return 0;
         add_minimum(&scan->rounding, scan->minima[m]);
@@ -84,7 +74,7 @@ static void find_better_rows(struct row_scan *scan)
 
         if (m % BATCH_COLUMNS >= BETTER_COLUMNS)
             continue;
-        isa_quantize(scan->entries + m * 256, scan->minima[m],
+        isa_quantize(scan->entries + m * 256, 256, scan->minima[m],
                      scan->rounding.scale,
                      ISA_ROW_TABLE == TABLE_128 ? bytes : row);
         if (ISA_ROW_TABLE == TABLE_128)
@@ -92,27 +82,25 @@ static void find_better_rows(struct row_scan *scan)
     }
 }
 
-#if ISA_FLOAT_GROUPS
-
-static void find_row_groups(struct row_scan *scan)
-{
-    for (size_t m = 0; m < scan->num_sub_vectors; m++)
-        isa_quantize_64(scan->group_minima + m * 64, scan->minima[m],
-                        scan->rounding.scale, scan->groups + m * 64);
-}
-
-#else
-
+/* Minima in float32 are found anew for each scale: there are few, and to keep them
+ * for 256 sub-vectors takes 64 KiB of the stack. */
 static void find_row_groups(struct row_scan *scan)
 {
     for (size_t m = 0; m < scan->num_sub_vectors; m++) {
-        isa_quantize(scan->entries + m * 256, scan->minima[m],
-                     scan->rounding.scale, scan->bytes + m * 256);
+        const float *entries = scan->entries + m * 256,
+                    scale = scan->rounding.scale;
+#if ISA_FLOAT_GROUPS
+        float minima[64] __attribute__((aligned(64)));
+
+        isa_group_minima(entries, minima);
+        isa_quantize(minima, 64, scan->minima[m], scale, scan->groups + m * 64);
+#else
+        isa_quantize(entries, 256, scan->minima[m], scale,
+                     scan->bytes + m * 256);
         find_minima_64(scan->bytes + m * 256, scan->groups + m * 64);
+#endif
     }
 }
-
-#endif
 
 static void set_row_scale(struct row_scan *scan)
 {
@@ -248,7 +236,7 @@ static size_t filter_batch(struct row_scan *scan, size_t row, size_t num_rows)
 
 #if ISA_WORDS_OF_CODES
 
-/* In fours, too, but for rows that are no filter's. */
+/* In fours, too, where their codes come out of words; else that takes longer. */
 static void scan_rows_exactly(struct row_scan *scan, size_t first, size_t end)
 {
     for (size_t row = first; row < end; row += BATCH_ROWS) {

@@ -285,13 +285,13 @@ static inline __m128i xmm_scale(const float *row, __m128 bias, __m128 scale)
     return _mm_cvttps_epi32(_mm_min_ps(scaled, _mm_set1_ps(255.0f)));
 }
 
-static void isa_quantize(const float *row, float bias, float scale,
-                         uint8_t *out)
+static void isa_quantize(const float *row, size_t count, float bias,
+                         float scale, uint8_t *out)
 {
     const __m128 biases = _mm_set1_ps(bias);
     const __m128 scales = _mm_set1_ps(scale);
 
-    for (size_t c = 0; c < 256; c += 16) {
+    for (size_t c = 0; c < count; c += 16) {
         __m128i low = _mm_packs_epi32(xmm_scale(row + c, biases, scales),
                                       xmm_scale(row + c + 4, biases, scales));
         __m128i high = _mm_packs_epi32(xmm_scale(row + c + 8, biases, scales),

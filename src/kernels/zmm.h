@@ -119,15 +119,15 @@ static inline __m512i zmm_quantize_16(const float *row, __m512 biases,
 
 /* Packing keeps to 128-bit lanes: of what it leaves, four bytes of each of the four
  * sources in each lane, the permutation makes their order. */
-static inline void isa_quantize(const float *row, float bias, float scale,
-                                uint8_t *out)
+static inline void isa_quantize(const float *row, size_t count, float bias,
+                                float scale, uint8_t *out)
 {
     const __m512 biases = _mm512_set1_ps(bias);
     const __m512 scales = _mm512_set1_ps(scale);
     const __m512i order =
         _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
 
-    for (size_t c = 0; c < 256; c += 64) {
+    for (size_t c = 0; c < count; c += 64) {
         const __m512i first =
             _mm512_packus_epi32(zmm_quantize_16(row + c, biases, scales),
                                 zmm_quantize_16(row + c + 16, biases, scales));

@@ -303,6 +303,33 @@ START_TEST(test_alive)
 }
 END_TEST
 
+/* Bytes that count are full at 255: more blocks than that, all alive, too. */
+START_TEST(test_count_alive)
+{
+    static const size_t counts[] = {0,   1,   2,   15,  16, 17,
+                                    254, 255, 256, 511, 700};
+    struct test_random random = {24};
+
+    begin(_i, "count_alive");
+    for (size_t i = 0; i < TEST_COUNT(counts); i++)
+        for (unsigned kind = 0; kind < 4; kind++) {
+            const size_t bytes = counts[i] * BLOCK;
+            uint8_t *sums = place(&in_a, bytes, BLOCK, kind);
+            const uint8_t threshold = (uint8_t)test_below(&random, 255);
+            size_t expected = 0, found;
+
+            make_bytes(kind, sums, bytes, &random);
+            if (kind == 3)
+                memset(sums, threshold, bytes);
+            for (size_t j = 0; j < bytes; j++)
+                expected += sums[j] <= threshold;
+            found = operations->count_alive(sums, counts[i], threshold);
+            EXPECT(found == expected, "%zu of %zu blocks, expected %zu", found,
+                   counts[i], expected);
+        }
+}
+END_TEST
+
 /* ------------------------------------------------------------------------ */
 /* Look-ups                                                                  */
 
@@ -650,69 +677,38 @@ static float expect_row(const float *centroids, const float *query, size_t d,
 }
 
 /* Of each group the least number, or +inf if there is none. */
-static void expect_group_minima(const float *row, float *minima)
+static void check_minima_of(const float *row, const float *minima)
 {
+    float expected[64];
+
     for (size_t g = 0; g < 64; g++)
-        minima[g] = INFINITY;
+        expected[g] = INFINITY;
     for (size_t c = 0; c < 256; c++)
-        if (row[c] < minima[c % 64])
-            minima[c % 64] = row[c];
+        if (row[c] < expected[c % 64])
+            expected[c % 64] = row[c];
+    for (size_t g = 0; g < 64; g++)
+        EXPECT(minima[g] == expected[g],
+               "the minimum of group %zu is %.9g, expected %.9g", g,
+               (double)minima[g], (double)expected[g]);
 }
 
-static void check_group_minimum(size_t g, float found, float expected)
+static void check_row_least(float found, float expected)
 {
-    EXPECT(found == expected, "the minimum of group %zu is %.9g, expected %.9g",
-           g, (double)found, (double)expected);
+    EXPECT(found == expected, "the minimum is %.9g, expected %.9g",
+           (double)found, (double)expected);
 }
 
-static void check_table_row(size_t d, unsigned kind, unsigned placement,
-                            struct test_random *random)
-{
-    const size_t row_bytes = 256 * sizeof(float);
-    float *centroids = place(&in_a, d * row_bytes, BLOCK, placement);
-    float *query = place(&in_b, d * sizeof *query, sizeof *query, placement);
-    float *row = place(&out_a, row_bytes, BLOCK, placement);
-    float expected[256], least, found;
-    const char *fault;
-
-    test_subcase(", d %zu, values %u, placement %u", d, kind, placement);
-    make_floats(kind, centroids, d * 256, random);
-    make_floats(kind == SPECIAL_FLOATS ? NORMAL_FLOATS : kind, query, d,
-                random);
-    least = expect_row(centroids, query, d, expected);
-    found = operations->table_row(centroids, query, d, row);
-    fault = test_compare_tables(expected, row, 256);
-    if (fault)
-        CHECK_NO_FAULT(fault);
-    EXPECT(found == least, "the minimum is %.9g, expected %.9g", (double)found,
-           (double)least);
-    CHECK_INTACT(out_a);
-}
-
-START_TEST(test_table_row)
-{
-    static const size_t dims[] = {1,  2,  3,  4,  5,  6,  7,  8,  9, 10,
-                                  11, 12, 13, 14, 15, 16, 17, 32, 40};
-    struct test_random random = {5};
-    unsigned placement = 0;
-
-    begin(_i, "table_row");
-    for (size_t round = 0; round < test_scaled(4); round++)
-        for (size_t i = 0; i < TEST_COUNT(dims); i++)
-            for (unsigned kind = 0; kind < FLOAT_KINDS; kind++, placement++)
-                check_table_row(dims[i], kind, placement, &random);
-}
-END_TEST
-
-static void check_row_of_groups(size_t d, unsigned kind, unsigned placement,
-                                struct test_random *random)
+/* By table_row, or by table_row_of_groups, which may say NaN of a group without
+ * numbers. */
+static void check_table_row(int of_groups, size_t d, unsigned kind,
+                            unsigned placement, struct test_random *random)
 {
     const size_t row_bytes = 256 * sizeof(float);
     float *centroids = place(&in_a, d * row_bytes, BLOCK, placement);
     float *query = place(&in_b, d * sizeof *query, sizeof *query, placement);
     float *row = place(&out_a, row_bytes, BLOCK, placement);
     float *minima = place(&out_b, row_bytes / 4, BLOCK, placement);
-    float expected[256], expected_minima[64], least, found;
+    float expected[256], least;
     const char *fault;
 
     test_subcase(", d %zu, values %u, placement %u", d, kind, placement);
@@ -720,46 +716,54 @@ static void check_row_of_groups(size_t d, unsigned kind, unsigned placement,
     make_floats(kind == SPECIAL_FLOATS ? NORMAL_FLOATS : kind, query, d,
                 random);
     least = expect_row(centroids, query, d, expected);
-    expect_group_minima(expected, expected_minima);
-    found = operations->table_row_of_groups(centroids, query, d, row, minima);
+    check_row_least(of_groups ? operations->table_row_of_groups(
+                                    centroids, query, d, row, minima)
+                              : operations->table_row(centroids, query, d, row),
+                    least);
     fault = test_compare_tables(expected, row, 256);
     if (fault)
         CHECK_NO_FAULT(fault);
-    EXPECT(found == least, "the minimum is %.9g, expected %.9g", (double)found,
-           (double)least);
-    for (size_t g = 0; g < 64; g++)
-        check_group_minimum(g, isnan(minima[g]) ? INFINITY : minima[g],
-                            expected_minima[g]);
+    for (size_t g = 0; of_groups && g < 64; g++)
+        minima[g] = isnan(minima[g]) ? INFINITY : minima[g];
+    if (of_groups)
+        check_minima_of(expected, minima);
     CHECK_INTACT(out_a);
     CHECK_INTACT(out_b);
 }
 
-START_TEST(test_table_row_of_groups)
+static void check_table_rows(int of_groups)
 {
-    static const size_t dims[] = {1, 2, 3, 4, 7, 8, 9, 16, 17, 40};
-    struct test_random random = {20};
+    static const size_t dims[] = {1,  2,  3,  4,  5,  6,  7,  8,  9, 10,
+                                  11, 12, 13, 14, 15, 16, 17, 32, 40};
+    struct test_random random = {5};
     unsigned placement = 0;
 
-    begin(_i, "table_row_of_groups");
     for (size_t round = 0; round < test_scaled(4); round++)
         for (size_t i = 0; i < TEST_COUNT(dims); i++)
             for (unsigned kind = 0; kind < FLOAT_KINDS; kind++, placement++)
-                check_row_of_groups(dims[i], kind, placement, &random);
+                check_table_row(of_groups, dims[i], kind, placement, &random);
+}
+
+START_TEST(test_table_row)
+{
+    begin(_i, "table_row");
+    check_table_rows(0);
+}
+END_TEST
+
+START_TEST(test_table_row_of_groups)
+{
+    begin(_i, "table_row_of_groups");
+    check_table_rows(1);
 }
 END_TEST
 
 static void check_groups_of_row(const float *row, unsigned placement)
 {
     float *minima = place(&out_a, 64 * sizeof *minima, BLOCK, placement);
-    const float found = operations->group_minima(row, minima);
-    const float least = least_of(row);
-    float expected[64];
 
-    expect_group_minima(row, expected);
-    for (size_t g = 0; g < 64; g++)
-        check_group_minimum(g, minima[g], expected[g]);
-    EXPECT(found == least, "the row's is %.9g, expected %.9g", (double)found,
-           (double)least);
+    check_row_least(operations->group_minima(row, minima), least_of(row));
+    check_minima_of(row, minima);
     CHECK_INTACT(out_a);
 }
 
@@ -832,22 +836,14 @@ static uint8_t expect_quantized(float number, float bias, float scale)
     return scaled < 255.0f ? (uint8_t)scaled : 255;
 }
 
-typedef void quantize(const float *row, float bias, float scale,
-                      uint8_t *bytes);
-
-/* The operation that is looked at, and how many numbers it takes. */
-static quantize *quantize_some;
-static size_t quantize_count;
-
-static void check_quantize_of(const float *numbers, float bias, float scale,
-                              unsigned placement)
+static void check_quantize_some(const float *numbers, size_t count, float bias,
+                                float scale, unsigned placement)
 {
-    const size_t count = quantize_count;
     float *row = place(&in_a, count * sizeof *row, sizeof *row, placement);
     uint8_t *bytes = place(&out_a, count, BLOCK, placement);
 
     memcpy(row, numbers, count * sizeof *row);
-    quantize_some(row, bias, scale, bytes);
+    operations->quantize(row, count, bias, scale, bytes);
     for (size_t c = 0; c < count; c++) {
         const uint8_t expected = expect_quantized(row[c], bias, scale);
 
@@ -858,12 +854,13 @@ static void check_quantize_of(const float *numbers, float bias, float scale,
     CHECK_INTACT(out_a);
 }
 
-/* All 256 numbers, whatever the operation takes at a time. */
+/* 256 numbers at once, and 64 at a time. */
 static void check_quantize(const float *numbers, float bias, float scale,
                            unsigned placement)
 {
-    for (size_t c = 0; c < 256; c += quantize_count)
-        check_quantize_of(numbers + c, bias, scale, placement);
+    check_quantize_some(numbers, 256, bias, scale, placement);
+    for (size_t c = 0; c < 256; c += 64)
+        check_quantize_some(numbers + c, 64, bias, scale, placement);
 }
 
 /* Integers and the numbers next to them, at other biases and scales too. */
@@ -915,113 +912,78 @@ static void check_quantize_floats(unsigned kind, unsigned placement,
         check_quantize(numbers, 0.0f, scales[i], placement);
 }
 
-static void each_quantize(quantize *operation, size_t count)
+START_TEST(test_quantize)
 {
     struct test_random random = {7};
 
-    quantize_some = operation;
-    quantize_count = count;
     for (unsigned placement = 0; placement < PLACEMENTS; placement++) {
+        begin(_i, "quantize");
         test_subcase(", placement %u", placement);
         check_quantize_steps(placement);
         for (unsigned kind = 0; kind < FLOAT_KINDS; kind++)
             check_quantize_floats(kind, placement, &random);
     }
 }
-
-START_TEST(test_quantize)
-{
-    begin(_i, "quantize");
-    each_quantize(operations->quantize, 256);
-}
 END_TEST
 
-START_TEST(test_quantize_64)
+typedef uint32_t weigh(const uint8_t *bytes, const uint8_t *weights);
+
+/* Byte b is that of all weights whose numbers are b modulo num_bytes; 256 of them
+ * may count as 255. */
+static void check_weigh(weigh *operation, const uint8_t *bytes,
+                        size_t num_bytes, const uint8_t *weights)
 {
-    begin(_i, "quantize_64");
-    each_quantize(operations->quantize_64, 64);
-}
-END_TEST
-
-static void check_weigh(const uint8_t *entries, const uint8_t *weights)
-{
-    const uint32_t found = operations->weigh(entries, weights);
-    uint32_t expected = 0;
-
-    for (size_t i = 0; i < 256; i++)
-        expected += (uint32_t)entries[i] * weights[i];
-    EXPECT(found == expected, "%lu, expected %lu", (unsigned long)found,
-           (unsigned long)expected);
-}
-
-START_TEST(test_weigh)
-{
-    struct test_random random = {8};
-
-    begin(_i, "weigh");
-    for (unsigned round = 0; round < 64; round++) {
-        uint8_t *entries = place(&in_a, 256, BLOCK, round);
-        uint8_t *weights = place(&in_b, 256, BLOCK, round);
-
-        make_bytes(round / 2, entries, 256, &random);
-        for (size_t i = 0; i < 256; i++)
-            weights[i] = (uint8_t)test_below(&random, 65);
-        check_weigh(entries, weights);
-        memset(weights, 64, 256);
-        check_weigh(entries, weights);
-        memset(entries, 255, 256);
-        check_weigh(entries, weights);
-        memset(weights, 0, 256);
-        for (size_t i = 0; i < 256; i++) {
-            weights[i] = (uint8_t)(1 + round);
-            check_weigh(entries, weights);
-            weights[i] = 0;
-        }
-    }
-}
-END_TEST
-
-/* 256 of a group's weights may count as 255. */
-static void check_weigh_64(const uint8_t *minima, const uint8_t *weights)
-{
-    const uint32_t found = operations->weigh_64(minima, weights);
+    const uint32_t found = operation(bytes, weights);
     uint32_t least = 0, most = 0;
 
-    for (size_t g = 0; g < 64; g++) {
-        const unsigned weight = (unsigned)weights[g] + weights[g + 64] +
-                                weights[g + 128] + weights[g + 192];
+    for (size_t b = 0; b < num_bytes; b++) {
+        unsigned weight = 0;
 
-        least += minima[g] * (weight < 256 ? weight : 255);
-        most += minima[g] * weight;
+        for (size_t i = b; i < 256; i += num_bytes)
+            weight += weights[i];
+        least += bytes[b] * (weight < 256 ? weight : 255);
+        most += bytes[b] * weight;
     }
     EXPECT(found >= least && found <= most, "%lu, expected %lu to %lu",
            (unsigned long)found, (unsigned long)least, (unsigned long)most);
 }
 
-START_TEST(test_weigh_64)
+static void check_weigh_all(weigh *operation, size_t num_bytes)
 {
-    struct test_random random = {22};
+    struct test_random random = {8};
 
-    begin(_i, "weigh_64");
     for (unsigned round = 0; round < 64; round++) {
-        uint8_t *minima = place(&in_a, 64, BLOCK, round);
+        uint8_t *bytes = place(&in_a, num_bytes, BLOCK, round);
         uint8_t *weights = place(&in_b, 256, BLOCK, round);
 
-        make_bytes(round / 2, minima, 64, &random);
+        make_bytes(round / 2, bytes, num_bytes, &random);
         for (size_t i = 0; i < 256; i++)
             weights[i] = (uint8_t)test_below(&random, 65);
-        check_weigh_64(minima, weights);
+        check_weigh(operation, bytes, num_bytes, weights);
         memset(weights, 64, 256);
-        check_weigh_64(minima, weights);
-        memset(minima, 255, 64);
-        check_weigh_64(minima, weights);
+        check_weigh(operation, bytes, num_bytes, weights);
+        memset(bytes, 255, num_bytes);
+        check_weigh(operation, bytes, num_bytes, weights);
         memset(weights, 0, 256);
         for (size_t i = 0; i < 256; i++) {
             weights[i] = (uint8_t)(1 + round);
-            check_weigh_64(minima, weights);
+            check_weigh(operation, bytes, num_bytes, weights);
             weights[i] = 0;
         }
     }
+}
+
+START_TEST(test_weigh)
+{
+    begin(_i, "weigh");
+    check_weigh_all(operations->weigh, 256);
+}
+END_TEST
+
+START_TEST(test_weigh_64)
+{
+    begin(_i, "weigh_64");
+    check_weigh_all(operations->weigh_64, 64);
 }
 END_TEST
 
@@ -1611,9 +1573,9 @@ int main(void)
         OPERATION(row_minimum),
         OPERATION(quantize),
         OPERATION(weigh),
-        OPERATION(quantize_64),
         OPERATION(group_minima),
         OPERATION(weigh_64),
+        OPERATION(count_alive),
         OPERATION(table_row_of_groups),
         OPERATION(transpose_rows),
         OPERATION(transposed_row),

@@ -3,8 +3,9 @@
  * The judge: has cells measured in order, and says how it ended.
  *
  * Without a library to compare with, that is the primary cell alone.  With one it
- * is the primary cell, the guards, each that lost again in fresh processes, so the
- * primary cell, and the hold-out, until the candidate fails one of them.
+ * is the primary cell; the guards, of which those that lose are measured again in
+ * fresh processes; the primary cell in fresh processes; and the hold-out; until the
+ * candidate fails one of them.
  *
  * What it promises is described in run_experiment(1).
  */
