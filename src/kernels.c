@@ -237,13 +237,15 @@ static void transposed_table(const struct scalar_codebook *codebook,
 
 static void scalar_compute_tables(const void *prepared_codebook,
                                   pqk_metric metric, const float *queries,
-                                  size_t num_queries, void *tables)
+                                  size_t num_queries,
+                                  const pqk_top_k_heap *heaps, void *tables)
 {
     const struct scalar_codebook *codebook = prepared_codebook;
     const size_t num_sub_vectors = codebook->num_sub_vectors;
     const size_t dim = num_sub_vectors * codebook->sub_vector_dim;
     float *entries = tables;
 
+    (void)heaps;
     for (size_t q = 0; q < num_queries; q++)
         transposed_table(codebook, metric, queries + q * dim,
                          entries + q * num_sub_vectors * PQK_TABLE_STRIDE);

@@ -85,11 +85,12 @@ struct pqk_kernel {
                           const void *prepared_codes, size_t num_vectors,
                           uint8_t *codes);
 
-    /* Tables and all scratch that a probe of num_queries queries needs. */
+    /* Tables and all scratch that a probe of num_queries queries needs.  The heaps
+     * that they are made for are to choose by, with their bounds: any will do. */
     size_t (*tables_bytes)(const pqk_codebook *shape, size_t num_queries);
     void (*compute_tables)(const void *prepared_codebook, pqk_metric metric,
                            const float *queries, size_t num_queries,
-                           void *tables);
+                           const pqk_top_k_heap *heaps, void *tables);
 
     /*
      * One pass over a partition for all queries.  Row i has id first_id + i.

@@ -26,6 +26,8 @@ libpqk_scalar_la_SOURCES = \
 	src/kernels.h \
 	src/kernels/bytes.h \
 	src/kernels/encode.h \
+	src/kernels/estimate_row.h \
+	src/kernels/estimates.h \
 	src/kernels/exact.h \
 	src/kernels/first.h \
 	src/kernels/grid.h \
@@ -46,6 +48,8 @@ libpqk_scalar_la_SOURCES = \
 	src/kernels/prepare/order.c \
 	src/kernels/prepare/order.h \
 	src/kernels/prepare/restore.c \
+	src/kernels/prepare/rounded.c \
+	src/kernels/prepare/rounded.h \
 	src/kernels/prepare/space.c \
 	src/kernels/prepare/space.h \
 	src/kernels/query.h \

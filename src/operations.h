@@ -107,6 +107,19 @@ struct pqk_operations {
     float (*table_row_of_groups)(const float *centroids, const float *query,
                                  size_t d, float *row, float *minima);
 
+    /* row[c], 256 of them: common + norms[c] + the sum over pairs p and i < 2 of
+     * integers[2p + i] * pairs[(256 p + c) * 2 + i], to the nearest float; returns
+     * the least, and finds 64 minima of groups if float_groups.  No part of a sum
+     * is beyond 32 bits.  norms, pairs and what is written are 64-byte aligned. */
+    float (*estimate_row)(const int32_t *norms, const int16_t *pairs,
+                          const int16_t *integers, size_t num_pairs,
+                          int32_t common, float *row, float *minima);
+    int float_groups;
+    /* sums[j] + the squares of query[i] - vectors[j][i] for i = 0, ..., 7, one
+     * added after the other in float32. */
+    void (*add_squares)(const float *query, const float *const vectors[8],
+                        float sums[8]);
+
     /* columns[c * column_stride + j] = codes[transposed_row(j) * row_stride + c]
      * for c < 16 and j < 64.  Codes are anywhere; row_stride is 16 or more,
      * column_stride a multiple of 64. */

@@ -501,6 +501,7 @@ struct pass {
     void *tables;
     struct expected *expected; /* [num_queries] */
     int together;              /* several threads probe each part */
+    unsigned num_made;         /* tables were made so often */
 };
 
 static void begin_heaps(const struct pass *pass, size_t k,
@@ -587,7 +588,58 @@ static const char *probe_part(const struct pass *pass, const struct part *part,
                : NULL;
 }
 
-static const char *run_pass(const struct pass *pass, size_t k)
+/* What the heaps of a probe may have been when its tables were made: the same, or
+ * empty, or with other results. */
+static void earlier_heap(const struct pass *pass, size_t q,
+                         pqk_top_k_heap *heap)
+{
+    const struct expected *expected = &pass->expected[q];
+
+    switch ((pass->num_made + q) % 3) {
+    case 1:
+        heap->bound = UINT64_MAX;
+        break;
+    case 2:
+        if (expected->count > 0)
+            heap->bound = pqk_result_key(
+                expected->neighbors[heap->k % expected->count].distance,
+                UINT32_MAX);
+        break;
+    default:
+        break;
+    }
+}
+
+static const char *make_tables(struct pass *pass, const pqk_top_k_heap *heaps)
+{
+    const struct door *door = pass->door;
+    const struct prepared_probe *probe = pass->probe;
+    const size_t num_queries = probe->num_queries;
+    const size_t query_bytes = num_queries * sizeof(float) *
+                               door->codebook.num_sub_vectors *
+                               door->codebook.sub_vector_dim;
+    const float *queries =
+        place_input(&query_arena, probe->queries, query_bytes, 4, 0);
+    pqk_top_k_heap *earlier = test_alloc(num_queries * sizeof *earlier);
+
+    memcpy(earlier, heaps, num_queries * sizeof *earlier);
+    for (size_t q = 0; q < num_queries; q++)
+        earlier_heap(pass, q, &earlier[q]);
+    pass->num_made++;
+    test_dirty_stack();
+    door->kernel->compute_tables(door->prepared_codebook,
+                                 pass->narrowing->metric, queries, num_queries,
+                                 earlier, pass->tables);
+    free(earlier);
+    if (!test_canaries_intact(&tables_arena))
+        return test_fault("the tables were overrun");
+    if (memcmp(queries, probe->queries, query_bytes) != 0)
+        return test_fault("compute_tables wrote to the queries");
+    test_place(&query_arena, query_bytes, 0);
+    return NULL;
+}
+
+static const char *run_pass(struct pass *pass, size_t k)
 {
     const struct prepared_probe *probe = pass->probe;
     const size_t num_queries = probe->num_queries;
@@ -603,8 +655,13 @@ static const char *run_pass(const struct pass *pass, size_t k)
     begin_heaps(pass, k, heaps);
     test_subcase(", k %zu, %zu queries%s", k, num_queries,
                  pass->together ? " together" : "");
-    for (size_t p = 0; p < pass->num_parts && !fault; p++)
+    fault = make_tables(pass, heaps);
+    for (size_t p = 0; p < pass->num_parts && !fault; p++) {
         fault = probe_part(pass, &pass->parts[p], heaps, &stats);
+        if (!fault &&
+            p % 2 == 0) /* as for lists that have tables of their own */
+            fault = make_tables(pass, heaps);
+    }
     for (size_t q = 0; q < num_queries && !fault; q++) {
         const struct expected *expected = &pass->expected[q];
         const size_t count = least(k, expected->count);
@@ -674,26 +731,12 @@ static const char *run_passes(struct pass *pass)
 {
     const struct door *door = pass->door;
     const struct prepared_probe *probe = pass->probe;
-    const size_t query_bytes = probe->num_queries * sizeof(float) *
-                               door->codebook.num_sub_vectors *
-                               door->codebook.sub_vector_dim;
-    const float *queries =
-        place_input(&query_arena, probe->queries, query_bytes, 4, 0);
     const char *fault = NULL;
 
     pass->tables = test_aligned(
         &tables_arena,
         door->kernel->tables_bytes(&door->codebook, probe->num_queries),
         ALIGNMENT);
-    test_dirty_stack();
-    door->kernel->compute_tables(door->prepared_codebook,
-                                 pass->narrowing->metric, queries,
-                                 probe->num_queries, pass->tables);
-    if (!test_canaries_intact(&tables_arena))
-        return test_fault("the tables were overrun");
-    if (memcmp(queries, probe->queries, query_bytes) != 0)
-        return test_fault("compute_tables wrote to the queries");
-    test_place(&query_arena, query_bytes, 0);
     pass->expected = test_alloc(probe->num_queries * sizeof *pass->expected);
     for (size_t q = 0; q < probe->num_queries; q++)
         pass->expected[q] = expect(pass, q);

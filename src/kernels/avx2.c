@@ -25,7 +25,8 @@ typedef struct {
 typedef __m256 isa_floats;
 
 /* 8 integers of 32 bits, and 16 of 16. */
-#define ISA_LANES 8
+#define ISA_LANES     8
+#define ISA_ESTIMATES 1
 
 typedef __m256i isa_ints;
 
@@ -411,6 +412,11 @@ static inline void isa_store_ints(int32_t *to, isa_ints ints)
 static inline isa_ints isa_all_ints(int32_t number)
 {
     return _mm256_set1_epi32(number);
+}
+
+static inline isa_floats isa_to_floats(isa_ints ints)
+{
+    return _mm256_cvtepi32_ps(ints);
 }
 
 static inline isa_ints isa_add_ints(isa_ints a, isa_ints b)

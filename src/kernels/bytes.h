@@ -26,12 +26,6 @@ static void tighten_soon(pqk_top_k_heap *heap)
         pqk_heap_tighten(heap);
 }
 
-/* Whether there is a distance to filter by. */
-static int has_bound(const pqk_top_k_heap *heap)
-{
-    return pqk_heap_bound(heap) < MAX_FILTERED;
-}
-
 /* The minima of entries whose numbers share the 7 low bits.  At -O2 compilers
  * vectorize this loop and the next ones only if nothing can overlap. */
 static void find_minima_128(const uint8_t *restrict bytes,

@@ -13,6 +13,7 @@
 
 #include "kernels/bytes.h"
 #include "kernels/results.h"
+#include "kernels/table.h"
 
 static inline float exact_sum_of(const struct scan *scan, size_t position,
                                  size_t num_sub_vectors)
@@ -227,12 +228,54 @@ static void offer_pending(struct scan *scan, const float *sums, size_t count)
                                              pqk_heap_bound(scan->heap));
 }
 
+/* Keeps of what is pending the codes whose sums are at most that, without a branch;
+ * returns how many.  The ids of the others are not read: they lie far from each
+ * other. */
+static size_t keep_within(struct scan *scan, float *sums, size_t count,
+                          float most)
+{
+    uint32_t *pending = scan->scratch->pending;
+    size_t within = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const float sum = sums[i];
+
+        pending[within] = pending[i];
+        sums[within] = sum;
+        within += (size_t) !(sum > most);
+    }
+    return within;
+}
+
+/* Distances in place of estimates that are small enough; returns how many. */
+static size_t decode_pending(struct scan *scan, float *sums, size_t count)
+{
+    const float most =
+        most_estimated(&scan->query->rounding, scan->num_sub_vectors,
+                       pqk_heap_bound(scan->heap));
+    const uint32_t *pending = scan->scratch->pending;
+
+    count = keep_within(scan, sums, count, most);
+    for (size_t i = 0; i < count; i += DECODED) {
+        uint32_t positions[DECODED];
+        float distances[DECODED];
+
+        for (size_t j = 0; j < DECODED; j++)
+            positions[j] = pending[i + j < count ? i + j : i];
+        decode_distances(scan, positions, distances);
+        for (size_t j = 0; j < DECODED && i + j < count; j++)
+            sums[i + j] = distances[j];
+    }
+    return count;
+}
+
 /* Sums what is pending, and only then decides: a decision that a processor guessed
  * wrong is found out when its sum is there, which so many sums ahead it is. */
 static void verify_pending(struct scan *scan)
 {
     uint32_t *pending = scan->scratch->pending;
     const size_t count = scan->num_pending;
+    size_t left = count;
     float sums[MAX_PENDING + TOGETHER];
 
     if (count == 0)
@@ -242,7 +285,10 @@ static void verify_pending(struct scan *scan)
     for (size_t i = 0; i < count; i += TOGETHER)
         exact_sums(scan, column(scan, 0), scan->layout.column_stride,
                    pending + i, sums + i);
-    offer_pending(scan, sums, count);
+    if (scan->query->estimates)
+        left = decode_pending(scan, sums, count);
+    left = keep_within(scan, sums, left, pqk_heap_bound(scan->heap));
+    offer_pending(scan, sums, left);
     scan->stats->survivors += count;
     scan->query->survivors += count;
     scan->num_pending = 0;
@@ -311,6 +357,7 @@ static void scan_exactly(struct scan *scan, size_t first_block,
     const size_t first = first_block * PQK_BLOCK;
     size_t end = first + num_blocks * PQK_BLOCK, count = 0;
 
+    make_exact(scan);
     if (end > scan->layout.num_vectors)
         end = scan->layout.num_vectors;
     if (scan->filter && scan->filter->rows)

@@ -22,6 +22,9 @@
  *                  of the table is made, and only they are made bytes until a plan
  *                  wants all entries; else 0, as if not defined.  64 is a multiple
  *                  of ISA_FLOATS * ISA_ROW_SUMS / 4 then (table_row.h)
+ *   ISA_ESTIMATES  1 if tables of estimates take less time than exact ones
+ *                  (estimates.h); else 0, as if not defined.  ISA_FLOATS is the
+ *                  number of 32-bit integers in a register then
  *   ISA_WORDS_OF_CODES  1 if taking a code out of a word takes less time than
  *                  loading it, on a little-endian machine; else 0, as if not
  *                  defined
@@ -40,6 +43,9 @@
 #endif
 #ifndef ISA_COUNTS
 #define ISA_COUNTS 0
+#endif
+#ifndef ISA_ESTIMATES
+#define ISA_ESTIMATES 0
 #endif
 #ifndef ISA_FLOAT_GROUPS
 #define ISA_FLOAT_GROUPS 0
@@ -167,15 +173,25 @@ static void isa_transpose_rows(const uint8_t *codes, size_t row_stride,
 static unsigned isa_transposed_row(unsigned lane);
 
 /* ------------------------------------------------------------------------ */
-/* Encoding: isa_ints, ISA_LANES integers of 32 bits, if it pays to have them */
+/* Integers of 32 bits: isa_ints, ISA_LANES of them, if encoding with them pays */
 
-#ifdef ISA_LANES
+#if defined ISA_LANES || ISA_ESTIMATES
 
 /* Memory is aligned to all lanes. */
 static isa_ints isa_load_ints(const int32_t *from);
-static void isa_store_ints(int32_t *to, isa_ints ints);
 static isa_ints isa_all_ints(int32_t number);
 static isa_ints isa_add_ints(isa_ints a, isa_ints b);
+
+/* out[i], 16-byte aligned: (values[i] - centres[i]) * scale, rounded to the nearest
+ * integer, for 8 of them.  Returns the sum of the squares, or -1 if a magnitude is
+ * beyond its reach.  The squares of the reaches add up to at most 2^28. */
+static int32_t isa_round(const float *values, const float *centres,
+                         const float *reach, float scale, int16_t *out);
+
+#endif
+#ifdef ISA_LANES
+
+static void isa_store_ints(int32_t *to, isa_ints ints);
 static isa_ints isa_lesser_ints(isa_ints a, isa_ints b);
 
 /* Sees an integer as two of 16 bits and adds their two products; not all four of
@@ -187,11 +203,22 @@ static int32_t isa_least_int(isa_ints ints);
 /* Bit j if integer j is <= that of the threshold. */
 static unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold);
 
-/* out[i], 16-byte aligned: (values[i] - centres[i]) * scale, rounded to the nearest
- * integer, for 8 of them.  Returns the sum of the squares, or -1 if a magnitude is
- * beyond its reach.  The squares of the reaches add up to at most 2^28. */
-static int32_t isa_round(const float *values, const float *centres,
-                         const float *reach, float scale, int16_t *out);
+#endif
+#if ISA_ESTIMATES
+
+/* Each as the nearest float. */
+static isa_floats isa_to_floats(isa_ints ints);
+
+/* The sum, for p = 0, ..., num_pairs - 1, of the products of pairs of 16-bit
+ * integers of a[p] with those at b + 512 p, which are aligned.  It and all parts of
+ * it are less than 2^31.  Where there is isa_multiply_pairs(), estimate_row.h has
+ * it. */
+static isa_ints isa_sum_products(const isa_ints *a, const int16_t *b,
+                                 size_t num_pairs);
+
+/* sums[j] += (query[i] - vectors[j][i])^2, for i = 0, ..., 7 in that order. */
+static void isa_add_squares(const float *query, const float *const vectors[8],
+                            float sums[8]);
 
 #endif
 #endif

@@ -28,6 +28,7 @@ struct pqk_layout_codebook {
     size_t num_sub_vectors;
     size_t num_centroids;
     size_t sub_vector_dim;
+    float steps; /* of the rounded centroids per unit; 0 if there are none */
 };
 
 /* [M][256], the label of a code; a code that names no centroid has none. */
@@ -44,6 +45,29 @@ int pqk_layout_uses_label(const struct pqk_layout_codebook *codebook, size_t m,
 /* [M][d][256] by label, 64-byte aligned; +inf for labels that are not used,
  * which makes their distances larger than any other. */
 const float *pqk_layout_centroids(const struct pqk_layout_codebook *codebook);
+
+/*
+ * Centroids as integers of 16 bits: how far from a centre they are, in steps.
+ * There are none if sub_vector_dim is no multiple of 8 or they are too far apart.
+ * All arrays are 64-byte aligned.
+ */
+struct pqk_layout_rounded {
+    const float *centres;  /* [M][d] */
+    const float *reach;    /* [M][d], in steps: centroids are within two thirds */
+    const int32_t *norms;  /* [M][256], by label: squared lengths */
+    const int16_t *pairs;  /* [M][d / 2][256][2]: -2 times the integers */
+    const float *vectors;  /* [M][256][d]: what was rounded */
+};
+
+/* How far all of a sub-vector's integers and a query's that is within reach can be
+ * apart, squared; more than that are labels that are not used. */
+#define PQK_MAX_STEPS_SQUARED (1 << 30)
+
+/* Of more dimensions they are not rounded: each would have too few steps. */
+#define PQK_MAX_ROUNDED_DIM 128
+
+struct pqk_layout_rounded
+pqk_layout_rounded_of(const struct pqk_layout_codebook *codebook);
 
 /* Where things are in the prepared codes of num_vectors, as offsets. */
 struct pqk_layout {

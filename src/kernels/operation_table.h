@@ -9,6 +9,7 @@
 
 #include "kernels/bytes.h"
 #include "kernels/pass.h"
+#include "kernels/estimate_row.h"
 #include "kernels/table_row.h"
 #include "operations.h"
 
@@ -197,6 +198,12 @@ const struct pqk_operations ISA_SYMBOL(pqk_operations) = {
     .weigh_64 = isa_weigh_64,
     .table_row_of_groups = table_row_of_groups,
 #endif
+#if ISA_ESTIMATES
+    .estimate_row = estimate_row,
+    .float_groups = ISA_FLOAT_GROUPS,
+    .add_squares = isa_add_squares,
+    .round = isa_round,
+#endif
     .transpose_rows = isa_transpose_rows,
     .transposed_row = isa_transposed_row,
 #if ISA_HAS_128
@@ -215,7 +222,6 @@ const struct pqk_operations ISA_SYMBOL(pqk_operations) = {
     .multiply_pairs = operation_multiply_pairs,
     .least_int = operation_least_int,
     .ints_at_most = operation_ints_at_most,
-    .round = isa_round,
 #endif
 };
 

@@ -54,6 +54,9 @@ struct scan_arrays {
     uint8_t *steps_64;        /* [M][64] */
     struct scan_pass *passes; /* of the plan, or of whole cells */
     float *row_minima;        /* [M] */
+    float *components;        /* [M][d], the query itself */
+    int16_t *integers;        /* [M][d], the same rounded (estimates.h) */
+    int32_t *common; /* [M], what entries of estimates have in common */
     uint32_t
         *column_weights; /* [M], how much each column of that order rules out */
     uint16_t *order;     /* [M], columns, those that rule out most first */
@@ -69,6 +72,7 @@ struct scan_query {
     uint32_t unfiltered_chunks; /* chunks still to be summed without a filter */
     uint32_t done_blocks;       /* leading blocks that are scanned already */
     int is_ordered; /* the columns are, by the bytes that there are */
+    int estimates;  /* the table is one of estimates (estimates.h) */
     int aimed;      /* byte tables are made for the heap's bound */
     int finished;
     size_t first_passes; /* of the plan's first stage */
@@ -88,7 +92,7 @@ static size_t aligned_size(size_t bytes)
 /* Lays the arrays out behind a scan_query at an address; returns the bytes of it
  * and them.  To ask for the size alone, the address may be 0. */
 static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
-                            struct scan_arrays *arrays)
+                            size_t sub_vector_dim, struct scan_arrays *arrays)
 {
     const size_t entries = num_sub_vectors * PQK_TABLE_STRIDE;
     uintptr_t at = address + aligned_size(sizeof(struct scan_query));
@@ -109,10 +113,17 @@ static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
     at += num_sub_vectors * 64;
     arrays->minima_16 = (void *)at;
     at += num_sub_vectors * 16;
+    arrays->integers = (void *)at;
+    at += num_sub_vectors * sub_vector_dim * sizeof(int16_t);
+    at = aligned_size(at);
     arrays->passes = (void *)at;
     at += MAX_PASSES(num_sub_vectors) * sizeof(struct scan_pass);
     arrays->row_minima = (void *)at;
     at += num_sub_vectors * sizeof(float);
+    arrays->components = (void *)at;
+    at += num_sub_vectors * sub_vector_dim * sizeof(float);
+    arrays->common = (void *)at;
+    at += num_sub_vectors * sizeof(int32_t);
     arrays->column_weights = (void *)at;
     at += num_sub_vectors * sizeof(uint32_t);
     arrays->order = (void *)at;
@@ -128,6 +139,8 @@ static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
 
 /* What a scan works with; made anew for every query of every call. */
 struct scan {
+    const struct pqk_layout_codebook *codebook;
+    struct pqk_layout_rounded rounded;
     size_t num_sub_vectors;
     struct pqk_layout layout;
     const uint8_t *codes; /* prepared */
@@ -148,6 +161,12 @@ struct scan {
     pqk_search_stats *stats;
     struct pqk_share *share; /* NULL: all chunks are this thread's */
 };
+
+/* Whether there is a distance to filter by. */
+static int has_bound(const pqk_top_k_heap *heap)
+{
+    return pqk_heap_bound(heap) < MAX_FILTERED;
+}
 
 static const uint8_t *column(const struct scan *scan, size_t m)
 {
@@ -170,17 +189,18 @@ static int block_is_done(const struct scan *scan, size_t block)
     return query->done_cells[cell / 8] >> cell % 8 & 1;
 }
 
-static size_t query_bytes(size_t num_sub_vectors)
+static size_t query_bytes(size_t num_sub_vectors, size_t sub_vector_dim)
 {
     struct scan_arrays arrays;
 
-    return lay_out_query(0, num_sub_vectors, &arrays);
+    return lay_out_query(0, num_sub_vectors, sub_vector_dim, &arrays);
 }
 
 static size_t scan_tables_bytes(const pqk_codebook *shape, size_t num_queries)
 {
     return aligned_size(sizeof(struct scan_work)) +
-           num_queries * query_bytes(shape->num_sub_vectors);
+           num_queries *
+               query_bytes(shape->num_sub_vectors, shape->sub_vector_dim);
 }
 
 /* The queries in the memory of scan_tables_bytes(). */

@@ -44,6 +44,11 @@
  *     as long as T is finite: their sums rank behind it, since finite entries do
  *     not add up to -inf.  Without a T below MAX_FILTERED nothing is filtered, nor
  *     where N is not below it or B is not finite, as with entries of -inf.
+ *  7.  A table of estimates (estimates.h) has entries t' >= 0, for some r > 0 and
+ *     l >= 0 all at most r t_m + l.  1. and 2. hold for those and their minima, and
+ *     since a sum of them is at most r S + M l, y has r (T + g T / (1 - g)) + M l
+ *     for T + g T / (1 - g).  For an exact table r is 1 and l is 0.  A float32 sum
+ *     of estimates is at most 1 + 2 g times that, too.
  */
 #ifndef PQK_KERNELS_ROUNDING_H
 #define PQK_KERNELS_ROUNDING_H
@@ -59,6 +64,8 @@
 struct rounding {
     double sum_of_minima; /* B */
     double below_zero;    /* N */
+    double stretch;       /* r */
+    double slack;         /* M l */
     float scale;          /* s */
     int threshold;        /* floor(y), -1 if nothing can enter the results */
 };
@@ -67,6 +74,8 @@ static inline void clear_minima(struct rounding *rounding)
 {
     rounding->sum_of_minima = 0.0;
     rounding->below_zero = 0.0;
+    rounding->stretch = 1.0;
+    rounding->slack = 0.0;
     rounding->scale = 0.0f;
 }
 
@@ -85,13 +94,27 @@ static inline int has_minima(const struct rounding *rounding)
            rounding->below_zero < (double)MAX_FILTERED;
 }
 
-/* T + 2 g (T + 2 N) - B */
+/* r (T + 2 g T) + M l + 4 g N - B */
 static inline double widened_range(const struct rounding *rounding,
                                    size_t num_sub_vectors, float distance)
 {
-    return (double)distance * (1.0 + (double)num_sub_vectors * 0x1p-23) +
+    return (double)distance * (1.0 + (double)num_sub_vectors * 0x1p-23) *
+               rounding->stretch +
+           rounding->slack +
            rounding->below_zero * ((double)num_sub_vectors * 0x1p-22) -
            rounding->sum_of_minima;
+}
+
+/* What a float32 sum of estimates is at most, if the distance is no more than
+ * that. */
+static inline float most_estimated(const struct rounding *rounding,
+                                   size_t num_sub_vectors, float distance)
+{
+    const double g = (double)num_sub_vectors * 0x1p-23;
+
+    return (float)(((double)distance * (1.0 + g) * rounding->stretch +
+                    rounding->slack) *
+                   (1.0 + g) * (1.0 + 0x1p-23));
 }
 
 /* floor(y) of the proof above, -1 if even a sum of 0 is too much. */

@@ -20,7 +20,6 @@
 
 #include "kernels/first.h"
 #include "kernels/ranked.h"
-#include "kernels/table.h"
 
 static void run_exactly(struct scan *scan, size_t first, size_t end)
 {
@@ -215,7 +214,8 @@ static void begin_query(struct scan *scan)
     struct scan_query *query = scan->query;
     const struct pqk_layout *layout = &scan->layout;
 
-    lay_out_query((uintptr_t)query, scan->num_sub_vectors, &query->arrays);
+    lay_out_query((uintptr_t)query, scan->num_sub_vectors,
+                  scan->codebook->sub_vector_dim, &query->arrays);
     query->plan = 0;
     query->plan_changes = 0;
     query->unfiltered_chunks = 0;
@@ -223,6 +223,8 @@ static void begin_query(struct scan *scan)
     query->aimed = 0;
     query->finished = 1;
     memset(query->done_cells, 0, (layout->num_cells + 7) / 8);
+    if (!has_bound(scan->heap)) /* it had one when its table was made */
+        make_exact(scan);
     if (scan->heap->k == 0 || scan->num_allowed == 0)
         return;
     if (wants_no_filter(scan)) {
@@ -335,13 +337,16 @@ static void scan_probe(const void *prepared_codebook, const void *codes,
 {
     const struct pqk_layout_codebook *codebook = prepared_codebook;
     struct scan scan = {
+        .codebook = codebook,
+        .rounded = pqk_layout_rounded_of(codebook),
         .num_sub_vectors = codebook->num_sub_vectors,
         .layout = pqk_layout_of(codebook->num_sub_vectors, num_vectors),
         .codes = codes,
         .first_id = first_id,
         .scratch = tables,
         .queries = queries_in(tables),
-        .query_bytes = query_bytes(codebook->num_sub_vectors),
+        .query_bytes =
+            query_bytes(codebook->num_sub_vectors, codebook->sub_vector_dim),
         .heaps = heaps,
         .plans = ISA_PLANS(num_queries),
         .filter = filter,

@@ -27,7 +27,8 @@ typedef struct {
 typedef __m128 isa_floats;
 
 /* 4 integers of 32 bits, and 8 of 16. */
-#define ISA_LANES 4
+#define ISA_LANES     4
+#define ISA_ESTIMATES 1
 
 typedef __m128i isa_ints;
 
@@ -236,6 +237,33 @@ static inline void isa_transpose_floats(const float *from, size_t from_stride,
                             to + j * to_stride + i, to_stride);
 }
 
+/* Four vectors at a time, four components at a time. */
+ISA_INLINE void isa_add_squares(const float *query,
+                                const float *const vectors[8], float sums[8])
+{
+    for (size_t j = 0; j < 8; j += 4) {
+        __m128 sum = _mm_loadu_ps(sums + j);
+
+        for (size_t i = 0; i < 8; i += 4) {
+            __m128 components[4];
+
+            ISA_UNROLL
+            for (size_t l = 0; l < 4; l++)
+                components[l] = _mm_loadu_ps(vectors[j + l] + i);
+            _MM_TRANSPOSE4_PS(components[0], components[1], components[2],
+                              components[3]);
+            ISA_UNROLL
+            for (size_t l = 0; l < 4; l++) {
+                const __m128 difference =
+                    _mm_sub_ps(_mm_set1_ps(query[i + l]), components[l]);
+
+                sum = _mm_add_ps(sum, _mm_mul_ps(difference, difference));
+            }
+        }
+        _mm_storeu_ps(sums + j, sum);
+    }
+}
+
 static inline isa_floats isa_all_floats(float number)
 {
     return _mm_set1_ps(number);
@@ -380,6 +408,11 @@ static inline void isa_store_ints(int32_t *to, isa_ints ints)
 static inline isa_ints isa_all_ints(int32_t number)
 {
     return _mm_set1_epi32(number);
+}
+
+static inline isa_floats isa_to_floats(isa_ints ints)
+{
+    return _mm_cvtepi32_ps(ints);
 }
 
 static inline isa_ints isa_add_ints(isa_ints a, isa_ints b)

@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-#include "kernels/query.h"
+#include "kernels/estimates.h"
 #include "kernels/table_row.h"
 
 /* A row of inner products, negated: float32 sums in ascending order.  Compilers
@@ -58,35 +58,83 @@ static float make_row(const struct pqk_layout_codebook *codebook,
     return isa_row_minimum(row);
 }
 
+/* Row m of a query's table. */
+static void make_query_row(const struct pqk_layout_codebook *codebook,
+                           pqk_metric metric, size_t m,
+                           struct scan_query *query)
+{
+    const struct scan_arrays *arrays = &query->arrays;
+    const float minimum = make_row(
+        codebook, metric, m, arrays->components + m * codebook->sub_vector_dim,
+        arrays->table + m * PQK_TABLE_STRIDE, arrays->group_minima + m * 64);
+
+    arrays->row_minima[m] = minimum;
+    add_minimum(&query->rounding, minimum);
+}
+
+/* Exact entries instead of estimates, where filters do not rule enough out. */
+static void make_exact(struct scan *scan)
+{
+    struct scan_query *query = scan->query;
+
+    if (!query->estimates)
+        return;
+    query->estimates = 0;
+    query->is_ordered = 0;
+    query->aimed = 0;
+    clear_minima(&query->rounding);
+    for (size_t m = 0; m < scan->num_sub_vectors; m++)
+        make_query_row(scan->codebook, PQK_L2, m, query);
+}
+
+/* Row m of each query, of estimates where they are wanted. */
+static void make_rows(const struct pqk_layout_codebook *codebook,
+                      const struct pqk_layout_rounded *rounded,
+                      pqk_metric metric, size_t m, uintptr_t first,
+                      size_t num_queries, size_t bytes)
+{
+    for (size_t q = 0; q < num_queries; q++) {
+        struct scan_query *query = (void *)(first + q * bytes);
+
+        if (query->estimates)
+            estimate_query_row(codebook, rounded, m, query);
+        else
+            make_query_row(codebook, metric, m, query);
+    }
+}
+
 static void scan_compute_tables(const void *prepared_codebook,
                                 pqk_metric metric, const float *queries,
-                                size_t num_queries, void *tables)
+                                size_t num_queries, const pqk_top_k_heap *heaps,
+                                void *tables)
 {
     const struct pqk_layout_codebook *codebook = prepared_codebook;
+    const struct pqk_layout_rounded rounded = pqk_layout_rounded_of(codebook);
     const size_t num_sub_vectors = codebook->num_sub_vectors;
-    const size_t d = codebook->sub_vector_dim;
-    const size_t bytes = query_bytes(num_sub_vectors);
+    const size_t d = codebook->sub_vector_dim, dim = num_sub_vectors * d;
+    const size_t bytes = query_bytes(num_sub_vectors, d);
     const uintptr_t first = queries_in(tables);
 
     for (size_t q = 0; q < num_queries; q++) {
         struct scan_query *query = (void *)(first + q * bytes);
 
-        lay_out_query((uintptr_t)query, num_sub_vectors, &query->arrays);
+        lay_out_query((uintptr_t)query, num_sub_vectors, d, &query->arrays);
+        memcpy(query->arrays.components, queries + q * dim,
+               dim * sizeof(float));
         clear_minima(&query->rounding);
         query->is_ordered = 0;
+        query->estimates = wants_estimates(codebook, metric, &heaps[q]) &&
+                           round_query(codebook, &rounded, query);
     }
     /* Sub-vector by sub-vector, so that its centroids stay in the first cache. */
     for (size_t m = 0; m < num_sub_vectors; m++)
-        for (size_t q = 0; q < num_queries; q++) {
-            struct scan_query *query = (void *)(first + q * bytes);
-            const float minimum = make_row(
-                codebook, metric, m, queries + (q * num_sub_vectors + m) * d,
-                query->arrays.table + m * PQK_TABLE_STRIDE,
-                query->arrays.group_minima + m * 64);
+        make_rows(codebook, &rounded, metric, m, first, num_queries, bytes);
+    for (size_t q = 0; q < num_queries; q++) {
+        struct scan_query *query = (void *)(first + q * bytes);
 
-            query->arrays.row_minima[m] = minimum;
-            add_minimum(&query->rounding, minimum);
-        }
+        if (query->estimates)
+            allow_for_estimates(&query->rounding, codebook);
+    }
 }
 
 #endif

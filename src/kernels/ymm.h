@@ -10,14 +10,10 @@
 #include <stdint.h>
 
 /* 8 times 8 numbers: pairs, then fours, then halves change places. */
-ISA_INLINE void ymm_transpose_8(const float *from, size_t from_stride,
-                                __m256 to[8])
+ISA_INLINE void ymm_transpose_rows(const __m256 rows[8], __m256 to[8])
 {
-    __m256 rows[8], pairs[8], fours[8];
+    __m256 pairs[8], fours[8];
 
-    ISA_UNROLL
-    for (size_t i = 0; i < 8; i++)
-        rows[i] = _mm256_loadu_ps(from + i * from_stride);
     ISA_UNROLL
     for (size_t i = 0; i < 8; i += 2) {
         pairs[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
@@ -36,6 +32,36 @@ ISA_INLINE void ymm_transpose_8(const float *from, size_t from_stride,
         to[i] = _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20);
         to[i + 4] = _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31);
     }
+}
+
+ISA_INLINE void ymm_transpose_8(const float *from, size_t from_stride,
+                                __m256 to[8])
+{
+    __m256 rows[8];
+
+    ISA_UNROLL
+    for (size_t i = 0; i < 8; i++)
+        rows[i] = _mm256_loadu_ps(from + i * from_stride);
+    ymm_transpose_rows(rows, to);
+}
+
+ISA_INLINE void isa_add_squares(const float *query,
+                                const float *const vectors[8], float sums[8])
+{
+    __m256 rows[8], components[8], sum = _mm256_loadu_ps(sums);
+
+    ISA_UNROLL
+    for (size_t j = 0; j < 8; j++)
+        rows[j] = _mm256_loadu_ps(vectors[j]);
+    ymm_transpose_rows(rows, components);
+    ISA_UNROLL
+    for (size_t i = 0; i < 8; i++) {
+        const __m256 difference =
+            _mm256_sub_ps(_mm256_broadcast_ss(query + i), components[i]);
+
+        sum = _mm256_add_ps(sum, _mm256_mul_ps(difference, difference));
+    }
+    _mm256_storeu_ps(sums, sum);
 }
 
 static inline void isa_transpose_floats(const float *from, size_t from_stride,

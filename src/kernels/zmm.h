@@ -17,7 +17,8 @@ typedef __m512i isa_bytes;
 typedef __m512 isa_floats;
 
 /* 16 integers of 32 bits, and 32 of 16. */
-#define ISA_LANES 16
+#define ISA_LANES     16
+#define ISA_ESTIMATES 1
 
 typedef __m512i isa_ints;
 
@@ -236,6 +237,11 @@ static inline void isa_store_ints(int32_t *to, isa_ints ints)
 static inline isa_ints isa_all_ints(int32_t number)
 {
     return _mm512_set1_epi32(number);
+}
+
+static inline isa_floats isa_to_floats(isa_ints ints)
+{
+    return _mm512_cvtepi32_ps(ints);
 }
 
 static inline isa_ints isa_add_ints(isa_ints a, isa_ints b)

@@ -91,7 +91,8 @@ static pqk_status make_tables(pqk_scanner *scanner, const float *queries)
     if (scanner->num_queries == 0)
         return PQK_INVALID_ARGUMENT;
     prepared->kernel->compute_tables(prepared->memory, PQK_L2, queries,
-                                     scanner->num_queries, scanner->tables);
+                                     scanner->num_queries, scanner->heaps,
+                                     scanner->tables);
     scanner->has_tables = 1;
     return PQK_OK;
 }

@@ -483,9 +483,9 @@ static uint64_t count_sums(const struct data *data, pqk_metric metric,
     test_aligned(&tables, kernel->tables_bytes(&door->codebook, 1), 64);
     CHECK_OK(kernel->prepare_codes(door->prepared_codebook, data->codes, n,
                                    codes.block));
-    kernel->compute_tables(door->prepared_codebook, metric, data->queries, 1,
-                           tables.block);
     pqk_top_k_heap_init(&heap, keys, 10);
+    kernel->compute_tables(door->prepared_codebook, metric, data->queries, 1,
+                           &heap, tables.block);
     for (int round = 0; round <= with_bound; round++) {
         stats = (pqk_search_stats){0};
         kernel->probe(door->prepared_codebook, codes.block, n, 0,
@@ -589,7 +589,7 @@ static void probe_noise(const struct data *data, const unsigned char *prepared)
     ck_assert(pqk_top_k_heap_storage(10) <= TEST_COUNT(storage));
     pqk_top_k_heap_init(&heap, storage, 10);
     kernel->compute_tables(door->prepared_codebook, PQK_L2, data->queries, 1,
-                           tables);
+                           &heap, tables);
     kernel->probe(door->prepared_codebook, prepared, data->n, 0, NULL, tables,
                   1, &heap, &stats, NULL);
     count = pqk_top_k_heap_into_sorted(&heap, found);

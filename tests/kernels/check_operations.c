@@ -758,6 +758,98 @@ START_TEST(test_table_row_of_groups)
 }
 END_TEST
 
+/* Integers of which no sum that an instruction set may form is beyond 32 bits. */
+static void check_estimates(size_t num_pairs, unsigned placement,
+                            struct test_random *random)
+{
+    const size_t row_bytes = 256 * sizeof(float);
+    const size_t most = (1 << 30 >> 14) / (2 * num_pairs);
+    int32_t *norms = place(&in_a, row_bytes, BLOCK, placement);
+    int16_t *pairs = place(&in_b, num_pairs * 1024, BLOCK, placement);
+    int16_t *integers = place(&in_c, num_pairs * 4, 4, placement);
+    float *row = place(&out_a, row_bytes, BLOCK, placement);
+    float *minima = place(&out_b, row_bytes / 4, BLOCK, placement);
+    const int32_t common = (int32_t)test_below(random, 1 << 29);
+    float expected[256];
+
+    test_subcase(", %zu pairs, placement %u", num_pairs, placement);
+    for (size_t i = 0; i < 2 * num_pairs; i++)
+        integers[i] = (int16_t)(test_below(random, 2 * most) - most);
+    for (size_t c = 0; c < 256; c++) {
+        int64_t sum = norms[c] = (int32_t)test_below(random, 1 << 29);
+
+        for (size_t p = 0; p < num_pairs; p++)
+            for (size_t i = 0; i < 2; i++) {
+                int16_t *to = &pairs[(256 * p + c) * 2 + i];
+
+                *to = (int16_t)(test_below(random, 1 << 15) - (1 << 14));
+                sum += *to * integers[2 * p + i];
+            }
+        expected[c] = (float)(int32_t)(sum + common);
+    }
+    check_row_least(operations->estimate_row(norms, pairs, integers, num_pairs,
+                                             common, row, minima),
+                    least_of(expected));
+    CHECK_NO_FAULT(test_compare_tables(expected, row, 256));
+    if (operations->float_groups)
+        check_minima_of(expected, minima);
+    CHECK_INTACT(out_a);
+    CHECK_INTACT(out_b);
+}
+
+START_TEST(test_estimate_row)
+{
+    static const size_t pairs[] = {4, 8, 12, 16, 60, 64};
+    struct test_random random = {23};
+    unsigned placement = 0;
+
+    begin(_i, "estimate_row");
+    for (size_t round = 0; round < test_scaled(16); round++)
+        for (size_t i = 0; i < TEST_COUNT(pairs); i++)
+            check_estimates(pairs[i], placement++, &random);
+}
+END_TEST
+
+/* Vectors anywhere, sums that have begun. */
+static void check_squares(unsigned kind, unsigned placement,
+                          struct test_random *random)
+{
+    const size_t bytes = 8 * sizeof(float);
+    float *query = place(&in_a, bytes, sizeof *query, placement);
+    float *all = place(&in_b, 16 * bytes, sizeof *all, placement);
+    float *sums = place(&out_a, bytes, sizeof *sums, placement);
+    const float *vectors[8];
+    float expected[8];
+
+    test_subcase(", values %u, placement %u", kind, placement);
+    make_floats(kind, query, 8, random);
+    make_floats(kind, all, 128, random);
+    make_floats(NORMAL_FLOATS, sums, 8, random);
+    for (size_t j = 0; j < 8; j++) {
+        vectors[j] = all + test_below(random, 121);
+        expected[j] = sums[j];
+        for (size_t i = 0; i < 8; i++) {
+            const float difference = query[i] - vectors[j][i];
+
+            expected[j] += difference * difference;
+        }
+    }
+    operations->add_squares(query, vectors, sums);
+    CHECK_NO_FAULT(test_compare_tables(expected, sums, 8));
+    CHECK_INTACT(out_a);
+}
+
+START_TEST(test_add_squares)
+{
+    struct test_random random = {24};
+
+    begin(_i, "add_squares");
+    for (unsigned placement = 0; placement < test_scaled(256); placement++)
+        for (unsigned kind = 0; kind < FLOAT_KINDS; kind++)
+            check_squares(kind, placement, &random);
+}
+END_TEST
+
 static void check_groups_of_row(const float *row, unsigned placement)
 {
     float *minima = place(&out_a, 64 * sizeof *minima, BLOCK, placement);
@@ -1577,6 +1669,8 @@ int main(void)
         OPERATION(weigh_64),
         OPERATION(count_alive),
         OPERATION(table_row_of_groups),
+        OPERATION(estimate_row),
+        OPERATION(add_squares),
         OPERATION(transpose_rows),
         OPERATION(transposed_row),
         OPERATION(minima_128),

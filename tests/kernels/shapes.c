@@ -9,6 +9,7 @@
 #include <config.h>
 #endif
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,10 @@ static const struct shapes classes[] = {
     {"64 sub-vectors", 2, {64, 64}, {1, 3}, {200, 256}, {1024, 2000}, {1, 40}},
     {"128 sub-vectors", 1, {128, 128}, {1, 2}, {200, 256}, {1024, 2000}, {1, 40}},
     {"long sub-vectors", 3, {2, 24}, {9, 20}, {17, 256}, {1024, 3000}, {1, 40}},
+    {"8 dimensions", 12, {1, 34}, {8, 8}, {3, 256}, {65, 5000}, {1, 40}},
+    {"16 dimensions", 3, {1, 18}, {16, 16}, {200, 256}, {1024, 3000}, {1, 34}},
+    {"120 or more dimensions", 2, {1, 3}, {120, 136}, {200, 256}, {500, 2500},
+     {1, 34}},
     {"many results", 3, {8, 24}, {2, 8}, {256, 256}, {2000, 6000}, {60, 300}},
     {"beyond 32,768, few centroids", 1, {4, 17}, {2, 4}, {16, 255},
      {32769, 34000}, {1, 70}},
@@ -93,6 +98,24 @@ static void fill_values(struct data *data)
         test_fill_table(kind, dim, data->values, &drawn);
 }
 
+/* Integers that centroids are rounded to are worst where all of a vector's
+ * components are rounded one way, and the query's the other.  R makes a step 1. */
+static void fill_with_halves(struct data *data)
+{
+    const size_t per_codebook = data->K * data->d;
+    const float R = 32768.0f / 1.5625f / sqrtf(4.0f * (float)data->d);
+    const float distance = (float)(1 + test_below(&drawn, 300));
+
+    for (size_t i = 0; i < data->M * per_codebook; i++) {
+        const size_t c = i % per_codebook / data->d;
+        const float steps = distance + (float)test_below(&drawn, 4);
+
+        data->values[i] = c == 0 ? R : c == 1 ? -R : steps - 0.49f;
+    }
+    for (size_t i = 0; i < data->M * data->d * QUERIES; i++)
+        data->values[data->M * per_codebook + i] = 0.49f;
+}
+
 static void make_data(const struct shapes *shapes, struct data *data)
 {
     enum test_codes_kind kind =
@@ -105,6 +128,8 @@ static void make_data(const struct shapes *shapes, struct data *data)
                           .n = draw(shapes->n),
                           .k = draw(shapes->k)};
     fill_values(data);
+    if (data->d % 8 == 0 && data->K > 2 && test_below(&drawn, 3) == 0)
+        fill_with_halves(data);
     data->codes = test_alloc(data->n * data->M);
     test_fill_codes(kind, data->n, data->M, data->K, data->codes, &drawn);
     data->rows = test_alloc((data->n / 64 + 1) * sizeof *data->rows);
@@ -165,12 +190,20 @@ static void check_prepared(const struct shapes *shapes, const pqk_kernel *kernel
                                    .ks = &data->k,
                                    .num_ks = 1,
                                    .first_id = (uint32_t)test_below(&drawn, 99)};
+    const struct preset preset = {.by_rank = 1,
+                                  .rank = test_below(&drawn, 2 * data->k + 9),
+                                  .ulps = (int)test_below(&drawn, 3) - 1};
     struct narrowing narrowing = {PQK_L2, NULL, NULL, NULL, 0};
     struct door door;
 
     describe(shapes, kernel, data, "prepared");
     check(probing_open(&door, kernel, &codebook));
     check(probing_narrowed(&door, &probe, &narrowing));
+    describe(shapes, kernel, data, "with a bound");
+    narrowing.preset = &preset;
+    narrowing.part_rows = test_below(&drawn, 2) ? data->n / 3 : 0;
+    check(probing_narrowed(&door, &probe, &narrowing));
+    narrowing.preset = NULL;
     describe(shapes, kernel, data, "filtered");
     narrowing.metric = test_below(&drawn, 2) ? PQK_L2 : PQK_INNER_PRODUCT;
     narrowing.rows = test_below(&drawn, 4) ? data->rows : NULL;

@@ -14,6 +14,7 @@
 
 #include "kernels/layout.h"
 #include "kernels/prepare/memory.h"
+#include "kernels/prepare/rounded.h"
 
 const uint8_t *pqk_layout_labels(const struct pqk_layout_codebook *codebook)
 {
@@ -36,8 +37,10 @@ const float *pqk_layout_centroids(const struct pqk_layout_codebook *codebook)
 
 size_t pqk_layout_codebook_bytes(const pqk_codebook *shape)
 {
-    return 64 + shape->num_sub_vectors * LABELS *
-                    (2 + shape->sub_vector_dim * sizeof(float));
+    return 64 +
+           shape->num_sub_vectors * LABELS *
+               (2 + shape->sub_vector_dim * sizeof(float)) +
+           pqk_rounded_bytes(shape->num_sub_vectors, shape->sub_vector_dim);
 }
 
 /* What relabelling one sub-vector works on. */
@@ -220,5 +223,6 @@ pqk_status pqk_layout_prepare_codebook(const pqk_codebook *codebook,
         place_centroids(&r, n, (float *)centroids + m * d * LABELS);
     }
     free(vectors);
+    pqk_round_centroids(prepared);
     return status;
 }

@@ -81,7 +81,7 @@ static void probe_partition(const pqk_collection *collection,
     if (!scratch->has_tables)
         prepared->kernel->compute_tables(
             prepared->memory, collection->quantizer->metric, scratch->queries,
-            scratch->num_queries, scratch->tables);
+            scratch->num_queries, scratch->heaps, scratch->tables);
     scratch->has_tables = 1;
     prepared->kernel->probe(prepared->memory, rows->codes, rows->num_rows, 0,
                             filters ? filter : NULL, scratch->tables,
