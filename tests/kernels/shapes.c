@@ -29,7 +29,7 @@ struct shapes {
 };
 
 /* Fewer rows than that may be too few for a filter, at any scale. */
-#define NEVER_SCALED 6000
+#define NEVER_SCALED 9000
 
 static const struct shapes classes[] = {
     {"any", 24, {1, 40}, {1, 9}, {1, 256}, {0, 2000}, {0, 64}},
@@ -40,7 +40,8 @@ static const struct shapes classes[] = {
     {"64 sub-vectors", 2, {64, 64}, {1, 3}, {200, 256}, {1024, 2000}, {1, 40}},
     {"128 sub-vectors", 1, {128, 128}, {1, 2}, {200, 256}, {1024, 2000}, {1, 40}},
     {"long sub-vectors", 3, {2, 24}, {9, 20}, {17, 256}, {1024, 3000}, {1, 40}},
-    {"8 dimensions", 12, {1, 34}, {8, 8}, {3, 256}, {65, 5000}, {1, 40}},
+    {"8 dimensions", 12, {1, 34}, {8, 8}, {3, 256}, {65, 9000}, {1, 40}},
+    {"8 dimensions, few rows", 6, {1, 34}, {8, 8}, {3, 256}, {1, 300}, {1, 40}},
     {"16 dimensions", 3, {1, 18}, {16, 16}, {200, 256}, {1024, 3000}, {1, 34}},
     {"120 or more dimensions", 2, {1, 3}, {120, 136}, {200, 256}, {500, 2500},
      {1, 34}},
@@ -98,22 +99,62 @@ static void fill_values(struct data *data)
         test_fill_table(kind, dim, data->values, &drawn);
 }
 
-/* Integers that centroids are rounded to are worst where all of a vector's
- * components are rounded one way, and the query's the other.  R makes a step 1. */
+/* Integers that centroids are rounded to are worst where all of a vector's components
+ * are rounded one way, and the query's the other.  R makes a step 1. */
 static void fill_with_halves(struct data *data)
 {
     const size_t per_codebook = data->K * data->d;
     const float R = 32768.0f / 1.5625f / sqrtf(4.0f * (float)data->d);
     const float distance = (float)(1 + test_below(&drawn, 300));
+    const int beyond = test_below(&drawn, 2) == 0; /* the query is, of centroids */
+    const float fraction = beyond && test_below(&drawn, 2) ? 0.9f : 0.49f;
 
     for (size_t i = 0; i < data->M * per_codebook; i++) {
         const size_t c = i % per_codebook / data->d;
-        const float steps = distance + (float)test_below(&drawn, 4);
+        const float steps = (float)test_below(&drawn, 4);
 
-        data->values[i] = c == 0 ? R : c == 1 ? -R : steps - 0.49f;
+        data->values[i] = c == 0   ? R
+                          : c == 1 ? -R
+                          : beyond ? steps + fraction
+                                   : distance + steps - fraction;
     }
     for (size_t i = 0; i < data->M * data->d * QUERIES; i++)
-        data->values[data->M * per_codebook + i] = 0.49f;
+        data->values[data->M * per_codebook + i] =
+            beyond ? distance - 0.49f : 0.49f;
+}
+
+/* Sub-vectors of which some hardly count. */
+static void scale_sub_vectors(struct data *data)
+{
+    const size_t per_codebook = data->K * data->d;
+    const float *end = data->values +
+                       data->M * data->d * (data->K + QUERIES);
+
+    for (size_t m = 0; m < data->M; m++) {
+        const float scale = test_power(&drawn, -9, 9);
+        float *query = data->values + data->M * per_codebook + m * data->d;
+
+        for (size_t i = 0; i < per_codebook; i++)
+            data->values[m * per_codebook + i] *= scale;
+        for (; query < end; query += data->M * data->d)
+            for (size_t i = 0; i < data->d; i++)
+                query[i] *= scale;
+    }
+}
+
+/* What estimates may stumble over. */
+static void fill_for_estimates(struct data *data)
+{
+    switch (test_below(&drawn, 4)) {
+    case 0:
+        fill_with_halves(data);
+        break;
+    case 1:
+        scale_sub_vectors(data);
+        break;
+    default:
+        break;
+    }
 }
 
 static void make_data(const struct shapes *shapes, struct data *data)
@@ -128,8 +169,8 @@ static void make_data(const struct shapes *shapes, struct data *data)
                           .n = draw(shapes->n),
                           .k = draw(shapes->k)};
     fill_values(data);
-    if (data->d % 8 == 0 && data->K > 2 && test_below(&drawn, 3) == 0)
-        fill_with_halves(data);
+    if (data->d % 8 == 0 && data->K > 2)
+        fill_for_estimates(data);
     data->codes = test_alloc(data->n * data->M);
     test_fill_codes(kind, data->n, data->M, data->K, data->codes, &drawn);
     data->rows = test_alloc((data->n / 64 + 1) * sizeof *data->rows);
@@ -191,7 +232,9 @@ static void check_prepared(const struct shapes *shapes, const pqk_kernel *kernel
                                    .num_ks = 1,
                                    .first_id = (uint32_t)test_below(&drawn, 99)};
     const struct preset preset = {.by_rank = 1,
-                                  .rank = test_below(&drawn, 2 * data->k + 9),
+                                  .rank = test_below(&drawn, 2)
+                                              ? test_below(&drawn, 2 * data->k + 9)
+                                              : test_below(&drawn, data->n + 1),
                                   .ulps = (int)test_below(&drawn, 3) - 1};
     struct narrowing narrowing = {PQK_L2, NULL, NULL, NULL, 0};
     struct door door;
