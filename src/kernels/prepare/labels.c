@@ -40,7 +40,7 @@ size_t pqk_layout_codebook_bytes(const pqk_codebook *shape)
     return 64 +
            shape->num_sub_vectors * LABELS *
                (2 + shape->sub_vector_dim * sizeof(float)) +
-           pqk_rounded_bytes(shape->num_sub_vectors, shape->sub_vector_dim);
+           pqk_layout_rounded_bytes(shape->num_sub_vectors, shape->sub_vector_dim);
 }
 
 /* What relabelling one sub-vector works on. */
@@ -223,6 +223,6 @@ pqk_status pqk_layout_prepare_codebook(const pqk_codebook *codebook,
         place_centroids(&r, n, (float *)centroids + m * d * LABELS);
     }
     free(vectors);
-    pqk_round_centroids(prepared);
+    pqk_layout_round_centroids(prepared);
     return status;
 }

@@ -34,7 +34,7 @@ static size_t place_rounded(size_t num_sub_vectors, size_t d, size_t at[5])
     return at[4] + dim * LABELS * sizeof(float);
 }
 
-size_t pqk_rounded_bytes(size_t num_sub_vectors, size_t sub_vector_dim)
+size_t pqk_layout_rounded_bytes(size_t num_sub_vectors, size_t sub_vector_dim)
 {
     size_t at[5];
 
@@ -149,7 +149,7 @@ static void round_label(const struct pqk_layout_codebook *codebook, size_t m,
     to->norms[m * LABELS + label] = used ? norm : PQK_MAX_STEPS_SQUARED;
 }
 
-void pqk_round_centroids(struct pqk_layout_codebook *codebook)
+void pqk_layout_round_centroids(struct pqk_layout_codebook *codebook)
 {
     const size_t num_sub_vectors = codebook->num_sub_vectors;
     const size_t d = codebook->sub_vector_dim;

@@ -5,9 +5,9 @@
 
 #include "kernels/layout.h"
 
-size_t pqk_rounded_bytes(size_t num_sub_vectors, size_t sub_vector_dim);
+size_t pqk_layout_rounded_bytes(size_t num_sub_vectors, size_t sub_vector_dim);
 
 /* Rounds the centroids that are there, and sets the codebook's steps. */
-void pqk_round_centroids(struct pqk_layout_codebook *codebook);
+void pqk_layout_round_centroids(struct pqk_layout_codebook *codebook);
 
 #endif
