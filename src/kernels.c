@@ -123,14 +123,14 @@ static size_t scalar_codebook_bytes(const pqk_codebook *shape)
 
 /* Every code is its own label. */
 static pqk_status scalar_prepare_codebook(const pqk_codebook *codebook,
-                                          const uint8_t *labels,
+                                          const uint8_t *labels, unsigned cpu,
                                           void *prepared_codebook)
 {
     struct scalar_codebook *prepared = prepared_codebook;
     const size_t d = codebook->sub_vector_dim;
     const float *centroid = codebook->centroids;
 
-    (void)labels;
+    (void)labels, (void)cpu;
     memset(prepared, 0, scalar_codebook_bytes(codebook));
     prepared->num_sub_vectors = (uint32_t)codebook->num_sub_vectors;
     prepared->num_centroids = (uint32_t)codebook->num_centroids;

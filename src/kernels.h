@@ -56,6 +56,9 @@ struct pqk_kernel {
      * codebook->centroids is valid only during prepare_codebook.
      *
      * Prepared codes hold labels, a permutation of the codes of each sub-vector:
+     * cpu is what pqk_cpu_features() says: a variant may choose by it what is
+     * faster, and any number is right.
+     *
      * labels [M][256] are those of an earlier prepare_codebook, or NULL to have
      * them chosen; PQK_INVALID_ARGUMENT if two codes share one.  labels_of gives
      * them back.  A label that no code has is not used; where every code is its
@@ -63,7 +66,7 @@ struct pqk_kernel {
      */
     size_t (*codebook_bytes)(const pqk_codebook *shape);
     pqk_status (*prepare_codebook)(const pqk_codebook *codebook,
-                                   const uint8_t *labels,
+                                   const uint8_t *labels, unsigned cpu,
                                    void *prepared_codebook);
     const uint8_t *(*labels_of)(const void *prepared_codebook);
 

@@ -23,6 +23,13 @@ enum {
     PQK_CPU_AVX512_VBMI = 1u << 4 /* the above, and VBMI */
 };
 
+/* What more src/library/cpu.c says of it, for a variant to choose by. */
+enum {
+    /* VPERMI2B takes two cycles or more: on all of Intel's, where it is three
+     * operations, two of them for one port (uops.info), but not on AMD's. */
+    PQK_CPU_SLOW_PERMI2B = 1u << 16
+};
+
 /* VARIANT(name, what it needs of the CPU, 1 or 0: whether this build has it) */
 #define PQK_VARIANTS(VARIANT)                                                  \
     VARIANT(scalar, 0, 1)                                                      \

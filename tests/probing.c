@@ -214,6 +214,8 @@ const char *probing_open(struct door *door, const pqk_kernel *kernel,
     const size_t centroids_bytes = codebook->num_sub_vectors *
                                    codebook->num_centroids *
                                    codebook->sub_vector_dim * sizeof(float);
+    static unsigned opened;
+    const unsigned cpu = ++opened % 2 ? 0 : ~0u; /* whatever it is */
     void *prepared = test_aligned(&scratch_arena, bytes, ALIGNMENT);
     pqk_codebook given = *codebook;
     pqk_status status;
@@ -224,7 +226,7 @@ const char *probing_open(struct door *door, const pqk_kernel *kernel,
     given.centroids = place_input(&centroids_arena, codebook->centroids,
                                   centroids_bytes, 4, 0);
     test_dirty_stack();
-    status = kernel->prepare_codebook(&given, NULL, prepared);
+    status = kernel->prepare_codebook(&given, NULL, cpu, prepared);
     if (status != PQK_OK)
         return test_fault("prepare_codebook: %s", pqk_status_string(status));
     if (!test_canaries_intact(&scratch_arena))
@@ -233,7 +235,7 @@ const char *probing_open(struct door *door, const pqk_kernel *kernel,
         return test_fault("prepare_codebook wrote to the codebook");
     door->prepared_codebook = move(&door->prepared, bytes, &door->copy);
     status = kernel->prepare_codebook(
-        &given, kernel->labels_of(door->prepared_codebook),
+        &given, kernel->labels_of(door->prepared_codebook), cpu,
         scratch_arena.block);
     if (status != PQK_OK)
         return test_fault("prepare_codebook, with labels: %s",

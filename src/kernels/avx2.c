@@ -452,11 +452,11 @@ static inline unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold)
 }
 
 /* 256 entries cost sixteen times as much as 16, 128 eight and 64 four times. */
-#define ISA_NAME               avx2
-#define ISA_HAS_128            1
-#define ISA_BY_GROUPS          1
-#define ISA_ROW_TABLE          TABLE_128
-#define ISA_PLANS(num_queries) plans_of_groups
+#define ISA_NAME                          avx2
+#define ISA_HAS_128                       1
+#define ISA_BY_GROUPS                     1
+#define ISA_ROW_TABLE                     TABLE_128
+#define ISA_PLANS(num_queries, cpu, near) plans_of_groups
 
 #include "kernels/variant.h"
 

@@ -98,11 +98,11 @@ ISA_INLINE isa_bytes isa_look_up(enum isa_kind kind, isa_bytes labels,
     return zmm_look_up_16(labels, table->part[0]);
 }
 
-#define ISA_NAME               avx512
-#define ISA_HAS_128            0
-#define ISA_BY_GROUPS          0
-#define ISA_ROW_TABLE          TABLE_256
-#define ISA_PLANS(num_queries) plans_of_64_groups
+#define ISA_NAME                          avx512
+#define ISA_HAS_128                       0
+#define ISA_BY_GROUPS                     0
+#define ISA_ROW_TABLE                     TABLE_256
+#define ISA_PLANS(num_queries, cpu, near) plans_of_64_groups
 
 #include "kernels/variant.h"
 

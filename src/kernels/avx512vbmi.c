@@ -66,14 +66,16 @@ ISA_INLINE isa_bytes isa_look_up(enum isa_kind kind, isa_bytes labels,
     return _mm512_mask_blend_epi8(_mm512_movepi8_mask(labels), low, high);
 }
 
-/* 256 entries are so cheap that no minimum over groups pays for one query: look-ups
- * wait for memory. */
+/* 256 entries are so cheap that minima over groups do not pay for one query, whose
+ * look-ups wait for memory; but on Intel's CPUs they do where codes are near. */
 #define ISA_NAME      avx512vbmi
 #define ISA_HAS_128   1
 #define ISA_BY_GROUPS 0
 #define ISA_ROW_TABLE TABLE_256
-#define ISA_PLANS(num_queries)                                                 \
-    ((num_queries) > 1 ? plans_of_pairs : plans_of_entries)
+#define ISA_PLANS(num_queries, cpu, near)                                      \
+    ((num_queries) > 1                        ? plans_of_pairs                 \
+     : (near) && ((cpu)&PQK_CPU_SLOW_PERMI2B) ? plans_of_near_codes            \
+                                              : plans_of_entries)
 
 #include "kernels/variant.h"
 

@@ -30,7 +30,9 @@
  *                  defined
  *   ISA_COUNTS     1 if counting compares with bytes takes less time than with
  *                  isa_alive()'s bits; else 0, as if not defined
- *   ISA_PLANS(num_queries)  one of plan.h's lists of plans
+ *   ISA_PLANS(num_queries, cpu, near)  one of plan.h's lists of plans; cpu has bits
+ *                  PQK_CPU_... of variants.h, near says that codes are few and no
+ *                  other partition was scanned before: a cache may have them
  */
 #ifndef PQK_KERNELS_ISA_H
 #define PQK_KERNELS_ISA_H

@@ -28,7 +28,8 @@ struct pqk_layout_codebook {
     size_t num_sub_vectors;
     size_t num_centroids;
     size_t sub_vector_dim;
-    float steps; /* of the rounded centroids per unit; 0 if there are none */
+    unsigned cpu; /* what the library says of it: PQK_CPU_... */
+    float steps;  /* of the rounded centroids per unit; 0 if there are none */
 };
 
 /* [M][256], the label of a code; a code that names no centroid has none. */
@@ -52,11 +53,11 @@ const float *pqk_layout_centroids(const struct pqk_layout_codebook *codebook);
  * All arrays are 64-byte aligned.
  */
 struct pqk_layout_rounded {
-    const float *centres;  /* [M][d] */
-    const float *reach;    /* [M][d], in steps: centroids are within two thirds */
-    const int32_t *norms;  /* [M][256], by label: squared lengths */
-    const int16_t *pairs;  /* [M][d / 2][256][2]: -2 times the integers */
-    const float *vectors;  /* [M][256][d]: what was rounded */
+    const float *centres; /* [M][d] */
+    const float *reach; /* [M][d], in steps: centroids are within two thirds */
+    const int32_t *norms; /* [M][256], by label: squared lengths */
+    const int16_t *pairs; /* [M][d / 2][256][2]: -2 times the integers */
+    const float *vectors; /* [M][256][d]: what was rounded */
 };
 
 /* How far all of a sub-vector's integers and a query's that is within reach can be
@@ -111,7 +112,7 @@ static inline uint32_t pqk_layout_row(const struct pqk_layout *layout,
 /* The door's functions. */
 size_t pqk_layout_codebook_bytes(const pqk_codebook *shape);
 pqk_status pqk_layout_prepare_codebook(const pqk_codebook *codebook,
-                                       const uint8_t *labels,
+                                       const uint8_t *labels, unsigned cpu,
                                        void *prepared_codebook);
 const uint8_t *pqk_layout_labels_of(const void *prepared_codebook);
 size_t pqk_layout_codes_bytes(const pqk_codebook *shape, size_t num_vectors);

@@ -273,11 +273,11 @@ static inline unsigned isa_transposed_row(unsigned lane)
 #define ISA_HAS_128   0
 #define ISA_BY_GROUPS 1
 #ifdef __aarch64__ /* see doc/notebook/neon.md */
-#define ISA_ROW_TABLE          TABLE_256
-#define ISA_PLANS(num_queries) plans_of_64_minima
+#define ISA_ROW_TABLE                     TABLE_256
+#define ISA_PLANS(num_queries, cpu, near) plans_of_64_minima
 #else
-#define ISA_ROW_TABLE          TABLE_64
-#define ISA_PLANS(num_queries) plans_of_groups
+#define ISA_ROW_TABLE                     TABLE_64
+#define ISA_PLANS(num_queries, cpu, near) plans_of_groups
 #endif
 
 #include "kernels/variant.h"

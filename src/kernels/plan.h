@@ -85,6 +85,18 @@ static const struct plan plans_of_pairs[] = {
 };
 
 /*
+ * For codes near the processor, where permutations of bytes from two registers are
+ * slow: a look-up takes longer than the load that it waits for, one of 64 entries
+ * a quarter of the time of 256, one of 128 half.  What these let through is summed.
+ * Of codes that come from memory too many bytes would be read.
+ */
+static const struct plan plans_of_near_codes[] = {
+    {0.00f, 0.92f, 3, {{MINIMA_64, 0, 6}, {MINIMA_128, 6, 10},
+                       {MINIMA_128, 10, 16}}},
+    {0.15f, LAST, 2, {{MINIMA_128, 0, 12}, {ENTRIES, 12, 16}}},
+};
+
+/*
  * For instruction sets whose look-ups of 256 entries cost sixteen times as much as
  * of 16, and those of 64 three or four times: minima over 16 groups of all columns,
  * then what minima over 64 groups add to those.  Exact sums of the few codes that

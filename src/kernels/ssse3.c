@@ -479,11 +479,11 @@ static inline int32_t isa_round(const float *values, const float *centres,
 }
 
 /* 256 entries cost sixteen times as much as 16, 64 cost four times as much. */
-#define ISA_NAME               ssse3
-#define ISA_HAS_128            0
-#define ISA_BY_GROUPS          1
-#define ISA_ROW_TABLE          TABLE_64
-#define ISA_PLANS(num_queries) plans_of_groups
+#define ISA_NAME                          ssse3
+#define ISA_HAS_128                       0
+#define ISA_BY_GROUPS                     1
+#define ISA_ROW_TABLE                     TABLE_64
+#define ISA_PLANS(num_queries, cpu, near) plans_of_groups
 
 #include "kernels/variant.h"
 

@@ -24,6 +24,14 @@ static uint64_t read_xcr0(void)
     return (uint64_t)high << 32 | low;
 }
 
+static int is_intel(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx &&
+           c == signature_INTEL_ecx && d == signature_INTEL_edx;
+}
+
 /*
  * Instruction sets beyond SSE are usable only if the operating system also saves
  * their registers: XCR0 tells (Intel SDM volume 1, 13.3 and 15.2).  Those of SSE it
@@ -60,6 +68,8 @@ unsigned pqk_cpu_features(void)
     features |= PQK_CPU_AVX512;
     if (c & bit_AVX512VBMI)
         features |= PQK_CPU_AVX512_VBMI;
+    if (is_intel())
+        features |= PQK_CPU_SLOW_PERMI2B;
     return features;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu.h"
 #include "prepared.h"
 #include "base/memory.h"
 
@@ -27,7 +28,8 @@ pqk_status pqk_prepared_create(struct pqk_prepared *prepared,
     prepared->memory = pqk_aligned_alloc(kernel->codebook_bytes(codebook));
     if (!prepared->memory)
         return PQK_OUT_OF_MEMORY;
-    status = kernel->prepare_codebook(codebook, labels, prepared->memory);
+    status = kernel->prepare_codebook(codebook, labels, pqk_cpu_features(),
+                                      prepared->memory);
     if (status != PQK_OK)
         pqk_prepared_free(prepared);
     return status;

@@ -99,8 +99,8 @@ static void fill_values(struct data *data)
         test_fill_table(kind, dim, data->values, &drawn);
 }
 
-/* Integers that centroids are rounded to are worst where all of a vector's components
- * are rounded one way, and the query's the other.  R makes a step 1. */
+/* Integers that centroids are rounded to are worst where all of a vector's
+ * components are rounded one way, and the query's the other.  R makes a step 1. */
 static void fill_with_halves(struct data *data)
 {
     const size_t per_codebook = data->K * data->d;

@@ -763,7 +763,7 @@ static void check_labels(const pqk_kernel *kernel, const pqk_codebook *book,
             test_case("%s: %zu centroids, sub-vector %zu: codes %zu and %zu "
                       "share a label",
                       pqk_kernel_name(kernel), n, m, pairs[p][0], pairs[p][1]);
-            INVALID(kernel->prepare_codebook(book, labels, prepared));
+            INVALID(kernel->prepare_codebook(book, labels, 0, prepared));
         }
     free(labels);
 }
@@ -788,9 +788,9 @@ START_TEST(test_prepare_statuses)
 
         test_case("%s: %zu centroids", pqk_kernel_name(kernel),
                   num_centroids[i]);
-        CHECK_OK(kernel->prepare_codebook(&book, NULL, first));
+        CHECK_OK(kernel->prepare_codebook(&book, NULL, 0, first));
         own = kernel->labels_of(first);
-        CHECK_OK(kernel->prepare_codebook(&book, own, other));
+        CHECK_OK(kernel->prepare_codebook(&book, own, ~0u, other));
         for (size_t n = 0; n <= 2; n++)
             CHECK_OK(kernel->prepare_codes(
                 first, rows, n,

@@ -40,7 +40,8 @@ size_t pqk_layout_codebook_bytes(const pqk_codebook *shape)
     return 64 +
            shape->num_sub_vectors * LABELS *
                (2 + shape->sub_vector_dim * sizeof(float)) +
-           pqk_layout_rounded_bytes(shape->num_sub_vectors, shape->sub_vector_dim);
+           pqk_layout_rounded_bytes(shape->num_sub_vectors,
+                                    shape->sub_vector_dim);
 }
 
 /* What relabelling one sub-vector works on. */
@@ -189,7 +190,7 @@ const uint8_t *pqk_layout_labels_of(const void *prepared_codebook)
 }
 
 pqk_status pqk_layout_prepare_codebook(const pqk_codebook *codebook,
-                                       const uint8_t *labels,
+                                       const uint8_t *labels, unsigned cpu,
                                        void *prepared_codebook)
 {
     struct pqk_layout_codebook *prepared = prepared_codebook;
@@ -211,6 +212,7 @@ pqk_status pqk_layout_prepare_codebook(const pqk_codebook *codebook,
     prepared->num_sub_vectors = codebook->num_sub_vectors;
     prepared->num_centroids = n;
     prepared->sub_vector_dim = d;
+    prepared->cpu = cpu;
     if (labels)
         memcpy(own_labels, labels, places);
     for (size_t m = 0; m < codebook->num_sub_vectors; m++) {
