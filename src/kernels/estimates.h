@@ -36,6 +36,9 @@
 #include "kernels/query.h"
 #include "kernels/results.h"
 
+/* Codes that are decoded together. */
+#define DECODED 8
+
 #if ISA_ESTIMATES
 
 /* For more results exact distances of single codes take longer than a table. */
@@ -149,9 +152,6 @@ static void allow_for_estimates(struct rounding *rounding,
 /* ------------------------------------------------------------------------ */
 /* Exact distances without an exact table                                   */
 
-/* Codes that are decoded together. */
-#define DECODED 8
-
 /* The distances of the codes at some positions of the columns, from their
  * centroids: entries summed over dimensions, then sub-vectors, each in ascending
  * order. */
@@ -190,13 +190,43 @@ static void decode_distances(const struct scan *scan,
 
 #else
 
-/* Without integers all tables are exact. */
+/* Without such integers all tables are exact: only the first one is called. */
 
 static int wants_estimates(const struct pqk_layout_codebook *codebook,
                            pqk_metric metric, const pqk_top_k_heap *heap)
 {
     (void)codebook, (void)metric, (void)heap;
     return 0;
+}
+
+static inline int round_query(const struct pqk_layout_codebook *codebook,
+                              const struct pqk_layout_rounded *rounded,
+                              struct scan_query *query)
+{
+    (void)codebook, (void)rounded, (void)query;
+    return 0;
+}
+
+static inline void
+estimate_query_row(const struct pqk_layout_codebook *codebook,
+                   const struct pqk_layout_rounded *rounded, size_t m,
+                   struct scan_query *query)
+{
+    (void)codebook, (void)rounded, (void)m, (void)query;
+}
+
+static inline void
+allow_for_estimates(struct rounding *rounding,
+                    const struct pqk_layout_codebook *codebook)
+{
+    (void)rounding, (void)codebook;
+}
+
+static inline void decode_distances(const struct scan *scan,
+                                    const uint32_t positions[DECODED],
+                                    float distances[DECODED])
+{
+    (void)scan, (void)positions, (void)distances;
 }
 
 #endif
