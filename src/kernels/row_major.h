@@ -37,7 +37,8 @@ struct row_scan {
     uint8_t bytes[PQK_MAX_SUB_VECTORS * PQK_TABLE_STRIDE]
         __attribute__((aligned(64)));
     uint8_t groups[PQK_MAX_SUB_VECTORS * 64] __attribute__((aligned(64)));
-    enum isa_kind table; /* which of the two is looked at */
+    enum isa_kind table;   /* which of the two is looked at */
+    size_t better_columns; /* of 16, if it is not 64 groups */
     float minima[PQK_MAX_SUB_VECTORS];
     uint32_t pending[BATCH_ROWS + TOGETHER]; /* rows of a batch, to be summed */
     float pending_sums[BATCH_ROWS + TOGETHER];
@@ -61,8 +62,11 @@ static int find_row_minima(struct row_scan *scan)
 #define HAS_BETTER (ISA_ROW_TABLE != TABLE_64)
 
 /* Of 16 columns so many are looked up in that, if any is: with 64 groups for the
- * others it lets a few more rows through in half the time. */
-#define BETTER_COLUMNS (ISA_BY_GROUPS && HAS_BETTER ? 8 : 16)
+ * others it lets a few more rows through in half the time.  Where 64 groups save
+ * less, all 16 are at first. */
+#define LEAST_BETTER 8
+#define FIRST_BETTER                                                           \
+    (ISA_BY_GROUPS && HAS_BETTER ? LEAST_BETTER : BATCH_COLUMNS)
 
 /* What is looked up there. */
 static void find_better_rows(struct row_scan *scan)
@@ -72,7 +76,7 @@ static void find_better_rows(struct row_scan *scan)
     for (size_t m = 0; m < scan->num_sub_vectors; m++) {
         uint8_t *row = scan->bytes + m * 256;
 
-        if (m % BATCH_COLUMNS >= BETTER_COLUMNS)
+        if (m % BATCH_COLUMNS >= scan->better_columns)
             continue;
         isa_quantize(scan->entries + m * 256, 256, scan->minima[m],
                      scan->rounding.scale,
@@ -106,7 +110,7 @@ static void set_row_scale(struct row_scan *scan)
 {
     choose_scale(&scan->rounding, scan->num_sub_vectors,
                  pqk_heap_bound(scan->heap));
-    if (ISA_BY_GROUPS)
+    if (ISA_BY_GROUPS || scan->better_columns < BATCH_COLUMNS)
         find_row_groups(scan);
     if (scan->table != TABLE_64)
         find_better_rows(scan);
@@ -179,7 +183,7 @@ static void verify_rows(struct row_scan *scan, size_t first, size_t count)
 
 static enum isa_kind row_kind(const struct row_scan *scan, size_t column)
 {
-    return column < BETTER_COLUMNS ? scan->table : TABLE_64;
+    return column < scan->better_columns ? scan->table : TABLE_64;
 }
 
 static const uint8_t *row_table(const struct row_scan *scan, enum isa_kind kind,
@@ -270,15 +274,36 @@ static void scan_rows_exactly(struct row_scan *scan, size_t first, size_t end)
  * takes more time than it saves. */
 #define MUCH_FOR_GROUPS 0.125
 #define LITTLE          0.03
+#define HARDLY_ANY      0.002
 #define HOPELESS        (HAS_BETTER ? 0.5 : 0.75)
+
+/* So many rows are worth tables of their own. */
+#define MANY_ROWS (32 * BATCH_ROWS)
 
 /* The most rows that are summed without a filter before it is tried again. */
 #define MAX_SKIPPED_ROWS (16 * BATCH_ROWS)
 
+/* Fewer columns of what is better where hardly a row is let through and enough rows
+ * are left for it to pay; all of them again where that was too few. */
+static void change_columns(struct row_scan *scan, double share, size_t left)
+{
+    if (FIRST_BETTER == LEAST_BETTER || !HAS_BETTER)
+        return;
+    if (scan->better_columns > LEAST_BETTER && share < HARDLY_ANY &&
+        left >= MANY_ROWS) {
+        scan->better_columns = LEAST_BETTER;
+        find_row_groups(scan);
+    } else if (scan->better_columns == LEAST_BETTER && share > LITTLE) {
+        scan->better_columns = BATCH_COLUMNS;
+        find_better_rows(scan);
+    }
+}
+
 /* A bound for the rows to come, and bytes for it if they are too coarse by now.
  * `share` of the last rows were let through. */
-static void refresh_rows(struct row_scan *scan, double share)
+static void refresh_rows(struct row_scan *scan, double share, size_t left)
 {
+    change_columns(scan, share, left);
     tighten_soon(scan->heap);
     scan->rounding.threshold = byte_threshold(
         &scan->rounding, scan->num_sub_vectors, pqk_heap_bound(scan->heap));
@@ -333,7 +358,7 @@ static size_t filter_rows(struct row_scan *scan, size_t row, size_t num_vectors)
         num_rows = num_rows / PQK_BLOCK * PQK_BLOCK;
         share = (double)filter_batch(scan, row, num_rows) / (double)num_rows;
         row = give_way(scan, row + num_rows, num_vectors, share, &skipped);
-        refresh_rows(scan, share);
+        refresh_rows(scan, share, num_vectors - row);
     }
     return scan->rounding.threshold < 0 ? num_vectors : row;
 }
@@ -350,6 +375,7 @@ static void scan_row_major(const float *entries, size_t num_sub_vectors,
     scan.codes = codes;
     scan.heap = heap;
     scan.table = ISA_ROW_TABLE;
+    scan.better_columns = FIRST_BETTER;
     if (num_sub_vectors % BATCH_COLUMNS != 0 || num_vectors / 2 < row ||
         heap->k == 0 || !find_row_minima(&scan)) {
         pqk_scalar_scan(entries, num_sub_vectors, codes, num_vectors, 0, NULL,
