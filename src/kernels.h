@@ -53,12 +53,11 @@ struct pqk_kernel {
      * tables and a probe per query.  The prepared forms are flat memory that
      * the library allocates and may move, so they hold no pointers; prepared
      * codes may be mapped from a file, prepared codebooks may not.
-     * codebook->centroids is valid only during prepare_codebook.
+     * codebook->centroids is valid only during prepare_codebook.  cpu is what
+     * pqk_cpu_features() says: a variant may choose by it what is faster, and any
+     * number is right.
      *
      * Prepared codes hold labels, a permutation of the codes of each sub-vector:
-     * cpu is what pqk_cpu_features() says: a variant may choose by it what is
-     * faster, and any number is right.
-     *
      * labels [M][256] are those of an earlier prepare_codebook, or NULL to have
      * them chosen; PQK_INVALID_ARGUMENT if two codes share one.  labels_of gives
      * them back.  A label that no code has is not used; where every code is its
@@ -88,8 +87,10 @@ struct pqk_kernel {
                           const void *prepared_codes, size_t num_vectors,
                           uint8_t *codes);
 
-    /* Tables and all scratch that a probe of num_queries queries needs.  The heaps
-     * that they are made for are to choose by, with their bounds: any will do. */
+    /* Tables and all scratch that a probe of num_queries queries needs.  queries
+     * are [num_queries][M * d].  heaps [num_queries] are only looked at: where they
+     * have a bound, a variant may make tables that suit few results, and a probe
+     * with other heaps is right as well. */
     size_t (*tables_bytes)(const pqk_codebook *shape, size_t num_queries);
     void (*compute_tables)(const void *prepared_codebook, pqk_metric metric,
                            const float *queries, size_t num_queries,

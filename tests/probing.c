@@ -214,8 +214,8 @@ const char *probing_open(struct door *door, const pqk_kernel *kernel,
     const size_t centroids_bytes = codebook->num_sub_vectors *
                                    codebook->num_centroids *
                                    codebook->sub_vector_dim * sizeof(float);
-    static unsigned opened;
-    const unsigned cpu = ++opened % 2 ? 0 : ~0u; /* whatever it is */
+    const unsigned cpu = /* whatever it is */
+        test_bits(codebook->centroids[0]) % 2 ? 0 : ~0u;
     void *prepared = test_aligned(&scratch_arena, bytes, ALIGNMENT);
     pqk_codebook given = *codebook;
     pqk_status status;
@@ -660,8 +660,7 @@ static const char *run_pass(struct pass *pass, size_t k)
     fault = make_tables(pass, heaps);
     for (size_t p = 0; p < pass->num_parts && !fault; p++) {
         fault = probe_part(pass, &pass->parts[p], heaps, &stats);
-        if (!fault &&
-            p % 2 == 0) /* as for lists that have tables of their own */
+        if (!fault && p % 2 == 0) /* as lists have tables of their own */
             fault = make_tables(pass, heaps);
     }
     for (size_t q = 0; q < num_queries && !fault; q++) {

@@ -161,7 +161,7 @@ static void decode_distances(const struct scan *scan,
 {
     const size_t d = scan->codebook->sub_vector_dim;
     const float *query = scan->query->arrays.components;
-    const float *of_sub_vector = scan->rounded.vectors;
+    const float *of_sub_vector = scan->vectors;
     const uint8_t *labels = column(scan, 0);
     float sums[DECODED] = {0.0f};
 

@@ -49,24 +49,26 @@ const float *pqk_layout_centroids(const struct pqk_layout_codebook *codebook);
 
 /*
  * Centroids as integers of 16 bits: how far from a centre they are, in steps.
- * There are none if sub_vector_dim is no multiple of 8 or they are too far apart.
- * All arrays are 64-byte aligned.
+ * There are none if sub_vector_dim is no multiple of 8 or they are too far apart:
+ * then steps is 0.  All arrays are 64-byte aligned.
  */
 struct pqk_layout_rounded {
-    const float *centres; /* [M][d] */
-    const float *reach; /* [M][d], in steps: centroids are within two thirds */
-    const int32_t *norms; /* [M][256], by label: squared lengths */
-    const int16_t *pairs; /* [M][d / 2][256][2]: -2 times the integers */
-    const float *vectors; /* [M][256][d]: what was rounded */
+    float *centres; /* [M][d] */
+    float *reach;   /* [M][d], in steps: centroids are within two thirds */
+    int32_t *norms; /* [M][256], by label: squared lengths */
+    int16_t *pairs; /* [M][d / 2][256][2]: -2 times the integers */
+    float *vectors; /* [M][256][d]: what was rounded */
 };
 
-/* How far all of a sub-vector's integers and a query's that is within reach can be
- * apart, squared; more than that are labels that are not used. */
+/* What the squared distance of a centroid's integers to those of a query within
+ * reach is at most; what a label that is not used has for a norm. */
 #define PQK_MAX_STEPS_SQUARED (1 << 30)
 
 /* Of more dimensions they are not rounded: each would have too few steps. */
 #define PQK_MAX_ROUNDED_DIM 128
 
+/* Where they are, NULL where sub_vector_dim allows none; written only while a
+ * codebook is prepared. */
 struct pqk_layout_rounded
 pqk_layout_rounded_of(const struct pqk_layout_codebook *codebook);
 

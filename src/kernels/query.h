@@ -44,7 +44,7 @@ struct scan_work {
 
 /* The arrays behind a scan_query, rows of 64 bytes or more 64-byte aligned. */
 struct scan_arrays {
-    float *table;             /* [M][256], by label */
+    float *table;             /* [M][256], by label; or estimates */
     float *group_minima;      /* [M][64], of the table, with ISA_FLOAT_GROUPS */
     uint8_t *bytes;           /* [M][256] */
     uint8_t *rests_64;        /* [M][256] */
@@ -140,7 +140,7 @@ static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
 /* What a scan works with; made anew for every query of every call. */
 struct scan {
     const struct pqk_layout_codebook *codebook;
-    struct pqk_layout_rounded rounded;
+    const float *vectors; /* [M][256][d], the centroids by label */
     size_t num_sub_vectors;
     struct pqk_layout layout;
     const uint8_t *codes; /* prepared */

@@ -3,11 +3,11 @@
  * The contract's path: a table in the caller's order and codes as rows, with
  * nothing prepared.  In: a plain table, rows of codes.  Out: results in the heap.
  * Rows are transposed to columns in registers, some at a time, and filtered: by
- * all 256 entries where permutations look these up, else by minima over 64 groups.
- * Those rule codes out even here, where a group is four arbitrary centroids: of
- * 20,000 rows all but a fifth, once 16,000 have given a bound.  Until then pairs of
- * centroids (128 groups), or entries, of half of the columns rule out four times as
- * much.
+ * all 256 entries where permutations look these up, in half of the columns once
+ * that will do, else by minima over 64 groups.  Those rule codes out even here,
+ * where a group is four arbitrary centroids: of 20,000 rows all but a fifth, once
+ * 16,000 have given a bound.  Until then pairs of centroids (128 groups), or
+ * entries, of half of the columns rule out four times as much.
  */
 #ifndef PQK_KERNELS_ROW_MAJOR_H
 #define PQK_KERNELS_ROW_MAJOR_H
@@ -270,8 +270,9 @@ static void scan_rows_exactly(struct row_scan *scan, size_t first, size_t end)
 #define FIRST_ROWS (BATCH_ROWS / (!HAS_BETTER ? 1 : ISA_BY_GROUPS ? 2 : 4))
 
 /* The share of a batch above which what is better than 64 groups takes less time;
- * below which, with that, 64 groups would do; and above which even the best filter
- * takes more time than it saves. */
+ * below which, with that, 64 groups would do; below which, with that in all
+ * columns, half of them would do; and above which even the best filter takes more
+ * time than it saves. */
 #define MUCH_FOR_GROUPS 0.125
 #define LITTLE          0.03
 #define HARDLY_ANY      0.002
@@ -284,18 +285,20 @@ static void scan_rows_exactly(struct row_scan *scan, size_t first, size_t end)
 #define MAX_SKIPPED_ROWS (16 * BATCH_ROWS)
 
 /* Fewer columns of what is better where hardly a row is let through and enough rows
- * are left for it to pay; all of them again where that was too few. */
+ * are left for it to pay; all of them again where that was too few.  Their bytes
+ * are there: find_row_groups() makes those of all columns on its way. */
 static void change_columns(struct row_scan *scan, double share, size_t left)
 {
+    _Static_assert(ISA_BY_GROUPS || !ISA_FLOAT_GROUPS, "it does");
+
     if (FIRST_BETTER == LEAST_BETTER || !HAS_BETTER)
         return;
     if (scan->better_columns > LEAST_BETTER && share < HARDLY_ANY &&
         left >= MANY_ROWS) {
         scan->better_columns = LEAST_BETTER;
         find_row_groups(scan);
-    } else if (scan->better_columns == LEAST_BETTER && share > LITTLE) {
+    } else if (share > LITTLE) {
         scan->better_columns = BATCH_COLUMNS;
-        find_better_rows(scan);
     }
 }
 

@@ -338,7 +338,7 @@ static void scan_probe(const void *prepared_codebook, const void *codes,
     const struct pqk_layout_codebook *codebook = prepared_codebook;
     struct scan scan = {
         .codebook = codebook,
-        .rounded = pqk_layout_rounded_of(codebook),
+        .vectors = pqk_layout_rounded_of(codebook).vectors,
         .num_sub_vectors = codebook->num_sub_vectors,
         .layout = pqk_layout_of(codebook->num_sub_vectors, num_vectors),
         .codes = codes,

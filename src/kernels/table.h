@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * A query's table in float32.
- * In: a prepared codebook, a metric, queries.  Out: for each query, 256 entries per
- * sub-vector, by label; each sub-vector's minimum; the sum of the minima.
- * Promised: the reference's bits; +inf for labels that are not used.  Never: a
- * fused or reordered addition.
+ * In: a prepared codebook, a metric, queries, the heaps that they have.  Out: for
+ * each query, 256 entries per sub-vector, by label; each sub-vector's minimum; the
+ * sum of the minima.  Promised: the reference's bits and +inf for labels that are
+ * not used, or estimates, and the query says which.  Never: a fused or reordered
+ * addition in an exact entry.
  */
 #ifndef PQK_KERNELS_TABLE_H
 #define PQK_KERNELS_TABLE_H

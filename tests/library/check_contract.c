@@ -14,6 +14,7 @@
 
 #include "../checked.h"
 #include "kernels.h"
+#include "library/cpu.h"
 #include "library/quantizer.h"
 #include "library/scanner.h"
 #include "variants.h"
@@ -804,6 +805,27 @@ START_TEST(test_prepare_statuses)
 }
 END_TEST
 
+/* By another way than CPUID: what the kernel says of the processor.  An emulator
+ * shows that of the host, but has no AVX-512. */
+START_TEST(test_slow_permutations)
+{
+    const unsigned cpu = pqk_cpu_features();
+    char line[256];
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    int intel = 0;
+
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        intel |= strncmp(line, "vendor_id", 9) == 0 &&
+                 strstr(line, "GenuineIntel") != NULL;
+    if (file != NULL && cpu & PQK_CPU_AVX512)
+        ck_assert_int_eq((cpu & PQK_CPU_SLOW_PERMI2B) != 0, intel);
+    else if (!(cpu & PQK_CPU_AVX512))
+        ck_assert_uint_eq(cpu & PQK_CPU_SLOW_PERMI2B, 0);
+    if (file != NULL)
+        fclose(file);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("contract");
@@ -823,6 +845,7 @@ int main(void)
     add_case(suite, "list of variants", test_kernel_list, 4, 0, 1);
     add_case(suite, "find by name", test_find_by_name, 4, 0, 1);
     add_case(suite, "unavailable", test_unavailable_kernel, 4, 0, 1);
+    add_case(suite, "slow permutations", test_slow_permutations, 4, 0, 1);
     add_case(suite, "busy", test_busy, 20, 0, 1);
     add_case(suite, "not busy", test_not_busy_after_failure, 4, 0, 1);
     add_case(suite, "statuses", test_prepare_statuses, 4, 0,

@@ -21,25 +21,31 @@ static int is_rounded(size_t d)
     return d % 8 == 0 && d <= PQK_MAX_ROUNDED_DIM;
 }
 
-/* Where the arrays are behind the centroids; returns where they end. */
-static size_t place_rounded(size_t num_sub_vectors, size_t d, size_t at[5])
+/* Lays the arrays out from an address on, which may be 0 to ask for the size alone;
+ * returns where they end. */
+static uintptr_t lay_out(uintptr_t at, size_t num_sub_vectors, size_t d,
+                         struct pqk_layout_rounded *rounded)
 {
     const size_t dim = num_sub_vectors * d;
 
-    at[0] = 0;
-    at[1] = at[0] + round_up(dim * sizeof(float), 64);
-    at[2] = at[1] + round_up(dim * sizeof(float), 64);
-    at[3] = at[2] + num_sub_vectors * LABELS * sizeof(int32_t);
-    at[4] = at[3] + dim * LABELS * sizeof(int16_t);
-    return at[4] + dim * LABELS * sizeof(float);
+    rounded->centres = (void *)at;
+    at += round_up(dim * sizeof(float), 64);
+    rounded->reach = (void *)at;
+    at += round_up(dim * sizeof(float), 64);
+    rounded->norms = (void *)at;
+    at += num_sub_vectors * LABELS * sizeof(int32_t);
+    rounded->pairs = (void *)at;
+    at += dim * LABELS * sizeof(int16_t);
+    rounded->vectors = (void *)at;
+    return at + dim * LABELS * sizeof(float);
 }
 
 size_t pqk_layout_rounded_bytes(size_t num_sub_vectors, size_t sub_vector_dim)
 {
-    size_t at[5];
+    struct pqk_layout_rounded rounded;
 
     return is_rounded(sub_vector_dim)
-               ? place_rounded(num_sub_vectors, sub_vector_dim, at)
+               ? lay_out(0, num_sub_vectors, sub_vector_dim, &rounded)
                : 0;
 }
 
@@ -47,39 +53,13 @@ struct pqk_layout_rounded
 pqk_layout_rounded_of(const struct pqk_layout_codebook *codebook)
 {
     const size_t d = codebook->sub_vector_dim;
-    const void *first =
-        pqk_layout_centroids(codebook) + codebook->num_sub_vectors * d * LABELS;
-    const uint8_t *bytes = first;
-    struct pqk_layout_rounded rounded;
-    size_t at[5];
+    struct pqk_layout_rounded rounded = {0};
 
-    place_rounded(codebook->num_sub_vectors, d, at);
-    rounded.centres = (const void *)(bytes + at[0]);
-    rounded.reach = (const void *)(bytes + at[1]);
-    rounded.norms = (const void *)(bytes + at[2]);
-    rounded.pairs = (const void *)(bytes + at[3]);
-    rounded.vectors = (const void *)(bytes + at[4]);
+    if (is_rounded(d))
+        lay_out((uintptr_t)(pqk_layout_centroids(codebook) +
+                            codebook->num_sub_vectors * d * LABELS),
+                codebook->num_sub_vectors, d, &rounded);
     return rounded;
-}
-
-/* What is written while a codebook is prepared. */
-struct rounding_to {
-    float *centres, *reach, *vectors;
-    int32_t *norms;
-    int16_t *pairs;
-};
-
-static struct rounding_to places_in(struct pqk_layout_codebook *codebook)
-{
-    const struct pqk_layout_rounded to = pqk_layout_rounded_of(codebook);
-
-    return (struct rounding_to){
-        .centres = (float *)(uintptr_t)to.centres,
-        .reach = (float *)(uintptr_t)to.reach,
-        .vectors = (float *)(uintptr_t)to.vectors,
-        .norms = (int32_t *)(uintptr_t)to.norms,
-        .pairs = (int16_t *)(uintptr_t)to.pairs,
-    };
 }
 
 /* The middle of a dimension's centroids, and how far they reach; INFINITY if not
@@ -104,7 +84,7 @@ static float find_middle(const struct pqk_layout_codebook *codebook, size_t m,
 /* A query may be half as far again from the centre as any centroid, and somewhat
  * farther where centroids hardly differ. */
 static float find_reach(const struct pqk_layout_codebook *codebook, size_t m,
-                        const struct rounding_to *to)
+                        const struct pqk_layout_rounded *to)
 {
     const size_t d = codebook->sub_vector_dim;
     const float *values = pqk_layout_centroids(codebook) + m * d * LABELS;
@@ -126,7 +106,7 @@ static float find_reach(const struct pqk_layout_codebook *codebook, size_t m,
 }
 
 static void round_label(const struct pqk_layout_codebook *codebook, size_t m,
-                        size_t label, const struct rounding_to *to)
+                        size_t label, const struct pqk_layout_rounded *to)
 {
     const size_t d = codebook->sub_vector_dim;
     const float *centroids = pqk_layout_centroids(codebook) + m * d * LABELS;
@@ -153,7 +133,7 @@ void pqk_layout_round_centroids(struct pqk_layout_codebook *codebook)
 {
     const size_t num_sub_vectors = codebook->num_sub_vectors;
     const size_t d = codebook->sub_vector_dim;
-    const struct rounding_to to = places_in(codebook);
+    const struct pqk_layout_rounded to = pqk_layout_rounded_of(codebook);
     float widest = 0.0f;
 
     codebook->steps = 0.0f;
