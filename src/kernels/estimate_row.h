@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * A row of a query's table of estimates, for any instruction set that has integers
- * for it: squared distances of integers, as estimates.h explains them.
+ * for it, or fused floats: squared distances, as estimates.h explains them.
  */
 #ifndef PQK_KERNELS_ESTIMATE_ROW_H
 #define PQK_KERNELS_ESTIMATE_ROW_H
@@ -12,7 +12,101 @@
 #include "kernels/isa.h"
 #include "kernels/layout.h"
 
-#if ISA_ESTIMATES
+#if ISA_FLOAT_ESTIMATES
+
+/* Two registers of each quarter of a row, a dimension after the other. */
+ISA_INLINE void add_dimension(isa_floats factor, const float *centroids,
+                              isa_floats sums[8])
+{
+    ISA_UNROLL
+    for (int j = 0; j < 8; j++)
+        sums[j] = isa_multiply_add(
+            sums[j], factor,
+            isa_load_floats(centroids + j / 2 * 64 + j % 2 * ISA_FLOATS));
+}
+
+/* What all dimensions begin with. */
+ISA_INLINE void begin_sums(const int32_t *norms, float common,
+                           isa_floats sums[8])
+{
+    ISA_UNROLL
+    for (int j = 0; j < 8; j++)
+        sums[j] =
+            isa_all_floats(common) +
+            isa_load_ints_as_floats(norms + j / 2 * 64 + j % 2 * ISA_FLOATS);
+}
+
+/* The entries, and the minima of their groups; returns the lesser of `minimum` and
+ * those, lane by lane. */
+ISA_INLINE isa_floats store_sums(const isa_floats sums[8], float *row,
+                                 float *group_minima, isa_floats minimum)
+{
+    ISA_UNROLL
+    for (int j = 0; j < 8; j++)
+        isa_store_floats(row + j / 2 * 64 + j % 2 * ISA_FLOATS, sums[j]);
+    ISA_UNROLL
+    for (int j = 0; j < 2; j++) {
+        const isa_floats least =
+            isa_least_of_four(sums[j], sums[j + 2], sums[j + 4], sums[j + 6]);
+
+        isa_store_floats(group_minima + j * ISA_FLOATS, least);
+        minimum = isa_lesser_floats(least, minimum);
+    }
+    return minimum;
+}
+
+/* Of 8 dimensions: all factors are in registers, and each dimension has an address
+ * of its own, as in row_of_8_dims(). */
+static float estimate_8_dims(const int32_t *norms, const float *centroids,
+                             const float *factors, float common, float *row,
+                             float *group_minima)
+{
+    isa_floats minimum = isa_all_floats(INFINITY), of_query[8];
+    const float *of_dims[8];
+
+    ISA_UNROLL
+    for (int i = 0; i < 8; i++) {
+        of_query[i] = isa_all_floats(factors[i]);
+        of_dims[i] = centroids + i * 256;
+        __asm__("" : "+r"(of_dims[i]));
+    }
+    for (size_t c = 0; c < 64; c += 2 * ISA_FLOATS) {
+        isa_floats sums[8];
+
+        begin_sums(norms + c, common, sums);
+        ISA_UNROLL
+        for (int i = 0; i < 8; i++)
+            add_dimension(of_query[i], of_dims[i] + c, sums);
+        minimum = store_sums(sums, row + c, group_minima + c, minimum);
+    }
+    return isa_least_float(minimum);
+}
+
+/* row[c] = common + norms[c] + factors[0] * centroids[c] + factors[1] *
+ * centroids[256 + c] + ..., fused.  Returns the least.  Arrays are 64-byte
+ * aligned, but for the factors. */
+static float estimate_row(const int32_t *norms, const float *centroids,
+                          const float *factors, size_t d, float common,
+                          float *row, float *group_minima)
+{
+    isa_floats minimum = isa_all_floats(INFINITY);
+
+    if (d == 8)
+        return estimate_8_dims(norms, centroids, factors, common, row,
+                               group_minima);
+    for (size_t c = 0; c < 64; c += 2 * ISA_FLOATS) {
+        isa_floats sums[8];
+
+        begin_sums(norms + c, common, sums);
+        for (size_t i = 0; i < d; i++)
+            add_dimension(isa_all_floats(factors[i]), centroids + i * 256 + c,
+                          sums);
+        minimum = store_sums(sums, row + c, group_minima + c, minimum);
+    }
+    return isa_least_float(minimum);
+}
+
+#elif ISA_ESTIMATES
 
 #ifdef ISA_LANES /* and so isa_multiply_pairs() */
 

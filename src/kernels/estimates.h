@@ -26,6 +26,24 @@
  * all codes have
  *     t' <= (steps^2 t + w^2 / a + d 2^-149 steps^2) / k,
  * which is what rounding.h asks for.
+ *
+ * With ISA_FLOAT_ESTIMATES.  Where integers are multiplied by one pipe, and floats
+ * fused by two, the products are those of exact centroids, and only their norms
+ * are integers.  Let e = 2^-24, z be the centre, s = steps, u = s (c - z), p = q -
+ * z, g_i = -2 s^2 p_i:
+ *     s^2 |q - c|^2 = F + |u|^2 + sum of g_i c_i,  F = sum of -g_i (p_i / 2 + z_i).
+ * Reaches are up to 2^14, and centroids within two thirds of them: |u| <= 11000.
+ * So with v = (1/2 + 2^-8) sqrt(d) the norm, of u rounded to integers, is within
+ * A = v (22000 + v) of |u|^2.  All that is added up is at most, in magnitude,
+ *     P = 2^28 + sum of |g_i| (|p_i| + 2 |z_i| + reach_i / s).
+ * Of float32's roundings each takes at most e P: 3 of g, and of F d + 3 more, and
+ * 3 for g; one each of the norm and of what is added to it; d of fused operations.
+ * (2 d + 16) e P has some to spare for what these do to each other and for P's
+ * own.  So a sum is off by no more than B = A + (2 d + 16) e P + 1, what underflows
+ * included.  B is added to it, lest it be negative: the estimate t' is from 0 to
+ * s^2 |q - c|^2 + 2 B.  The reference's entry t being rounded as above,
+ *     t' <= (s^2 t + d 2^-149 s^2) / (1 - (d + 3) 2^-24 - 2^-23) + 2 B.
+ * Where P is so large that roundings matter, there are no estimates.
  */
 #ifndef PQK_KERNELS_ESTIMATES_H
 #define PQK_KERNELS_ESTIMATES_H
@@ -49,8 +67,99 @@ static int wants_estimates(const struct pqk_layout_codebook *codebook,
                            pqk_metric metric, const pqk_top_k_heap *heap)
 {
     return metric == PQK_L2 && codebook->steps > 0.0f && heap->k > 0 &&
-           heap->k <= MOST_ESTIMATED && has_bound(heap);
+           heap->k <= MOST_ESTIMATED && has_bound(heap) &&
+           (!ISA_FLOAT_ESTIMATES || codebook->num_centroids == 256);
 }
+
+#if ISA_FLOAT_ESTIMATES
+
+/* The P of the proof from which on there are none. */
+#define MOST_ADDED_UP 0x1p35f
+
+/* Factors of a sub-vector's centroids, and what all its entries have in common;
+ * returns how far these may be off, or infinity. */
+static double find_factors(const float *values, const float *centres,
+                           const float *reach, size_t d, float steps,
+                           float *factors, float *constant)
+{
+    const double v = (0.5 + 0x1p-8) * sqrt((double)d);
+    const isa_floats twice = isa_all_floats(-2.0f * steps * steps);
+    const isa_floats step = isa_all_floats(1.0f / steps);
+    const isa_floats half = isa_all_floats(0.5f);
+    isa_floats common = isa_all_floats(0.0f), magnitude = common;
+    float added_up;
+    double off;
+
+    for (size_t i = 0; i < d; i += ISA_FLOATS) {
+        const isa_floats centre = isa_load_floats(centres + i);
+        const isa_floats p = isa_load_floats(values + i) - centre;
+        const isa_floats g = p * twice, z = isa_magnitudes(centre);
+
+        isa_store_floats(factors + i, g);
+        common -= g * (p * half + centre);
+        magnitude += isa_magnitudes(g) * (isa_magnitudes(p) + z + z +
+                                          isa_load_floats(reach + i) * step);
+    }
+    added_up = isa_sum_floats(magnitude) + 0x1p28f;
+    if (!(added_up < MOST_ADDED_UP))
+        return HUGE_VAL;
+    off = v * (22000.0 + v) +
+          (2.0 * (double)d + 16.0) * 0x1p-24 * (double)added_up + 1.0;
+    *constant = isa_sum_floats(common) + (float)off;
+    return off;
+}
+
+/* Factors for all of a query; returns 0 if a number is not finite or too far from
+ * the centroids or these from 0. */
+static int round_query(const struct pqk_layout_codebook *codebook,
+                       const struct pqk_layout_rounded *rounded,
+                       struct scan_query *query)
+{
+    const size_t d = codebook->sub_vector_dim;
+    const struct scan_arrays *arrays = &query->arrays;
+    double slack = 0.0;
+
+    for (size_t m = 0; m < codebook->num_sub_vectors; m++)
+        slack += 2.0 * find_factors(
+                           arrays->components + m * d, rounded->centres + m * d,
+                           rounded->reach + m * d, d, codebook->steps,
+                           arrays->factors + m * d, arrays->constants + m);
+    if (!(slack < HUGE_VAL))
+        return 0;
+    query->rounding.slack = slack;
+    return 1;
+}
+
+/* Row m of a query's table. */
+static void estimate_query_row(const struct pqk_layout_codebook *codebook,
+                               const struct pqk_layout_rounded *rounded,
+                               size_t m, struct scan_query *query)
+{
+    const struct scan_arrays *arrays = &query->arrays;
+    const size_t d = codebook->sub_vector_dim;
+    const float minimum = estimate_row(
+        rounded->norms + m * 256, pqk_layout_centroids(codebook) + m * d * 256,
+        arrays->factors + m * d, d, arrays->constants[m],
+        arrays->table + m * 256, arrays->group_minima + m * 64);
+
+    arrays->row_minima[m] = minimum;
+    add_minimum(&query->rounding, minimum);
+}
+
+/* How far sums may be off. */
+static void allow_for_estimates(struct rounding *rounding,
+                                const struct pqk_layout_codebook *codebook)
+{
+    const double steps = (double)codebook->steps, squared_steps = steps * steps;
+    const double m = (double)codebook->num_sub_vectors;
+    const double d = (double)codebook->sub_vector_dim;
+    const double k = 1.0 - (d + 3.0) * 0x1p-24 - 0x1p-23;
+
+    rounding->stretch = squared_steps / k;
+    rounding->slack += m * d * 0x1p-149 * squared_steps / k;
+}
+
+#else
 
 /* Eight numbers of a sub-vector of which some are out of reach, or no numbers at
  * all: then -1.  Adds X' of the proof. */
@@ -148,6 +257,8 @@ static void allow_for_estimates(struct rounding *rounding,
     rounding->stretch = squared_steps / k;
     rounding->slack = m * (w * w / a + d * 0x1p-149 * squared_steps) / k;
 }
+
+#endif
 
 /* ------------------------------------------------------------------------ */
 /* Exact distances without an exact table                                   */

@@ -25,6 +25,9 @@
  *   ISA_ESTIMATES  1 if tables of estimates take less time than exact ones
  *                  (estimates.h); else 0, as if not defined.  ISA_FLOATS is the
  *                  number of 32-bit integers in a register then
+ *   ISA_FLOAT_ESTIMATES  1 if fused operations of isa_floats make them instead of
+ *                  integers: with ISA_ESTIMATES and ISA_FLOAT_GROUPS; else 0, as if
+ *                  not defined.  64 is a multiple of 2 * ISA_FLOATS then
  *   ISA_WORDS_OF_CODES  1 if taking a code out of a word takes less time than
  *                  loading it, on a little-endian machine; else 0, as if not
  *                  defined
@@ -48,6 +51,9 @@
 #endif
 #ifndef ISA_ESTIMATES
 #define ISA_ESTIMATES 0
+#endif
+#ifndef ISA_FLOAT_ESTIMATES
+#define ISA_FLOAT_ESTIMATES 0
 #endif
 #ifndef ISA_FLOAT_GROUPS
 #define ISA_FLOAT_GROUPS 0
@@ -177,7 +183,7 @@ static unsigned isa_transposed_row(unsigned lane);
 /* ------------------------------------------------------------------------ */
 /* Integers of 32 bits: isa_ints, ISA_LANES of them, if encoding with them pays */
 
-#if defined ISA_LANES || ISA_ESTIMATES
+#if defined ISA_LANES || (ISA_ESTIMATES && !ISA_FLOAT_ESTIMATES)
 
 /* Memory is aligned to all lanes. */
 static isa_ints isa_load_ints(const int32_t *from);
@@ -206,7 +212,20 @@ static int32_t isa_least_int(isa_ints ints);
 static unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold);
 
 #endif
-#if ISA_ESTIMATES
+#if ISA_FLOAT_ESTIMATES
+
+/* Each as the nearest float.  Memory is aligned to all lanes. */
+static isa_floats isa_load_ints_as_floats(const int32_t *from);
+
+/* sum + a * b, rounded once. */
+static isa_floats isa_multiply_add(isa_floats sum, isa_floats a, isa_floats b);
+
+static isa_floats isa_magnitudes(isa_floats floats);
+
+/* Added up in any order. */
+static float isa_sum_floats(isa_floats floats);
+
+#elif ISA_ESTIMATES
 
 /* Each as the nearest float. */
 static isa_floats isa_to_floats(isa_ints ints);
@@ -217,6 +236,9 @@ static isa_floats isa_to_floats(isa_ints ints);
  * it. */
 static isa_ints isa_sum_products(const isa_ints *a, const int16_t *b,
                                  size_t num_pairs);
+
+#endif
+#if ISA_ESTIMATES
 
 /* sums[j] += (query[i] - vectors[j][i])^2, for i = 0, ..., 7 in that order. */
 static void isa_add_squares(const float *query, const float *const vectors[8],

@@ -24,10 +24,10 @@ typedef struct {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define ISA_WORDS_OF_CODES 1
 #endif
-#define ISA_FLOATS    4
-#define ISA_ESTIMATES 1
+#define ISA_FLOATS          4
+#define ISA_ESTIMATES       1
+#define ISA_FLOAT_ESTIMATES 1
 typedef float32x4_t isa_floats;
-typedef int32x4_t isa_ints;
 #else
 #define ISA_FLOATS 1
 typedef float isa_floats;

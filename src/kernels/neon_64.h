@@ -238,63 +238,25 @@ ISA_INLINE void isa_load_vectors(const float *from, isa_floats components[8])
     }
 }
 
-static inline isa_ints isa_load_ints(const int32_t *from)
+static inline isa_floats isa_load_ints_as_floats(const int32_t *from)
 {
-    return vld1q_s32(from);
+    return vcvtq_f32_s32(vld1q_s32(from));
 }
 
-static inline isa_ints isa_all_ints(int32_t number)
+static inline isa_floats isa_multiply_add(isa_floats sum, isa_floats a,
+                                          isa_floats b)
 {
-    return vdupq_n_s32(number);
+    return vfmaq_f32(sum, a, b);
 }
 
-static inline isa_ints isa_add_ints(isa_ints a, isa_ints b)
+static inline isa_floats isa_magnitudes(isa_floats floats)
 {
-    return vaddq_s32(a, b);
+    return vabsq_f32(floats);
 }
 
-static inline isa_floats isa_to_floats(isa_ints ints)
+static inline float isa_sum_floats(isa_floats floats)
 {
-    return vcvtq_f32_s32(ints);
-}
-
-/* Neighbours are added up once, at the end. */
-ISA_INLINE isa_ints isa_sum_products(const isa_ints *a, const int16_t *b,
-                                     size_t num_pairs)
-{
-    const int16x8_t first = vld1q_s16(b);
-    const int16x8_t of_first = vreinterpretq_s16_s32(a[0]);
-    int32x4_t low = vmull_s16(vget_low_s16(first), vget_low_s16(of_first));
-    int32x4_t high = vmull_high_s16(first, of_first);
-
-#pragma GCC unroll 4
-    for (size_t p = 1; p < num_pairs; p++) {
-        const int16x8_t of_query = vreinterpretq_s16_s32(a[p]);
-        const int16x8_t pairs = vld1q_s16(b + p * 512);
-
-        low = vmlal_s16(low, vget_low_s16(pairs), vget_low_s16(of_query));
-        high = vmlal_high_s16(high, pairs, of_query);
-    }
-    return vpaddq_s32(low, high);
-}
-
-static inline int32_t isa_round(const float *values, const float *centres,
-                                const float *reach, float scale, int16_t *out)
-{
-    int32x4_t squares = vdupq_n_s32(0);
-    uint32x4_t within = vdupq_n_u32(~0u);
-
-    ISA_UNROLL
-    for (size_t i = 0; i < 8; i += 4) {
-        const float32x4_t steps = vmulq_n_f32(
-            vsubq_f32(vld1q_f32(values + i), vld1q_f32(centres + i)), scale);
-        const int16x4_t words = vqmovn_s32(vcvtnq_s32_f32(steps));
-
-        vst1_s16(out + i, words);
-        within = vandq_u32(within, vcaleq_f32(steps, vld1q_f32(reach + i)));
-        squares = vmlal_s16(squares, words, words);
-    }
-    return vminvq_u32(within) != 0 ? vaddvq_s32(squares) : -1;
+    return vaddvq_f32(floats);
 }
 
 /* Four vectors at a time, four components at a time. */

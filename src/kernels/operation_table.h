@@ -199,9 +199,11 @@ const struct pqk_operations ISA_SYMBOL(pqk_operations) = {
     .table_row_of_groups = table_row_of_groups,
 #endif
 #if ISA_ESTIMATES
+    .add_squares = isa_add_squares,
+#endif
+#if ISA_ESTIMATES && !ISA_FLOAT_ESTIMATES
     .estimate_row = estimate_row,
     .float_groups = ISA_FLOAT_GROUPS,
-    .add_squares = isa_add_squares,
     .round = isa_round,
 #endif
     .transpose_rows = isa_transpose_rows,

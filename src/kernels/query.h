@@ -56,7 +56,9 @@ struct scan_arrays {
     float *row_minima;        /* [M] */
     float *components;        /* [M][d], the query itself */
     int16_t *integers;        /* [M][d], the same rounded (estimates.h) */
-    int32_t *common; /* [M], what entries of estimates have in common */
+    int32_t *common;  /* [M], what entries of estimates have in common */
+    float *factors;   /* [M][d], of centroids, with ISA_FLOAT_ESTIMATES */
+    float *constants; /* [M], what entries have in common then */
     uint32_t
         *column_weights; /* [M], how much each column of that order rules out */
     uint16_t *order;     /* [M], columns, those that rule out most first */
@@ -116,12 +118,19 @@ static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
     arrays->integers = (void *)at;
     at += num_sub_vectors * sub_vector_dim * sizeof(int16_t);
     at = aligned_size(at);
+    arrays->factors = (void *)at;
+    at +=
+        ISA_FLOAT_ESTIMATES * num_sub_vectors * sub_vector_dim * sizeof(float);
+    arrays->components = (void *)at;
+    at += num_sub_vectors * sub_vector_dim * sizeof(float);
+    at = aligned_size(at);
+    arrays->constants = (void *)at;
+    at += ISA_FLOAT_ESTIMATES * num_sub_vectors * sizeof(float);
+    at = aligned_size(at);
     arrays->passes = (void *)at;
     at += MAX_PASSES(num_sub_vectors) * sizeof(struct scan_pass);
     arrays->row_minima = (void *)at;
     at += num_sub_vectors * sizeof(float);
-    arrays->components = (void *)at;
-    at += num_sub_vectors * sub_vector_dim * sizeof(float);
     arrays->common = (void *)at;
     at += num_sub_vectors * sizeof(int32_t);
     arrays->column_weights = (void *)at;
