@@ -52,32 +52,25 @@ static size_t isa_count_alive(const uint8_t *sums, size_t num_blocks,
     return count;
 }
 
-/* 16 entries; or 64 in the first of the long ones; or 256. */
+/* 16 entries; or where 64 or 256 are, which are loaded for each block: registers do
+ * not hold many, and GCC copies what holds them. */
 struct isa_table {
     uint8x16_t entries;
-    uint8x16x4_t longer[4];
+    const uint8_t *longer;
 };
 
 ISA_INLINE unsigned isa_columns_at_once(enum isa_kind kind)
 {
-    /* Tables of 64 are loaded again for every block, and so may be more than
-     * registers hold. */
     return kind == TABLE_256 ? 1 : kind == TABLE_64 ? 8 : 4;
 }
 
 ISA_INLINE void isa_load_table(enum isa_kind kind, const uint8_t *from,
                                struct isa_table *table)
 {
-    if (kind == TABLE_16) {
+    if (kind == TABLE_16)
         table->entries = vld1q_u8(from);
-        return;
-    }
-    table->longer[0] = vld1q_u8_x4(from);
-    if (kind == TABLE_256) {
-        table->longer[1] = vld1q_u8_x4(from + 64);
-        table->longer[2] = vld1q_u8_x4(from + 128);
-        table->longer[3] = vld1q_u8_x4(from + 192);
-    }
+    else
+        table->longer = from;
 }
 
 /*
@@ -86,36 +79,49 @@ ISA_INLINE void isa_load_table(enum isa_kind kind, const uint8_t *from,
  * indices.  TBX, which leaves such a byte as it is, would spare the ORRs, but takes
  * as long as TBL and two of them (Neoverse-N1), and each waits for the one before.
  */
-ISA_INLINE uint8x16_t neon_look_up_256(uint8x16_t labels,
-                                       const struct isa_table *table)
+ISA_INLINE isa_bytes neon_look_up_256(isa_bytes labels, const uint8_t *entries)
 {
-    const uint8x16_t low = vorrq_u8(
-        vqtbl4q_u8(table->longer[0], labels),
-        vqtbl4q_u8(table->longer[1], vsubq_u8(labels, vdupq_n_u8(64))));
-    const uint8x16_t high = vorrq_u8(
-        vqtbl4q_u8(table->longer[2], vsubq_u8(labels, vdupq_n_u8(128))),
-        vqtbl4q_u8(table->longer[3], vsubq_u8(labels, vdupq_n_u8(192))));
+    uint8x16x4_t table = vld1q_u8_x4(entries);
+    isa_bytes found;
 
-    return vorrq_u8(low, high);
-}
+    ISA_UNROLL
+    for (int i = 0; i < 4; i++)
+        found.part[i] = vqtbl4q_u8(table, labels.part[i]);
+    ISA_UNROLL
+    for (unsigned first = 64; first < 256; first += 64) {
+        const uint8x16_t before = vdupq_n_u8((uint8_t)first);
 
-ISA_INLINE uint8x16_t neon_look_up(enum isa_kind kind, uint8x16_t labels,
-                                   const struct isa_table *table)
-{
-    if (kind == TABLE_256)
-        return neon_look_up_256(labels, table);
-    if (kind == TABLE_64)
-        return vqtbl4q_u8(table->longer[0], vandq_u8(labels, vdupq_n_u8(63)));
-    return vqtbl1q_u8(table->entries, vandq_u8(labels, vdupq_n_u8(15)));
+        table = vld1q_u8_x4(entries + first);
+        ISA_UNROLL
+        for (int i = 0; i < 4; i++)
+            found.part[i] =
+                vorrq_u8(found.part[i],
+                         vqtbl4q_u8(table, vsubq_u8(labels.part[i], before)));
+    }
+    return found;
 }
 
 ISA_INLINE isa_bytes isa_look_up(enum isa_kind kind, isa_bytes labels,
                                  const struct isa_table *table)
 {
-    return (isa_bytes){{neon_look_up(kind, labels.part[0], table),
-                        neon_look_up(kind, labels.part[1], table),
-                        neon_look_up(kind, labels.part[2], table),
-                        neon_look_up(kind, labels.part[3], table)}};
+    const uint8x16_t low = vdupq_n_u8(kind == TABLE_64 ? 63 : 15);
+    isa_bytes found;
+
+    if (kind == TABLE_256)
+        return neon_look_up_256(labels, table->longer);
+    if (kind == TABLE_64) {
+        const uint8x16x4_t entries = vld1q_u8_x4(table->longer);
+
+        ISA_UNROLL
+        for (int i = 0; i < 4; i++)
+            found.part[i] = vqtbl4q_u8(entries, vandq_u8(labels.part[i], low));
+        return found;
+    }
+    ISA_UNROLL
+    for (int i = 0; i < 4; i++)
+        found.part[i] =
+            vqtbl1q_u8(table->entries, vandq_u8(labels.part[i], low));
+    return found;
 }
 
 static inline isa_floats isa_all_floats(float number)
