@@ -77,14 +77,13 @@ static int wants_estimates(const struct pqk_layout_codebook *codebook,
 #define MOST_ADDED_UP 0x1p35f
 
 /* Factors of a sub-vector's centroids, and what all its entries have in common;
- * returns how far these may be off, or infinity. */
+ * returns how far these may be off, norms by A of the proof, or infinity. */
 static double find_factors(const float *values, const float *centres,
                            const float *reach, size_t d, float steps,
-                           float *factors, float *constant)
+                           float step, double norms, float *factors,
+                           float *constant)
 {
-    const double v = (0.5 + 0x1p-8) * sqrt((double)d);
     const isa_floats twice = isa_all_floats(-2.0f * steps * steps);
-    const isa_floats step = isa_all_floats(1.0f / steps);
     const isa_floats half = isa_all_floats(0.5f);
     isa_floats common = isa_all_floats(0.0f), magnitude = common;
     float added_up;
@@ -97,14 +96,14 @@ static double find_factors(const float *values, const float *centres,
 
         isa_store_floats(factors + i, g);
         common -= g * (p * half + centre);
-        magnitude += isa_magnitudes(g) * (isa_magnitudes(p) + z + z +
-                                          isa_load_floats(reach + i) * step);
+        magnitude += isa_magnitudes(g) *
+                     (isa_magnitudes(p) + z + z +
+                      isa_load_floats(reach + i) * isa_all_floats(step));
     }
     added_up = isa_sum_floats(magnitude) + 0x1p28f;
     if (!(added_up < MOST_ADDED_UP))
         return HUGE_VAL;
-    off = v * (22000.0 + v) +
-          (2.0 * (double)d + 16.0) * 0x1p-24 * (double)added_up + 1.0;
+    off = norms + (2.0 * (double)d + 16.0) * 0x1p-24 * (double)added_up + 1.0;
     *constant = isa_sum_floats(common) + (float)off;
     return off;
 }
@@ -117,13 +116,16 @@ static int round_query(const struct pqk_layout_codebook *codebook,
 {
     const size_t d = codebook->sub_vector_dim;
     const struct scan_arrays *arrays = &query->arrays;
+    const double v = (0.5 + 0x1p-8) * sqrt((double)d);
+    const float step = 1.0f / codebook->steps;
     double slack = 0.0;
 
     for (size_t m = 0; m < codebook->num_sub_vectors; m++)
-        slack += 2.0 * find_factors(
-                           arrays->components + m * d, rounded->centres + m * d,
-                           rounded->reach + m * d, d, codebook->steps,
-                           arrays->factors + m * d, arrays->constants + m);
+        slack +=
+            2.0 * find_factors(arrays->components + m * d,
+                               rounded->centres + m * d, rounded->reach + m * d,
+                               d, codebook->steps, step, v * (22000.0 + v),
+                               arrays->factors + m * d, arrays->constants + m);
     if (!(slack < HUGE_VAL))
         return 0;
     query->rounding.slack = slack;
@@ -266,11 +268,10 @@ static void allow_for_estimates(struct rounding *rounding,
 /* The distances of the codes at some positions of the columns, from their
  * centroids: entries summed over dimensions, then sub-vectors, each in ascending
  * order. */
-static void decode_distances(const struct scan *scan,
-                             const uint32_t positions[DECODED],
-                             float distances[DECODED])
+ISA_INLINE void decode_dims(const struct scan *scan, size_t d,
+                            const uint32_t positions[DECODED],
+                            float distances[DECODED])
 {
-    const size_t d = scan->codebook->sub_vector_dim;
     const float *query = scan->query->arrays.components;
     const float *of_sub_vector = scan->vectors;
     const uint8_t *labels = column(scan, 0);
@@ -297,6 +298,20 @@ static void decode_distances(const struct scan *scan,
         labels += scan->layout.column_stride;
     }
     memcpy(distances, sums, sizeof sums);
+}
+
+/* With 8 dimensions addresses take no multiplications, and one after the other no
+ * loop. */
+static void decode_distances(const struct scan *scan,
+                             const uint32_t positions[DECODED],
+                             float distances[DECODED])
+{
+    const size_t d = scan->codebook->sub_vector_dim;
+
+    if (d == 8)
+        decode_dims(scan, 8, positions, distances);
+    else
+        decode_dims(scan, d, positions, distances);
 }
 
 #else

@@ -168,6 +168,8 @@ ISA_INLINE void exact_sums_of(const struct scan *scan, const uint8_t *labels,
             sum[i] += row[labels[offsets[i]]];
         row += PQK_TABLE_STRIDE;
         labels += stride;
+        ISA_FORGET(row);
+        ISA_FORGET(labels);
     }
     memcpy(sums, sum, sizeof sum);
 }

@@ -66,6 +66,15 @@
 #define ISA_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* Makes compilers forget what a pointer was made of, where adding to it takes less
+ * time than loading one of many that were made beforehand and do not all fit into
+ * registers. */
+#ifdef __aarch64__
+#define ISA_FORGET(pointer) __asm__("" : "+r"(pointer))
+#else
+#define ISA_FORGET(pointer) (void)(pointer)
+#endif
+
 /* For bodies that are specialised by constant arguments. */
 #define ISA_INLINE static inline __attribute__((always_inline))
 

@@ -61,7 +61,7 @@ struct isa_table {
 
 ISA_INLINE unsigned isa_columns_at_once(enum isa_kind kind)
 {
-    return kind == TABLE_256 ? 1 : kind == TABLE_64 ? 8 : 4;
+    return kind == TABLE_16 ? 4 : 8;
 }
 
 ISA_INLINE void isa_load_table(enum isa_kind kind, const uint8_t *from,
@@ -81,9 +81,13 @@ ISA_INLINE void isa_load_table(enum isa_kind kind, const uint8_t *from,
  */
 ISA_INLINE isa_bytes neon_look_up_256(isa_bytes labels, const uint8_t *entries)
 {
-    uint8x16x4_t table = vld1q_u8_x4(entries);
+    uint8x16x4_t table;
     isa_bytes found;
 
+    /* One column after the other: GCC would load the tables of the next ones
+     * before, and run out of registers. */
+    __asm__ volatile("" ::: "memory");
+    table = vld1q_u8_x4(entries);
     ISA_UNROLL
     for (int i = 0; i < 4; i++)
         found.part[i] = vqtbl4q_u8(table, labels.part[i]);
@@ -265,7 +269,16 @@ static inline float isa_sum_floats(isa_floats floats)
     return vaddvq_f32(floats);
 }
 
-/* Four vectors at a time, four components at a time. */
+/* Squares of differences, of four components of a vector. */
+ISA_INLINE float32x4_t neon_squares(float32x4_t query, const float *vector)
+{
+    const float32x4_t difference = vsubq_f32(query, vld1q_f32(vector));
+
+    return vmulq_f32(difference, difference);
+}
+
+/* Four vectors at a time, four components at a time, which change places when they
+ * are squares already: the query's have not to be dealt out. */
 ISA_INLINE void isa_add_squares(const float *query,
                                 const float *const vectors[8], float sums[8])
 {
@@ -273,22 +286,20 @@ ISA_INLINE void isa_add_squares(const float *query,
         float32x4_t sum = vld1q_f32(sums + j);
 
         for (size_t i = 0; i < 8; i += 4) {
-            const float32x4x2_t even = vzipq_f32(vld1q_f32(vectors[j] + i),
-                                                 vld1q_f32(vectors[j + 2] + i));
-            const float32x4x2_t odd = vzipq_f32(vld1q_f32(vectors[j + 1] + i),
-                                                vld1q_f32(vectors[j + 3] + i));
+            const float32x4_t of_query = vld1q_f32(query + i);
+            const float32x4x2_t even =
+                vzipq_f32(neon_squares(of_query, vectors[j] + i),
+                          neon_squares(of_query, vectors[j + 2] + i));
+            const float32x4x2_t odd =
+                vzipq_f32(neon_squares(of_query, vectors[j + 1] + i),
+                          neon_squares(of_query, vectors[j + 3] + i));
             const float32x4x2_t low = vzipq_f32(even.val[0], odd.val[0]);
             const float32x4x2_t high = vzipq_f32(even.val[1], odd.val[1]);
-            const float32x4_t components[4] = {low.val[0], low.val[1],
-                                               high.val[0], high.val[1]};
 
-            ISA_UNROLL
-            for (size_t l = 0; l < 4; l++) {
-                const float32x4_t difference =
-                    vsubq_f32(vdupq_n_f32(query[i + l]), components[l]);
-
-                sum = vaddq_f32(sum, vmulq_f32(difference, difference));
-            }
+            sum = vaddq_f32(sum, low.val[0]);
+            sum = vaddq_f32(sum, low.val[1]);
+            sum = vaddq_f32(sum, high.val[0]);
+            sum = vaddq_f32(sum, high.val[1]);
         }
         vst1q_f32(sums + j, sum);
     }

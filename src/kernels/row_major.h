@@ -86,13 +86,23 @@ static void find_better_rows(struct row_scan *scan)
     }
 }
 
-/* Minima in float32 are found anew for each scale: there are few, and to keep them
- * for 256 sub-vectors takes 64 KiB of the stack. */
+/* What is looked up in a column of a batch. */
+static enum isa_kind row_kind(const struct row_scan *scan, size_t column)
+{
+    return column < scan->better_columns ? scan->table : TABLE_64;
+}
+
+/* Of the columns that are looked up in them; whenever that changes, they are made
+ * anew.  Minima in float32 are found for each scale: there are few, and to keep
+ * them for 256 sub-vectors takes 64 KiB of the stack. */
 static void find_row_groups(struct row_scan *scan)
 {
     for (size_t m = 0; m < scan->num_sub_vectors; m++) {
         const float *entries = scan->entries + m * 256,
                     scale = scan->rounding.scale;
+
+        if (row_kind(scan, m % BATCH_COLUMNS) != TABLE_64)
+            continue;
 #if ISA_FLOAT_GROUPS
         float minima[64] __attribute__((aligned(64)));
 
@@ -179,11 +189,6 @@ static void verify_rows(struct row_scan *scan, size_t first, size_t count)
                             scan->pending_sums[i]);
         bound = pqk_heap_bound(scan->heap);
     }
-}
-
-static enum isa_kind row_kind(const struct row_scan *scan, size_t column)
-{
-    return column < scan->better_columns ? scan->table : TABLE_64;
 }
 
 static const uint8_t *row_table(const struct row_scan *scan, enum isa_kind kind,
