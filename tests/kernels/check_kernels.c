@@ -35,6 +35,12 @@ static size_t length_step(void)
     return test_scale() < 1.0 ? 7 : 1;
 }
 
+/* Of all pairs a quarter, in which each of either is, where time is short. */
+static int is_left_out(size_t one, size_t other)
+{
+    return test_scale() < 1.0 && (one + other) % 4 != 0;
+}
+
 /* ------------------------------------------------------------------------ */
 /* A codebook that owns its centroids                                        */
 
@@ -206,6 +212,8 @@ START_TEST(test_rows_shapes)
                 (enum test_codes_kind)test_below(&random, TEST_CODES_KINDS),
                 (unsigned)test_below(&random, 130)};
 
+            if (is_left_out(s, l))
+                continue;
             check_rows(_i, &wanted, &random);
             wanted.table =
                 (enum test_table_kind)test_below(&random, TEST_TABLE_KINDS);
@@ -228,7 +236,8 @@ START_TEST(test_rows_attacks)
                     (enum test_table_kind)table, (enum test_codes_kind)codes,
                     (unsigned)test_below(&random, 130)};
 
-                check_rows(_i, &wanted, &random);
+                if (!is_left_out((size_t)(table + codes), s))
+                    check_rows(_i, &wanted, &random);
             }
 }
 END_TEST
@@ -424,7 +433,7 @@ START_TEST(test_prepared_shapes)
                            ? 1 + c % 3
                            : widths[next_width++ % TEST_COUNT(widths)];
 
-            if (test_scale() < 1.0 && (s + c) % 4 != 0)
+            if (is_left_out(s, c))
                 continue;
             check_shape(_i, sub_vectors[s], centroid_counts[c], d, &random);
         }
@@ -516,8 +525,9 @@ START_TEST(test_prepared_attacks)
 
     for (int table = 0; table < TEST_TABLE_POSITIVE_KINDS; table++)
         for (size_t s = 0; s < TEST_COUNT(shapes); s++)
-            check_attack(_i, (enum test_table_kind)table, shapes[s][0],
-                         shapes[s][1], &random);
+            if (!is_left_out((size_t)table, s))
+                check_attack(_i, (enum test_table_kind)table, shapes[s][0],
+                             shapes[s][1], &random);
 }
 END_TEST
 

@@ -70,21 +70,25 @@ same $work/r.ivecs $work/r2.ivecs "--rerank with missing results"
 does search -k 4 $work/three $work/three.bvecs
 test "$(wc -l <$work/out)" = 9 || fail "missing results are printed"
 
-# By another way to the same collection.
-pq build --format bvecs -q $work/q - $work/c2 <"$data/photos_base.bvecs" \
-    >/dev/null || fail "build of standard input"
-same $work/c $work/c2 "a redirected file"
-# shellcheck disable=SC2002
-cat "$data/photos_base.bvecs" | pq build --format bvecs -q $work/c - $work/c2 \
-    >/dev/null || fail "build of a pipe"
-same $work/c $work/c2 "a pipe"
 head -c 1320000 "$data/photos_base.bvecs" >$work/half.bvecs
 tail -c 1320000 "$data/photos_base.bvecs" >$work/rest.bvecs
-does build -q $work/q $work/half.bvecs $work/c2
-does build --append $work/rest.bvecs $work/c2
-is added 10000 append
-is vectors 20000 append
-finds $work/c2 "--append"
+# By another way to the same collection.  Where bytes come from is the same for every
+# processor, and an emulator takes half a minute to encode them.
+other_ways() {
+    pq build --format bvecs -q $work/q - $work/c2 <"$data/photos_base.bvecs" \
+        >/dev/null || fail "build of standard input"
+    same $work/c $work/c2 "a redirected file"
+    # shellcheck disable=SC2002
+    cat "$data/photos_base.bvecs" | pq build --format bvecs -q $work/c - $work/c2 \
+        >/dev/null || fail "build of a pipe"
+    same $work/c $work/c2 "a pipe"
+    does build -q $work/q $work/half.bvecs $work/c2
+    does build --append $work/rest.bvecs $work/c2
+    is added 10000 append
+    is vectors 20000 append
+    finds $work/c2 "--append"
+}
+test -n "$EMULATOR" || other_ways
 
 # Everything out and in again.
 does export $work/c --faiss $work/x.faiss --codes $work/x.bvecs \
@@ -95,14 +99,17 @@ does train --codebook $work/b.npy $work/q2
 same $work/q $work/q2 "train of an exported codebook"
 does build --codes --ids $work/x.npy -q $work/q2 $work/x.bvecs $work/c2
 finds $work/c2 "build of exported codes"
-does build -q $work/q $work/v.fvecs $work/c2
-finds $work/c2 "build of decoded vectors"
 does export $work/c --codes $work/x.npy --ids $work/x.ivecs \
     --vectors $work/v.npy --codebook $work/b.fvecs
 does build -c -i $work/x.ivecs -q $work/q $work/x.npy $work/c2
 finds $work/c2 "build of exported codes, .npy"
-does build -q $work/q $work/v.npy $work/c2
-finds $work/c2 "build of decoded vectors, .npy"
+decoded() {
+    does build -q $work/q $work/v.fvecs $work/c2
+    finds $work/c2 "build of decoded vectors"
+    does build -q $work/q $work/v.npy $work/c2
+    finds $work/c2 "build of decoded vectors, .npy"
+}
+test -n "$EMULATOR" || decoded
 same $work/b.fvecs "$data/photos_codebook.fvecs" "export --codebook"
 does info $work/x.faiss
 is kind 'Faiss IndexPQ' info
@@ -180,6 +187,7 @@ test "$(cut -f 3,4 $work/out | tr '\t\n' ' ;')" = "7 0;2147483647 0;3 0;" ||
 
 # Training; the same whatever the number of threads.
 small='--sub-vectors 4 --centroids 16 --rounds 3 --sample 500'
+head -c 66000 "$data/photos_base.bvecs" >$work/some.bvecs
 for metric in l2 ip cosine; do
     # shellcheck disable=SC2086
     does train $small --metric $metric "$data/photos_learn.bvecs" $work/t
@@ -188,7 +196,7 @@ for metric in l2 ip cosine; do
     does info $work/t
     is metric $metric info
     is kind quantizer info
-    does build -q $work/t $work/half.bvecs $work/tc
+    does build -q $work/t $work/some.bvecs $work/tc
     does search -k 1 $work/tc $work/three.bvecs
     does export --faiss $work/t.faiss $work/tc
     does import $work/t.faiss $work/tc2

@@ -312,7 +312,7 @@ END
 # Clocks and the processor's time show in the usual one.
 measure=
 test -n "$EMULATOR" || alone <<'END'
-lazy-first     |4|integrity  |preparation is left to the queries
++lazy-first    |4|integrity  |preparation is left to the queries
 +lazy-third    |4|integrity  |preparation is left   |--scan batch
 brief-threads  |4|integrity  |threads that were gone!system call that the
 slow-clock     |4|integrity  |the clock lies        |--source photos
@@ -330,7 +330,7 @@ library spin-4000
 library spin-40000
 test -n "$EMULATOR" || in_pairs <<END
 by-width       |2|holdout    |hold-out was not passed|--against $work/spin-40000.so
-by-shape       |2|recall     |guard .*: .* not answered|--against $work/spin-4000.so
++by-shape      |2|recall     |guard .*: .* not answered|--against $work/spin-4000.so
 by-k           |2|recall     |guard k100: .* not answ|--against $work/spin-40000.so
 +by-rows       |2|recall     |guard rows: .* not answ|--against $work/spin-40000.so
 slow-if-new    |2|holdout    |hold-out was not passed|--against $work/spin-40000.so
