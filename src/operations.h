@@ -115,6 +115,23 @@ struct pqk_operations {
                           const int16_t *integers, size_t num_pairs,
                           int32_t common, float *row, float *minima);
     int float_groups;
+    /* The same of floats: row[c] is (float)norms[c], added to common, then
+     * factors[i] * centroids[256 i + c] added to that for i = 0, ..., d - 1, each
+     * of them fused; d is a multiple of 8.  No sum is beyond floats.  centroids
+     * are 64-byte aligned, too. */
+    float (*estimate_floats)(const int32_t *norms, const float *centroids,
+                             const float *factors, size_t d, float common,
+                             float *row, float *minima);
+    /* With p = values - centres: factors[i], about -2 steps^2 p[i], and what they
+     * and `common` may be off.  That, B, is norms + 1 + (2 d + 16) 2^-24 P, where P
+     * is 2^28 + the sum of |factors[i]| (|p[i]| + 2 |centres[i]| + reach[i] step);
+     * or else +inf, if P is not below 2^35, and `common` is not written then.
+     * common is B more than the sum of -factors[i] (p[i] / 2 + centres[i]).  d is
+     * a multiple of 8, step is 1 / steps. */
+    double (*find_factors)(const float *values, const float *centres,
+                           const float *reach, size_t d, float steps,
+                           float step, double norms, float *factors,
+                           float *common);
     /* sums[j] + the squares of query[i] - vectors[j][i] for i = 0, ..., 7, one
      * added after the other in float32. */
     void (*add_squares)(const float *query, const float *const vectors[8],

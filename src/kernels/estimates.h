@@ -73,41 +73,6 @@ static int wants_estimates(const struct pqk_layout_codebook *codebook,
 
 #if ISA_FLOAT_ESTIMATES
 
-/* The P of the proof from which on there are none. */
-#define MOST_ADDED_UP 0x1p35f
-
-/* Factors of a sub-vector's centroids, and what all its entries have in common;
- * returns how far these may be off, norms by A of the proof, or infinity. */
-static double find_factors(const float *values, const float *centres,
-                           const float *reach, size_t d, float steps,
-                           float step, double norms, float *factors,
-                           float *constant)
-{
-    const isa_floats twice = isa_all_floats(-2.0f * steps * steps);
-    const isa_floats half = isa_all_floats(0.5f);
-    isa_floats common = isa_all_floats(0.0f), magnitude = common;
-    float added_up;
-    double off;
-
-    for (size_t i = 0; i < d; i += ISA_FLOATS) {
-        const isa_floats centre = isa_load_floats(centres + i);
-        const isa_floats p = isa_load_floats(values + i) - centre;
-        const isa_floats g = p * twice, z = isa_magnitudes(centre);
-
-        isa_store_floats(factors + i, g);
-        common -= g * (p * half + centre);
-        magnitude += isa_magnitudes(g) *
-                     (isa_magnitudes(p) + z + z +
-                      isa_load_floats(reach + i) * isa_all_floats(step));
-    }
-    added_up = isa_sum_floats(magnitude) + 0x1p28f;
-    if (!(added_up < MOST_ADDED_UP))
-        return HUGE_VAL;
-    off = norms + (2.0 * (double)d + 16.0) * 0x1p-24 * (double)added_up + 1.0;
-    *constant = isa_sum_floats(common) + (float)off;
-    return off;
-}
-
 /* Factors for all of a query; returns 0 if a number is not finite or too far from
  * the centroids or these from 0. */
 static int round_query(const struct pqk_layout_codebook *codebook,

@@ -201,7 +201,10 @@ const struct pqk_operations ISA_SYMBOL(pqk_operations) = {
 #if ISA_ESTIMATES
     .add_squares = isa_add_squares,
 #endif
-#if ISA_ESTIMATES && !ISA_FLOAT_ESTIMATES
+#if ISA_FLOAT_ESTIMATES
+    .estimate_floats = estimate_row,
+    .find_factors = find_factors,
+#elif ISA_ESTIMATES
     .estimate_row = estimate_row,
     .float_groups = ISA_FLOAT_GROUPS,
     .round = isa_round,

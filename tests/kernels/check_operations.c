@@ -810,6 +810,186 @@ START_TEST(test_estimate_row)
 }
 END_TEST
 
+/* Norms and a constant of any order next to the products, so that it shows what is
+ * rounded and in which order. */
+static void check_estimate_floats(unsigned kind, size_t d, unsigned placement,
+                                  struct test_random *random)
+{
+    const size_t row_bytes = 256 * sizeof(float);
+    const unsigned shift = (unsigned)test_below(random, 31);
+    int32_t *norms = place(&in_a, row_bytes, BLOCK, placement);
+    float *centroids = place(&in_b, d * row_bytes, BLOCK, placement);
+    float *factors =
+        place(&in_c, d * sizeof *factors, sizeof *factors, placement);
+    float *row = place(&out_a, row_bytes, BLOCK, placement);
+    float *minima = place(&out_b, row_bytes / 4, BLOCK, placement);
+    const float common = test_power(random, -4, 30);
+    float expected[256];
+
+    test_subcase(", d %zu, values %u, placement %u", d, kind, placement);
+    make_floats(kind, centroids, d * 256, random);
+    make_floats(kind == TINY_FLOATS || kind == SPREAD_FLOATS ? NEAR_FLOATS
+                                                             : kind,
+                factors, d, random);
+    for (size_t i = 0; i < d * 256; i++)
+        centroids[i] = fmaxf(-0x1p90f, fminf(centroids[i], 0x1p90f));
+    for (size_t c = 0; c < 256; c++) {
+        norms[c] = (int32_t)(test_below(random, (size_t)1 << 30) >> shift);
+        expected[c] = common + (float)norms[c];
+        for (size_t i = 0; i < d; i++)
+            expected[c] = fmaf(factors[i], centroids[i * 256 + c], expected[c]);
+    }
+    check_row_least(operations->estimate_floats(norms, centroids, factors, d,
+                                                common, row, minima),
+                    least_of(expected));
+    CHECK_NO_FAULT(test_compare_tables(expected, row, 256));
+    check_minima_of(expected, minima);
+    CHECK_INTACT(out_a);
+    CHECK_INTACT(out_b);
+}
+
+START_TEST(test_estimate_floats)
+{
+    static const size_t dims[] = {8, 16, 24, 32, 120, 128};
+    struct test_random random = {24};
+    unsigned placement = 0;
+
+    begin(_i, "estimate_floats");
+    for (size_t round = 0; round < test_scaled(4); round++)
+        for (size_t i = 0; i < TEST_COUNT(dims); i++)
+            for (unsigned kind = 0; kind < ANY_FLOAT; kind++, placement++)
+                check_estimate_floats(kind, dims[i], placement, &random);
+}
+END_TEST
+
+/* Where centroids are, and a query: centres up to that far from 0, a query up to
+ * that far from them. */
+struct factors_case {
+    float steps;
+    int centres, away; /* powers of 2, of a step */
+};
+
+static void expect_within(const char *what, double found, double expected,
+                          double most)
+{
+    EXPECT(fabs(found - expected) <= most,
+           "%s is %.17g, expected %.17g, by %g at most", what, found, expected,
+           most);
+}
+
+static float any_sign(float size, struct test_random *random)
+{
+    return test_below(random, 2) ? size : -size;
+}
+
+/* Against sums in double, whose roundings are far less. */
+static void check_factors(const struct factors_case *of, size_t d,
+                          unsigned placement, struct test_random *random)
+{
+    const size_t bytes = d * sizeof(float);
+    const float step = 1.0f / of->steps;
+    const double squared = (double)of->steps * (double)of->steps;
+    const double norms = 1000.0 + (double)test_below(random, 100000);
+    const double e = 0x1p-24;
+    float *values = place(&in_a, bytes, sizeof *values, placement);
+    float *centres = place(&in_b, bytes, sizeof *centres, placement);
+    float *reach = place(&in_c, bytes, sizeof *reach, placement);
+    float *factors = place(&out_a, bytes, BLOCK, placement);
+    float common = 0.0f;
+    double P = 0x1p28, F = 0.0, B, expected;
+
+    test_subcase(", d %zu, steps %g, 2^%d from 0, query 2^%d from there, "
+                 "placement %u",
+                 d, (double)of->steps, of->centres, of->away, placement);
+    for (size_t i = 0; i < d; i++) {
+        double p, g;
+
+        reach[i] = (float)(1 + test_below(random, 8192));
+        centres[i] =
+            step *
+            any_sign(test_power(random, of->centres - 2, of->centres), random);
+        values[i] =
+            centres[i] +
+            step * any_sign(test_power(random, of->away - 2, of->away), random);
+        p = (double)values[i] - (double)centres[i];
+        g = -2.0 * squared * p;
+        P += fabs(g) * (fabs(p) + 2.0 * fabs((double)centres[i]) +
+                        (double)reach[i] / (double)of->steps);
+        F -= g * (p / 2.0 + (double)centres[i]);
+    }
+    B = operations->find_factors(values, centres, reach, d, of->steps, step,
+                                 norms, factors, &common);
+    CHECK_INTACT(out_a);
+    if (P >= 0x1.001p35)
+        EXPECT(!(B < HUGE_VAL), "for a P of %g B is %g", P, B);
+    if (!(B < HUGE_VAL)) {
+        EXPECT(P > 0x1.ffep34, "for a P of %g B is infinite", P);
+        return;
+    }
+    expected = norms + (2.0 * (double)d + 16.0) * e * P + 1.0;
+    expect_within("B", B, expected,
+                  (2.0 * (double)d + 16.0) * e * P * 0x1p-16 + 0x1p-16);
+    expect_within("common", (double)common - B, F, ((double)d + 9.0) * e * P);
+    for (size_t i = 0; i < d; i++) {
+        const double p = (double)values[i] - (double)centres[i];
+
+        expect_within("a factor", (double)factors[i], -2.0 * squared * p,
+                      3.01 * e * fabs(2.0 * squared * p));
+    }
+}
+
+/* What is no number, and what is so large that a sum is none. */
+static void check_no_factors(size_t which, float value, float centre)
+{
+    const size_t d = 16;
+    float values[16], centres[16], reach[16];
+    float *factors = place(&out_a, d * sizeof *factors, BLOCK, 0);
+    float common = 0.0f;
+    double found;
+
+    test_subcase(", number %zu is %g, its centre %g", which, (double)value,
+                 (double)centre);
+    for (size_t i = 0; i < d; i++) {
+        values[i] = (float)i;
+        centres[i] = 1.0f;
+        reach[i] = 100.0f;
+    }
+    values[which] = value;
+    centres[which] = centre;
+    found = operations->find_factors(values, centres, reach, d, 2.0f, 0.5f, 9.0,
+                                     factors, &common);
+    EXPECT(found == HUGE_VAL, "B is %g", found);
+    CHECK_INTACT(out_a);
+}
+
+START_TEST(test_find_factors)
+{
+    static const struct factors_case cases[] = {
+        {1.0f, 8, 8},        {3.0f, 13, 12},   {0x1.8p-14f, 16, 12},
+        {0x1.1p44f, 14, 13}, {1234.5f, 0, 14}, {0.7f, 20, 6},
+        {1.3f, 18, 12},      {777.0f, 16, 15}, {9.0f, 0, -20},
+        {0x1.fp-13f, 5, 16}, {1.0f, 30, 7},    {1e3f, 11, 17},
+    };
+    static const size_t dims[] = {8, 16, 24, 120, 128};
+    static const float without[] = {NAN, INFINITY, -INFINITY, FLT_MAX,
+                                    -FLT_MAX};
+    struct test_random random = {25};
+    unsigned placement = 0;
+
+    begin(_i, "find_factors");
+    for (size_t round = 0; round < test_scaled(20); round++)
+        for (size_t i = 0; i < TEST_COUNT(dims); i++)
+            for (size_t j = 0; j < TEST_COUNT(cases); j++, placement++)
+                check_factors(&cases[j], dims[i], placement, &random);
+    for (size_t which = 0; which < 16; which++) {
+        for (size_t i = 0; i < TEST_COUNT(without); i++)
+            check_no_factors(which, without[i], 1.0f);
+        check_no_factors(which, FLT_MAX, -FLT_MAX);
+        check_no_factors(which, 0x1.8p120f, 0x1p120f);
+    }
+}
+END_TEST
+
 /* Vectors anywhere, sums that have begun. */
 static void check_squares(unsigned kind, unsigned placement,
                           struct test_random *random)
@@ -1670,6 +1850,8 @@ int main(void)
         OPERATION(count_alive),
         OPERATION(table_row_of_groups),
         OPERATION(estimate_row),
+        OPERATION(estimate_floats),
+        OPERATION(find_factors),
         OPERATION(add_squares),
         OPERATION(transpose_rows),
         OPERATION(transposed_row),
