@@ -42,6 +42,14 @@ static const struct shapes classes[] = {
     {"long sub-vectors", 3, {2, 24}, {9, 20}, {17, 256}, {1024, 3000}, {1, 40}},
     {"8 dimensions", 12, {1, 34}, {8, 8}, {3, 256}, {65, 9000}, {1, 40}},
     {"8 dimensions, few rows", 6, {1, 34}, {8, 8}, {3, 256}, {1, 300}, {1, 40}},
+    {"8 dimensions, full codebook", 12, {1, 34}, {8, 8}, {256, 256}, {65, 9000},
+     {1, 40}},
+    {"8 dimensions, full codebook, few rows", 6, {1, 34}, {8, 8}, {256, 256},
+     {1, 300}, {1, 40}},
+    {"16 dimensions, full codebook", 3, {1, 18}, {16, 16}, {256, 256},
+     {1024, 3000}, {1, 34}},
+    {"128 dimensions, full codebook", 1, {1, 3}, {128, 128}, {256, 256},
+     {500, 2500}, {1, 34}},
     {"16 dimensions", 3, {1, 18}, {16, 16}, {200, 256}, {1024, 3000}, {1, 34}},
     {"120 or more dimensions", 2, {1, 3}, {120, 136}, {200, 256}, {500, 2500},
      {1, 34}},
@@ -100,13 +108,17 @@ static void fill_values(struct data *data)
 }
 
 /* Integers that centroids are rounded to are worst where all of a vector's
- * components are rounded one way, and the query's the other.  R makes a step 1. */
-static void fill_with_halves(struct data *data)
+ * components are rounded one way, and the query's the other; norms alone, where all
+ * are rounded up `far` from the centre, and the query is near.  R makes a step
+ * 1. */
+static void fill_with_halves(struct data *data, int far)
 {
     const size_t per_codebook = data->K * data->d;
     const float R = 32768.0f / 1.5625f / sqrtf(4.0f * (float)data->d);
-    const float distance = (float)(1 + test_below(&drawn, 300));
-    const int beyond = test_below(&drawn, 2) == 0; /* the query is, of centroids */
+    const float distance =
+        far ? 0.75f * R + (float)test_below(&drawn, (size_t)(R / 4.0f) - 8)
+            : (float)(1 + test_below(&drawn, 300));
+    const int beyond = !far && test_below(&drawn, 2) == 0; /* centroids, it is */
     const float fraction = beyond && test_below(&drawn, 2) ? 0.9f : 0.49f;
 
     for (size_t i = 0; i < data->M * per_codebook; i++) {
@@ -120,7 +132,7 @@ static void fill_with_halves(struct data *data)
     }
     for (size_t i = 0; i < data->M * data->d * QUERIES; i++)
         data->values[data->M * per_codebook + i] =
-            beyond ? distance - 0.49f : 0.49f;
+            beyond || far ? distance - 0.49f : 0.49f;
 }
 
 /* Sub-vectors of which some hardly count. */
@@ -142,22 +154,42 @@ static void scale_sub_vectors(struct data *data)
     }
 }
 
-/* What estimates may stumble over. */
-static void fill_for_estimates(struct data *data)
+/* Sub-vectors that are far from 0, next to what their centroids differ by. */
+static void shift_sub_vectors(struct data *data)
 {
-    switch (test_below(&drawn, 4)) {
-    case 0:
-        fill_with_halves(data);
-        break;
-    case 1:
-        scale_sub_vectors(data);
-        break;
-    default:
-        break;
+    const size_t per_codebook = data->K * data->d;
+
+    for (size_t m = 0; m < data->M; m++) {
+        float *centroids = data->values + m * per_codebook;
+        float *query = data->values + data->M * per_codebook + m * data->d;
+        const float size = fabsf(centroids[0]);
+        const float sign = test_below(&drawn, 2) ? -1.0f : 1.0f;
+        const float offset = sign * test_power(&drawn, -2, 8) * size;
+
+        if (!(size < 0x1p100f))
+            continue;
+        for (size_t i = 0; i < per_codebook; i++)
+            centroids[i] += offset;
+        for (size_t q = 0; q < QUERIES; q++, query += data->M * data->d)
+            for (size_t i = 0; i < data->d; i++)
+                query[i] += offset;
     }
 }
 
-static void make_data(const struct shapes *shapes, struct data *data)
+/* What estimates may stumble over; first of all, what they may be off by most. */
+static void fill_for_estimates(struct data *data, int first)
+{
+    const size_t kind = first ? 0 : test_below(&drawn, 6);
+
+    if (kind < 2)
+        fill_with_halves(data, first || test_below(&drawn, 2));
+    if (kind == 2)
+        scale_sub_vectors(data);
+    if (kind == 1 || kind == 3)
+        shift_sub_vectors(data);
+}
+
+static void make_data(const struct shapes *shapes, struct data *data, int first)
 {
     enum test_codes_kind kind =
         (enum test_codes_kind)test_below(&drawn, TEST_CODES_KINDS);
@@ -170,7 +202,7 @@ static void make_data(const struct shapes *shapes, struct data *data)
                           .k = draw(shapes->k)};
     fill_values(data);
     if (data->d % 8 == 0 && data->K > 2)
-        fill_for_estimates(data);
+        fill_for_estimates(data, first && data->K == PQK_TABLE_STRIDE);
     data->codes = test_alloc(data->n * data->M);
     test_fill_codes(kind, data->n, data->M, data->K, data->codes, &drawn);
     data->rows = test_alloc((data->n / 64 + 1) * sizeof *data->rows);
@@ -197,13 +229,12 @@ static void describe(const struct shapes *shapes, const pqk_kernel *kernel,
 
 /* Tables, and row-major codes. */
 static void check_rows(const struct shapes *shapes, const pqk_kernel *kernel,
-                       struct data *data)
+                       struct data *data, unsigned placement)
 {
     pqk_codebook codebook =
         TEST_CODEBOOK(data->M, data->K, data->d, data->values);
     const float *query = data->values + data->M * data->d * data->K;
     float *entries = test_alloc(data->M * PQK_TABLE_STRIDE * sizeof *entries);
-    unsigned placement = (unsigned)test_below(&drawn, 16);
     struct row_major rows = {kernel,  entries, data->M,  data->codes,
                              data->n, NULL,    placement};
 
@@ -215,6 +246,16 @@ static void check_rows(const struct shapes *shapes, const pqk_kernel *kernel,
     check(probing_row_major(&rows, data->k));
     free((void *)(uintptr_t)rows.expected);
     free(entries);
+}
+
+/* Of a table and of its codes: up to 15 numbers, and as many bytes, behind a guard
+ * page, or right before one, as 64-byte aligned as their sizes are.  Or an odd count
+ * of them, so that no run misses a store that wants more than a number's
+ * alignment. */
+static unsigned draw_placement(int unaligned)
+{
+    return unaligned ? 3 + 4 * (unsigned)test_below(&drawn, 8)
+                     : (unsigned)test_below(&drawn, 32);
 }
 
 /* Prepared codes, restored and probed, without a filter and with any. */
@@ -310,8 +351,8 @@ static void check_class(const struct shapes *shapes)
         const pqk_kernel *kernel = test_variant(v);
         for (size_t i = 0; i < test_scaled(shapes->repetitions); i++) {
             struct data data;
-            make_data(&scaled, &data);
-            check_rows(shapes, kernel, &data);
+            make_data(&scaled, &data, i == 0);
+            check_rows(shapes, kernel, &data, draw_placement(i == 0));
             check_prepared(shapes, kernel, &data);
             free_data(&data);
         }
