@@ -290,8 +290,8 @@ static void scan_rows_exactly(struct row_scan *scan, size_t first, size_t end)
 #define MAX_SKIPPED_ROWS (16 * BATCH_ROWS)
 
 /* Fewer columns of what is better where hardly a row is let through and enough rows
- * are left for it to pay; all of them again where that was too few.  Their bytes
- * are there: find_row_groups() makes those of all columns on its way. */
+ * are left for it to pay; all of them again where that was too few.  The others'
+ * bytes are there: find_row_groups() makes them on its way. */
 static void change_columns(struct row_scan *scan, double share, size_t left)
 {
     _Static_assert(ISA_BY_GROUPS || !ISA_FLOAT_GROUPS, "it does");
