@@ -249,8 +249,8 @@ static void check_rows(const struct shapes *shapes, const pqk_kernel *kernel,
 }
 
 /* Of a table and of its codes: up to 15 numbers, and as many bytes, behind a guard
- * page, or right before one, as 64-byte aligned as their sizes are.  Or an odd count
- * of them, so that no run misses a store that wants more than a number's
+ * page, or right before one, as 64-byte aligned as their sizes are.  Or an odd
+ * count of them, so that no run misses a store that wants more than a number's
  * alignment. */
 static unsigned draw_placement(int unaligned)
 {

