@@ -3,8 +3,8 @@
 # Tests of the kernels and the contract again on an x86-64 CPU without AVX, and some
 # of it on one without SSE4 and on one without SSSE3: a leaked instruction is an illegal
 # one there, and only the variants that such a CPU runs may be chosen.  With
-# PQK_THOROUGH the long ones are, too: check_kernels, and those of collections, files,
-# quantizers and threads.
+# PQK_THOROUGH the long ones are, too: check_kernels, and those of encoding, collections,
+# files, quantizers and threads.
 set -eu
 skip() {
     echo "SKIP: $*"
@@ -89,8 +89,8 @@ for program in $PQK_CHECK_PROGRAMS; do
         continue ;;
       # They prepare and scan as shapes and the contract's tests do, with more of it
       # in shapes, files, threads and training.
-      */check_api|*/check_kernels|*/check_collection|*/check_file|\
-      */check_quantizer|*/check_quantizers|*/check_threads)
+      */check_api|*/check_collection|*/check_encode|*/check_file|\
+      */check_kernels|*/check_quantizer|*/check_quantizers|*/check_threads)
         test -n "${PQK_THOROUGH-}" || continue ;;
     esac
     try_program "$program"

@@ -614,8 +614,8 @@ class Interrupted(TrialTest):
 
     def test_killed_at_each_step_of_the_end(self):
         """Dies behind the n-th change of a file or ref, for each n; or for every
-        other one, the even ones of those that are alike but for the commit."""
-        stride = 1 if THOROUGH else 2
+        third one, another third of those that are alike but for the commit."""
+        stride = 1 if THOROUGH else 3
         for text, keep, step in (("SAY slower RATIO 0.8 n", "discard", 0),
                                  ("SAY faster RATIO 1.1 n", "keep", stride - 1)):
             killed = True

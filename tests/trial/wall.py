@@ -199,6 +199,8 @@ class Wall(Kernels):
             self.edited(r"(?ms)^const struct pqk_kernel pqk_kernel_scalar = \{"
                         r".*?^\};", ""),
             "without scalar", 1, "build", "pqk_kernel_scalar")
+        if not EACH_FILE:
+            return
         name = variants[0][len("pqk_kernel_"):]
         self.refused(
             self.edited(rf"(?m)^#define ISA_NAME +{name}$",

@@ -3,7 +3,7 @@
 # How run_experiment ends: broken and cheating libraries are found out, whatever
 # dies or hangs, and the block is there each time.  PQK_CASES has patterns of the
 # labels of the cases that are to be run; if it is empty or not set, one of each kind
-# is, and with PQK_THOROUGH all are.
+# is that does not take long, and with PQK_THOROUGH all are.
 set -u
 skip() {
     echo "SKIP: $*"
@@ -28,6 +28,9 @@ fail() {
     echo "FAIL: $*"
     echo "$*" >>$fails
 }
+
+# Whether cases that are left out otherwise are among them.
+thorough=${PQK_THOROUGH-}${PQK_CASES-}
 
 # wanted LABEL: whether the case is to be run
 ran=$work/ran
@@ -164,14 +167,14 @@ judged() {
 # alone, in_pairs: each line of standard input is NAME|CODE|STATUS|REASON or
 # NAME|CODE|STATUS|REASON|ARGUMENTS, blanks at the end of a field do not count;
 # a | within a reason is written as !.  What timings convict is judged alone.
-# A + before the name: another of a kind that is run anyway, so only PQK_THOROUGH
-# and PQK_CASES have it run.
+# A + before the name: another of a kind that is run anyway, or one that takes the judge
+# a quarter of a minute, so only PQK_THOROUGH and PQK_CASES have it run.
 alone() {
     pairs=${1-0}
     while IFS='|' read -r name code status reason arguments; do
         case $name in
           +*)
-            test -n "${PQK_THOROUGH-}${PQK_CASES-}" || continue
+            test -n "$thorough" || continue
             name=${name#+} ;;
         esac
         name=${name%% *} status=${status%% *}
@@ -336,7 +339,7 @@ by-width       |2|holdout    |hold-out was not passed|--against $work/spin-40000
 +by-shape      |2|recall     |guard .*: .* not answered|--against $work/spin-4000.so
 by-k           |2|recall     |guard k100: .* not answ|--against $work/spin-40000.so
 +by-rows       |2|recall     |guard rows: .* not answ|--against $work/spin-40000.so
-slow-if-new    |2|holdout    |hold-out was not passed|--against $work/spin-40000.so
++slow-if-new   |2|holdout    |hold-out was not passed|--against $work/spin-40000.so
 skips-rows     |2|recall     |primary cell: .* not an|--against $work/spin-4000.so
 +nans          |2|recall     |primary cell: .* not an|--against $work/spin-4000.so
 +coarse        |2|recall     |primary cell: .* not an|--against $work/spin-4000.so
@@ -344,7 +347,7 @@ END
 test -n "$EMULATOR" || alone <<END
 one-cell       |0|ok         |in the guard cells: [a-z]|--against $work/spin-4000.so
 honest         |0|ok         |^$|--against $work/honest.so --look --measure 1
-prepares-slowly|0|ok         |guard cells: .*prepare|--against $work/spin-40000.so --measure 2
++prepares-slowly|0|ok        |guard cells: .*prepare|--against $work/spin-40000.so --measure 2
 +grows         |0|ok         |guard cells: .*bytes|--against $work/spin-40000.so --measure 2
 hides          |6|unresolved |longer before its time be|--against $work/spin-40000.so
 END
@@ -361,7 +364,7 @@ one_size() {
       *) fail "$label: $(value "$label" status), $(value "$label" verdict)" ;;
     esac
 }
-test -n "$EMULATOR" || one_size
+test -z "$thorough" || test -n "$EMULATOR" || one_size
 
 # Fast as the candidate and slow as the best, if they find out which they are: the
 # same file is as fast as itself, in a second's look.
@@ -382,7 +385,7 @@ test -n "$EMULATOR" || equal sleeper
 # are.
 test -n "$EMULATOR" || ! test -r /proc/$$/task/$$/children || in_pairs <<END
 forgets        |2|recall     |confirmation: .* not an|--against $work/spin-40000.so
-tires          |6|unresolved |second run did not conf|--against $work/spin-40000.so
++tires         |6|unresolved |second run did not conf|--against $work/spin-40000.so
 END
 
 # Slow in one guard for the first time, which its second run takes back.  What other
@@ -404,7 +407,8 @@ stumbles() {
     done
     fail "$label: $(value "$label" reason)"
 }
-test -n "$EMULATOR" || ! test -r /proc/$$/task/$$/children || stumbles
+test -z "$thorough" || test -n "$EMULATOR" ||
+    ! test -r /proc/$$/task/$$/children || stumbles
 
 # What a comparison says, where there is no doubt.
 library honest
@@ -428,7 +432,7 @@ slower() {
 }
 test -n "$EMULATOR" || {
     slower
-    test -z "${PQK_THOROUGH-}${PQK_CASES-}" || slower --min-effect 100
+    test -z "$thorough" || slower --min-effect 100
 }
 
 # A veto is no loss of the primary cell; a look says what it saw and decides nothing.
@@ -438,8 +442,9 @@ says() {
 }
 test -n "$EMULATOR" || {
     says "$(label one-cell --against $work/spin-4000.so)" verdict vetoed
-    says "$(label prepares-slowly --against $work/spin-40000.so --measure 2)" \
-        verdict vetoed
+    test -z "$thorough" ||
+        says "$(label prepares-slowly --against $work/spin-40000.so --measure 2)" \
+            verdict vetoed
     look=$(label honest --against $work/honest.so --look --measure 1)
     says "$look" verdict none
     says "$look" guards none
