@@ -43,17 +43,17 @@ timeout 60 "$user_mode" -cpu Nehalem-v1 ./run_experiment --version >/dev/null ||
 
 failed=
 passed=0
-# The self-test passes, and says of variants that those run that such a CPU has, as far
-# as they are in this build.
+# shapes passes, and says of variants that those run that such a CPU has, as far as
+# they are in this build.
 on_cpu() {
     # on_cpu CPU VARIANT...
     qemu="$user_mode -cpu $1"
     cpu=$1
     shift
     PQKERN_EXPECT_ISA=
-    said=$(timeout -k 5 600 $qemu tests/selftest) || {
-        echo "FAIL: tests/selftest: exit $?"
-        failed="$failed tests/selftest"
+    said=$(timeout -k 5 600 $qemu tests/kernels/shapes) || {
+        echo "FAIL: tests/kernels/shapes: exit $?: $said"
+        failed="$failed tests/kernels/shapes"
     }
     said=$(echo "$said" | grep '^# variants:') || :
     for variant in "$@"; do
@@ -84,7 +84,7 @@ for program in $PQK_CHECK_PROGRAMS; do
     # Files and failures: tests/library/isa-leak.sh has looked at their objects, and what
     # they have of the kernels others run.
     case $program in
-      tests/selftest|tests/fuzz/*|tests/base/*|tests/formats/*|tests/harness/*|\
+      tests/selftest|*/shapes|tests/fuzz/*|tests/base/*|tests/formats/*|tests/harness/*|\
       */check_faults|*/check_filters|*/check_sizes)
         continue ;;
       # They prepare and scan as shapes and the contract's tests do, with more of it
