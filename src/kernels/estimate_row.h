@@ -103,7 +103,7 @@ static float estimate_8_dims(const int32_t *norms, const float *centroids,
     for (int i = 0; i < 8; i++) {
         of_query[i] = isa_all_floats(factors[i]);
         of_dims[i] = centroids + i * 256;
-        __asm__("" : "+r"(of_dims[i]));
+        ISA_FORGET(of_dims[i]);
     }
     for (size_t c = 0; c < 64; c += 2 * ISA_FLOATS) {
         isa_floats sums[8];

@@ -71,6 +71,21 @@ static int wants_estimates(const struct pqk_layout_codebook *codebook,
            (!ISA_FLOAT_ESTIMATES || codebook->num_centroids == 256);
 }
 
+/* For M entries of which each is at most (steps^2 t + off + d 2^-149 steps^2) / k,
+ * as above, and their sum `beyond` more. */
+static void allow_for_entries(struct rounding *rounding,
+                              const struct pqk_layout_codebook *codebook,
+                              double a, double off, double beyond)
+{
+    const double steps = (double)codebook->steps, squared_steps = steps * steps;
+    const double m = (double)codebook->num_sub_vectors;
+    const double d = (double)codebook->sub_vector_dim;
+    const double k = (1.0 - a) * (1.0 - (d + 3.0) * 0x1p-24 - 0x1p-23);
+
+    rounding->stretch = squared_steps / k;
+    rounding->slack = beyond + m * (off + d * 0x1p-149 * squared_steps) / k;
+}
+
 #if ISA_FLOAT_ESTIMATES
 
 /* Factors for all of a query; returns 0 if a number is not finite or too far from
@@ -97,33 +112,24 @@ static int round_query(const struct pqk_layout_codebook *codebook,
     return 1;
 }
 
-/* Row m of a query's table. */
-static void estimate_query_row(const struct pqk_layout_codebook *codebook,
-                               const struct pqk_layout_rounded *rounded,
-                               size_t m, struct scan_query *query)
+/* Row m of a query's table; returns the least entry. */
+static float make_estimates(const struct pqk_layout_codebook *codebook,
+                            const struct pqk_layout_rounded *rounded, size_t m,
+                            const struct scan_arrays *arrays)
 {
-    const struct scan_arrays *arrays = &query->arrays;
     const size_t d = codebook->sub_vector_dim;
-    const float minimum = estimate_row(
-        rounded->norms + m * 256, pqk_layout_centroids(codebook) + m * d * 256,
-        arrays->factors + m * d, d, arrays->constants[m],
-        arrays->table + m * 256, arrays->group_minima + m * 64);
 
-    arrays->row_minima[m] = minimum;
-    add_minimum(&query->rounding, minimum);
+    return estimate_row(rounded->norms + m * 256,
+                        pqk_layout_centroids(codebook) + m * d * 256,
+                        arrays->factors + m * d, d, arrays->constants[m],
+                        arrays->table + m * 256, arrays->group_minima + m * 64);
 }
 
-/* How far sums may be off. */
+/* How far sums may be off: by what round_query() found. */
 static void allow_for_estimates(struct rounding *rounding,
                                 const struct pqk_layout_codebook *codebook)
 {
-    const double steps = (double)codebook->steps, squared_steps = steps * steps;
-    const double m = (double)codebook->num_sub_vectors;
-    const double d = (double)codebook->sub_vector_dim;
-    const double k = 1.0 - (d + 3.0) * 0x1p-24 - 0x1p-23;
-
-    rounding->stretch = squared_steps / k;
-    rounding->slack += m * d * 0x1p-149 * squared_steps / k;
+    allow_for_entries(rounding, codebook, 0.0, 0.0, rounding->slack);
 }
 
 #else
@@ -188,23 +194,16 @@ static int round_query(const struct pqk_layout_codebook *codebook,
     return 1;
 }
 
-/* Row m of a query's table. */
-static void estimate_query_row(const struct pqk_layout_codebook *codebook,
-                               const struct pqk_layout_rounded *rounded,
-                               size_t m, struct scan_query *query)
+/* Row m of a query's table; returns the least entry. */
+static float make_estimates(const struct pqk_layout_codebook *codebook,
+                            const struct pqk_layout_rounded *rounded, size_t m,
+                            const struct scan_arrays *arrays)
 {
-    const struct scan_arrays *arrays = &query->arrays;
     const size_t d = codebook->sub_vector_dim;
-    const int32_t *norms = rounded->norms + m * 256;
-    const int16_t *pairs = rounded->pairs + m * d * 256;
-    const int16_t *integers = arrays->integers + m * d;
-    float *row = arrays->table + m * 256;
-    float *group_minima = arrays->group_minima + m * 64;
-    const float minimum = estimate_row(norms, pairs, integers, d / 2,
-                                       arrays->common[m], row, group_minima);
 
-    arrays->row_minima[m] = minimum;
-    add_minimum(&query->rounding, minimum);
+    return estimate_row(rounded->norms + m * 256, rounded->pairs + m * d * 256,
+                        arrays->integers + m * d, d / 2, arrays->common[m],
+                        arrays->table + m * 256, arrays->group_minima + m * 64);
 }
 
 /* How far sums may be off: the `a` that takes off least from entries twice as large
@@ -212,20 +211,27 @@ static void estimate_query_row(const struct pqk_layout_codebook *codebook,
 static void allow_for_estimates(struct rounding *rounding,
                                 const struct pqk_layout_codebook *codebook)
 {
-    const double steps = (double)codebook->steps, squared_steps = steps * steps;
-    const double m = (double)codebook->num_sub_vectors;
-    const double d = (double)codebook->sub_vector_dim;
-    const double w = (1.0 + 0x1p-7) * sqrt(d);
-    const double z = rounding->sum_of_minima / m;
+    const double w = (1.0 + 0x1p-7) * sqrt((double)codebook->sub_vector_dim);
+    const double z =
+        rounding->sum_of_minima / (double)codebook->num_sub_vectors;
     const double best = w / sqrt(2.0 * z + w * w);
     const double a = best < 0x1p-4 ? best : 0x1p-4;
-    const double k = (1.0 - a) * (1.0 - (d + 3.0) * 0x1p-24 - 0x1p-23);
 
-    rounding->stretch = squared_steps / k;
-    rounding->slack = m * (w * w / a + d * 0x1p-149 * squared_steps) / k;
+    allow_for_entries(rounding, codebook, a, w * w / a, 0.0);
 }
 
 #endif
+
+/* Row m of a query's table, and its minimum. */
+static void estimate_query_row(const struct pqk_layout_codebook *codebook,
+                               const struct pqk_layout_rounded *rounded,
+                               size_t m, struct scan_query *query)
+{
+    const float minimum = make_estimates(codebook, rounded, m, &query->arrays);
+
+    query->arrays.row_minima[m] = minimum;
+    add_minimum(&query->rounding, minimum);
+}
 
 /* ------------------------------------------------------------------------ */
 /* Exact distances without an exact table                                   */

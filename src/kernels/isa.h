@@ -66,12 +66,10 @@
 #define ISA_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* Makes compilers forget what a pointer was made of, where adding to it takes less
- * time than loading one of many that were made beforehand and do not all fit into
- * registers. */
-#ifdef __aarch64__
-#define ISA_FORGET(pointer) __asm__("" : "+r"(pointer))
-#else
+/* A variant may make compilers forget what a pointer was made of, where adding to
+ * it takes less time than loading one of many that were made beforehand and do not
+ * all fit into registers. */
+#ifndef ISA_FORGET
 #define ISA_FORGET(pointer) (void)(pointer)
 #endif
 

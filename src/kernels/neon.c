@@ -27,6 +27,7 @@ typedef struct {
 #define ISA_FLOATS          4
 #define ISA_ESTIMATES       1
 #define ISA_FLOAT_ESTIMATES 1
+#define ISA_FORGET(pointer) __asm__("" : "+r"(pointer))
 typedef float32x4_t isa_floats;
 #else
 #define ISA_FLOATS 1

@@ -124,15 +124,14 @@ static size_t lay_out_query(uintptr_t address, size_t num_sub_vectors,
     arrays->components = (void *)at;
     at += num_sub_vectors * sub_vector_dim * sizeof(float);
     at = aligned_size(at);
-    arrays->constants = (void *)at;
-    at += ISA_FLOAT_ESTIMATES * num_sub_vectors * sizeof(float);
-    at = aligned_size(at);
     arrays->passes = (void *)at;
     at += MAX_PASSES(num_sub_vectors) * sizeof(struct scan_pass);
     arrays->row_minima = (void *)at;
     at += num_sub_vectors * sizeof(float);
     arrays->common = (void *)at;
     at += num_sub_vectors * sizeof(int32_t);
+    arrays->constants = (void *)at;
+    at += ISA_FLOAT_ESTIMATES * num_sub_vectors * sizeof(float);
     arrays->column_weights = (void *)at;
     at += num_sub_vectors * sizeof(uint32_t);
     arrays->order = (void *)at;

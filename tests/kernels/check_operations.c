@@ -758,6 +758,18 @@ START_TEST(test_table_row_of_groups)
 }
 END_TEST
 
+/* A row of estimates in out_a, minima in out_b if there are any. */
+static void check_estimated(const float *expected, float least,
+                            const float *row, const float *minima)
+{
+    check_row_least(least, least_of(expected));
+    CHECK_NO_FAULT(test_compare_tables(expected, row, 256));
+    if (minima)
+        check_minima_of(expected, minima);
+    CHECK_INTACT(out_a);
+    CHECK_INTACT(out_b);
+}
+
 /* Integers of which no sum that an instruction set may form is beyond 32 bits. */
 static void check_estimates(size_t num_pairs, unsigned placement,
                             struct test_random *random)
@@ -787,14 +799,10 @@ static void check_estimates(size_t num_pairs, unsigned placement,
             }
         expected[c] = (float)(int32_t)(sum + common);
     }
-    check_row_least(operations->estimate_row(norms, pairs, integers, num_pairs,
+    check_estimated(expected,
+                    operations->estimate_row(norms, pairs, integers, num_pairs,
                                              common, row, minima),
-                    least_of(expected));
-    CHECK_NO_FAULT(test_compare_tables(expected, row, 256));
-    if (operations->float_groups)
-        check_minima_of(expected, minima);
-    CHECK_INTACT(out_a);
-    CHECK_INTACT(out_b);
+                    row, operations->float_groups ? minima : NULL);
 }
 
 START_TEST(test_estimate_row)
@@ -839,13 +847,10 @@ static void check_estimate_floats(unsigned kind, size_t d, unsigned placement,
         for (size_t i = 0; i < d; i++)
             expected[c] = fmaf(factors[i], centroids[i * 256 + c], expected[c]);
     }
-    check_row_least(operations->estimate_floats(norms, centroids, factors, d,
+    check_estimated(expected,
+                    operations->estimate_floats(norms, centroids, factors, d,
                                                 common, row, minima),
-                    least_of(expected));
-    CHECK_NO_FAULT(test_compare_tables(expected, row, 256));
-    check_minima_of(expected, minima);
-    CHECK_INTACT(out_a);
-    CHECK_INTACT(out_b);
+                    row, minima);
 }
 
 START_TEST(test_estimate_floats)

@@ -109,8 +109,8 @@ static void fill_values(struct data *data)
 
 /* Integers that centroids are rounded to are worst where all of a vector's
  * components are rounded one way, and the query's the other; norms alone, where all
- * are rounded up `far` from the centre, and the query is near.  R makes a step
- * 1. */
+ * are rounded up `far` from the centre, and the query is near.  R makes a step 1,
+ * and all is scaled at last: where steps are 1, one left out does not show. */
 static void fill_with_halves(struct data *data, int far)
 {
     const size_t per_codebook = data->K * data->d;
@@ -120,6 +120,7 @@ static void fill_with_halves(struct data *data, int far)
             : (float)(1 + test_below(&drawn, 300));
     const int beyond = !far && test_below(&drawn, 2) == 0; /* centroids, it is */
     const float fraction = beyond && test_below(&drawn, 2) ? 0.9f : 0.49f;
+    const float step = ldexpf(1.0f, -1 - (int)test_below(&drawn, 8));
 
     for (size_t i = 0; i < data->M * per_codebook; i++) {
         const size_t c = i % per_codebook / data->d;
@@ -133,6 +134,8 @@ static void fill_with_halves(struct data *data, int far)
     for (size_t i = 0; i < data->M * data->d * QUERIES; i++)
         data->values[data->M * per_codebook + i] =
             beyond || far ? distance - 0.49f : 0.49f;
+    for (size_t i = 0; i < data->M * (per_codebook + data->d * QUERIES); i++)
+        data->values[i] *= step;
 }
 
 /* Sub-vectors of which some hardly count. */

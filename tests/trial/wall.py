@@ -5,8 +5,8 @@ its verdict, and what kernels may not do ends as it should.
 Run by tests/trial/wall.sh.  No file of the kernels is named here: what is edited is
 whatever lies in src/kernels.c and src/kernels/, and an edit looks for the file that
 has the text it changes.  `make check` edits all files at once, in a build without
-Check; `make check-wall` each of them alone, too, and has what tests of Check refuse,
-which takes a quarter of an hour.
+Check; `make check-wall` each of them alone, too, leaves out a variant that takes its
+time to compile, and has what tests of Check refuse: a quarter of an hour.
 """
 
 import os

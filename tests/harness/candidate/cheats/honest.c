@@ -196,8 +196,9 @@ static float sum_entries(const float *entries, const uint8_t *code,
  * has millions of codes scanned. */
 #define ABREAST 4
 
-static size_t sum_abreast(const float *entries, const uint8_t *codes,
-                          size_t width, size_t num_sub_vectors, float *sums)
+static void sum_abreast(const float *entries, const uint8_t *codes,
+                        size_t width, size_t num_sub_vectors,
+                        float sums[ABREAST])
 {
     float a = 0.0f, b = 0.0f, c = 0.0f, d = 0.0f;
 
@@ -212,7 +213,6 @@ static size_t sum_abreast(const float *entries, const uint8_t *codes,
     sums[1] = b;
     sums[2] = c;
     sums[3] = d;
-    return ABREAST;
 }
 
 static size_t offer_rows(const float *entries, const uint8_t *codes,
@@ -220,20 +220,18 @@ static size_t offer_rows(const float *entries, const uint8_t *codes,
                          size_t end, pqk_row_result *best, size_t length,
                          size_t k)
 {
-    size_t count;
-
-    for (size_t i = first; i < end; i += count) {
-        const uint8_t *code = codes + i * width;
+    for (; end - first >= ABREAST; first += ABREAST) {
         float sums[ABREAST];
-        if (end - i >= ABREAST) {
-            count = sum_abreast(entries, code, width, num_sub_vectors, sums);
-        } else {
-            sums[0] = sum_entries(entries, code, num_sub_vectors);
-            count = 1;
+        sum_abreast(entries, codes + first * width, width, num_sub_vectors,
+                    sums);
+        for (size_t j = 0; j < ABREAST; j++) {
+            length = insert(best, length, k, first + j, sums[j]);
         }
-        for (size_t j = 0; j < count; j++) {
-            length = insert(best, length, k, i + j, sums[j]);
-        }
+    }
+    for (; first < end; first++) {
+        float sum =
+            sum_entries(entries, codes + first * width, num_sub_vectors);
+        length = insert(best, length, k, first, sum);
     }
     return length;
 }
