@@ -371,6 +371,12 @@ tests_harness_candidate_cheats_slowed_la_CFLAGS = $(AM_CFLAGS) $(PQK_LIB_CFLAGS)
 tests_harness_candidate_cheats_slowed_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS) \
 	-Wl,-rpath,$(abs_top_builddir)/.libs
 tests_harness_candidate_cheats_slowed_la_LIBADD = libpqkern.la $(PQK_LIBDL)
+
+# The library, its code at other addresses: for check-statistics.
+EXTRA_LTLIBRARIES = tests/harness/judge/moved.la
+tests_harness_judge_moved_la_SOURCES = tests/harness/judge/moved.c
+tests_harness_judge_moved_la_LDFLAGS = $(PQK_CHEAT_LDFLAGS) $(PQK_PTHREAD)
+tests_harness_judge_moved_la_LIBADD = libpqkern-core.la $(PQK_LIBM)
 endif
 
 TESTS = $(PQK_SHELL_TESTS) $(check_PROGRAMS)

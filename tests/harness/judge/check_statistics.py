@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """make check-statistics: how often the judge is wrong, and how often it finds
-what is there.  Every run is one line of JSON in a file; a run of this program
+what is there.  A/A is the library and the same code at other addresses.  Every run is one line of JSON in a file; a run of this program
 that was interrupted goes on where the file ends."""
 
 import argparse
@@ -231,6 +231,9 @@ def parse():
                         " remove it to start afresh")
     parser.add_argument("--judge", default="./run_experiment")
     parser.add_argument("--library", default=".libs/libpqkern.so")
+    parser.add_argument("--moved", default="tests/harness/judge/.libs/moved.so",
+                        help="the library at other addresses, for A/A"
+                        " (default %(default)s)")
     parser.add_argument("--slowed", default="tests/harness/candidate/cheats/.libs/slowed.so")
     parser.add_argument("--report", action="store_true",
                         help="no runs, only what the file says")
@@ -245,7 +248,7 @@ def main():
         return 0
     try:
         bench.repeat("A/A", options.null,
-                     (options.library, "candidate.so"),
+                     (options.moved, "candidate.so"),
                      (options.library, "baseline.so"))
         if options.each > 0:
             share = bench.share()
