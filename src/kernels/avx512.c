@@ -102,6 +102,7 @@ ISA_INLINE isa_bytes isa_look_up(enum isa_kind kind, isa_bytes labels,
 #define ISA_HAS_128                       0
 #define ISA_BY_GROUPS                     0
 #define ISA_ROW_TABLE                     TABLE_256
+#define ISA_FETCHING_TABLE                TABLE_64
 #define ISA_PLANS(num_queries, cpu, near) plans_of_64_groups
 
 #include "kernels/variant.h"

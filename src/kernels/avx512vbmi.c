@@ -68,10 +68,11 @@ ISA_INLINE isa_bytes isa_look_up(enum isa_kind kind, isa_bytes labels,
 
 /* 256 entries are so cheap that minima over groups do not pay for one query, whose
  * look-ups wait for memory; but on Intel's CPUs they do where codes are near. */
-#define ISA_NAME      avx512vbmi
-#define ISA_HAS_128   1
-#define ISA_BY_GROUPS 0
-#define ISA_ROW_TABLE TABLE_256
+#define ISA_NAME           avx512vbmi
+#define ISA_HAS_128        1
+#define ISA_BY_GROUPS      0
+#define ISA_ROW_TABLE      TABLE_256
+#define ISA_FETCHING_TABLE TABLE_256
 #define ISA_PLANS(num_queries, cpu, near)                                      \
     ((num_queries) > 1                        ? plans_of_pairs                 \
      : (near) && ((cpu)&PQK_CPU_SLOW_PERMI2B) ? plans_of_near_codes            \

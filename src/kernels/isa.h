@@ -33,6 +33,8 @@
  *                  defined
  *   ISA_COUNTS     1 if counting compares with bytes takes less time than with
  *                  isa_alive()'s bits; else 0, as if not defined
+ *   ISA_FETCHING_TABLE  what passes look up that fetch, where codes come from far,
+ *                  what the next pass reads (pass.h); not defined if none does
  *   ISA_PLANS(num_queries, cpu, near)  one of plan.h's lists of plans; cpu has bits
  *                  PQK_CPU_... of variants.h, near says that codes are few and no
  *                  other partition was scanned before: a cache may have them

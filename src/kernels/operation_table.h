@@ -94,14 +94,31 @@ static void operation_pass_sum(const struct pqk_operations_pass *from,
     pass_sum(&pass, offset, num_blocks, first, sums);
 }
 
+/* A pass, and behind it a copy, whose columns every other one fetches if passes of
+ * its kind can. */
+struct two_passes {
+    struct scan_pass passes[2];
+};
+
+static struct two_passes two_passes_of(const struct pqk_operations_pass *from,
+                                       uint64_t number)
+{
+    const struct scan_pass pass = scan_pass_of(from);
+    struct two_passes two = {{pass, pass}};
+
+    two.passes[0].fetches =
+        ISA_FETCHES && pass.table == ISA_FETCHING_TABLE && number % 2 != 0;
+    return two;
+}
+
 static uint64_t operation_pass_filter(const struct pqk_operations_pass *from,
                                       size_t offset, size_t num_blocks,
                                       int first, uint8_t *sums,
                                       uint8_t threshold)
 {
-    const struct scan_pass pass = scan_pass_of(from);
+    const struct two_passes two = two_passes_of(from, num_blocks);
 
-    return pass_filter(&pass, offset, num_blocks, first, sums, threshold);
+    return pass_filter(two.passes, offset, num_blocks, first, sums, threshold);
 }
 
 static uint64_t
@@ -109,9 +126,9 @@ operation_pass_filter_live(const struct pqk_operations_pass *from,
                            size_t offset, uint64_t live, uint8_t *sums,
                            uint8_t threshold)
 {
-    const struct scan_pass pass = scan_pass_of(from);
+    const struct two_passes two = two_passes_of(from, live);
 
-    return pass_filter_live(&pass, offset, live, sums, threshold);
+    return pass_filter_live(two.passes, offset, live, sums, threshold);
 }
 
 #if ISA_BY_GROUPS

@@ -29,6 +29,13 @@
 /* What is looked up where one stage has to do: all entries, if that pays. */
 #define SINGLE_TABLE (ISA_BY_GROUPS ? TABLE_64 : TABLE_256)
 
+#ifdef ISA_FETCHING_TABLE
+#define ISA_FETCHES 1
+#else
+#define ISA_FETCHES        0
+#define ISA_FETCHING_TABLE SINGLE_TABLE
+#endif
+
 /* The most columns that any instruction set looks up together. */
 #define MAX_PASS_COLUMNS 8
 
@@ -37,6 +44,7 @@ struct scan_pass {
     unsigned num_columns;                     /* 1 to MAX_PASS_COLUMNS */
     const uint8_t *tables[MAX_PASS_COLUMNS];  /* as isa_load_table wants them */
     const uint8_t *columns[MAX_PASS_COLUMNS]; /* 64-byte aligned */
+    int fetches; /* the columns of the pass behind it */
 };
 
 /* A pass that has begun: its tables are loaded. */
@@ -81,10 +89,25 @@ ISA_INLINE isa_bytes sum_ahead(const struct begun_pass *pass,
     return sum_columns(pass, kind, n, offset);
 }
 
+/* Fetches what the next pass reads of a block if a code in it is alive; else the
+ * block's sums, which are near: a branch could not be predicted. */
+ISA_INLINE void fetch_block(const struct scan_pass *next, size_t offset,
+                            const uint8_t *sums, unsigned is_alive)
+{
+    const uintptr_t near = (uintptr_t)sums;
+    const uintptr_t mask = (uintptr_t)0 - is_alive;
+
+    for (unsigned j = 0; j < next->num_columns; j++) {
+        const uintptr_t at = (uintptr_t)(next->columns[j] + offset);
+
+        __builtin_prefetch((const void *)(near ^ ((at ^ near) & mask)));
+    }
+}
+
 /*
- * The four loops.  `first`, a constant, says that sums begin at 0.  Every block
- * has its own place for sums and its own bit, so that no block has to wait for
- * another one's result.
+ * The four loops.  `first`, a constant, says that sums begin at 0, and a `next` of
+ * NULL that nothing is fetched.  Every block has its own place for sums and its own
+ * bit, so that no block has to wait for another one's result.
  */
 ISA_INLINE void sum_loop(const struct scan_pass *pass, enum isa_kind kind,
                          unsigned n, size_t offset, size_t num_blocks,
@@ -118,7 +141,8 @@ ISA_INLINE void listed_loop(const struct scan_pass *pass, enum isa_kind kind,
 }
 
 ISA_INLINE uint64_t filter_loop(const struct scan_pass *pass,
-                                enum isa_kind kind, unsigned n, size_t offset,
+                                enum isa_kind kind, unsigned n,
+                                const struct scan_pass *next, size_t offset,
                                 size_t num_blocks, int first, uint8_t *sums,
                                 uint8_t threshold)
 {
@@ -128,18 +152,23 @@ ISA_INLINE uint64_t filter_loop(const struct scan_pass *pass,
     begin_pass(pass, offset, kind, n, &begun);
     for (size_t b = 0; b < num_blocks; b++) {
         isa_bytes sum = sum_ahead(&begun, kind, n, b * 64);
+        unsigned is_alive;
 
         if (!first)
             sum = isa_add(sum, isa_load(sums + b * 64));
         isa_store(sums + b * 64, sum);
-        alive |= (uint64_t)isa_any_alive(sum, threshold) << b;
+        is_alive = isa_any_alive(sum, threshold);
+        if (next)
+            fetch_block(next, offset + b * 64, sums + b * 64, is_alive);
+        alive |= (uint64_t)is_alive << b;
     }
     return alive;
 }
 
 ISA_INLINE uint64_t live_loop(const struct scan_pass *pass, enum isa_kind kind,
-                              unsigned n, size_t offset, uint64_t live,
-                              uint8_t *sums, uint8_t threshold)
+                              unsigned n, const struct scan_pass *next,
+                              size_t offset, uint64_t live, uint8_t *sums,
+                              uint8_t threshold)
 {
     struct begun_pass begun;
     uint64_t alive = 0;
@@ -149,9 +178,13 @@ ISA_INLINE uint64_t live_loop(const struct scan_pass *pass, enum isa_kind kind,
         const size_t b = (size_t)__builtin_ctzll(live);
         isa_bytes sum = isa_add(sum_columns(&begun, kind, n, b * 64),
                                 isa_load(sums + b * 64));
+        unsigned is_alive;
 
         isa_store(sums + b * 64, sum);
-        alive |= (uint64_t)isa_any_alive(sum, threshold) << b;
+        is_alive = isa_any_alive(sum, threshold);
+        if (next)
+            fetch_block(next, offset + b * 64, sums + b * 64, is_alive);
+        alive |= (uint64_t)is_alive << b;
     }
     return alive;
 }
@@ -223,12 +256,15 @@ static uint64_t pass_filter(const struct scan_pass *pass, size_t offset,
 {
     uint64_t alive = 0;
 
-    if (first)
-        CALL_FOR_PASS(alive =, filter_loop, pass, offset, num_blocks, 1, sums,
-                      threshold);
+    if (ISA_FETCHES && first && pass->fetches)
+        CALL_FOR_COLUMNS(alive =, filter_loop, pass, ISA_FETCHING_TABLE,
+                         pass + 1, offset, num_blocks, 1, sums, threshold);
+    else if (first)
+        CALL_FOR_PASS(alive =, filter_loop, pass, NULL, offset, num_blocks, 1,
+                      sums, threshold);
     else
-        CALL_FOR_PASS(alive =, filter_loop, pass, offset, num_blocks, 0, sums,
-                      threshold);
+        CALL_FOR_PASS(alive =, filter_loop, pass, NULL, offset, num_blocks, 0,
+                      sums, threshold);
     return alive;
 }
 
@@ -238,7 +274,12 @@ static uint64_t pass_filter_live(const struct scan_pass *pass, size_t offset,
 {
     uint64_t alive = 0;
 
-    CALL_FOR_PASS(alive =, live_loop, pass, offset, live, sums, threshold);
+    if (ISA_FETCHES && pass->fetches)
+        CALL_FOR_COLUMNS(alive =, live_loop, pass, ISA_FETCHING_TABLE, pass + 1,
+                         offset, live, sums, threshold);
+    else
+        CALL_FOR_PASS(alive =, live_loop, pass, NULL, offset, live, sums,
+                      threshold);
     return alive;
 }
 

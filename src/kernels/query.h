@@ -168,6 +168,7 @@ struct scan {
     pqk_top_k_heap *heap; /* the query's */
     pqk_search_stats *stats;
     struct pqk_share *share; /* NULL: all chunks are this thread's */
+    int fetches;             /* what is alive, for the pass that comes next */
 };
 
 /* Whether there is a distance to filter by. */

@@ -329,6 +329,16 @@ static size_t count_allowed(const struct pqk_filter *filter, size_t num_vectors)
     return count;
 }
 
+/* Of few codes that are scanned after others, as one list after another is, each
+ * pass is too short to be worth the wait for its first blocks.  Codes that are
+ * scanned again and again, or by a batch, are near; and where there are many, the
+ * passes overlap. */
+static int wants_fetching(size_t num_vectors, size_t num_queries,
+                          const pqk_top_k_heap *heaps)
+{
+    return num_queries == 1 && num_vectors <= WHOLE_CODES && has_bound(heaps);
+}
+
 static void scan_probe(const void *prepared_codebook, const void *codes,
                        size_t num_vectors, uint32_t first_id,
                        const struct pqk_filter *filter, void *tables,
@@ -350,6 +360,7 @@ static void scan_probe(const void *prepared_codebook, const void *codes,
         .heaps = heaps,
         .plans = ISA_PLANS(num_queries, codebook->cpu,
                            num_vectors <= WHOLE_CODES && !has_bound(heaps)),
+        .fetches = wants_fetching(num_vectors, num_queries, heaps),
         .filter = filter,
         .num_allowed = count_allowed(filter, num_vectors),
         .stats = stats,

@@ -483,6 +483,7 @@ static inline int32_t isa_round(const float *values, const float *centres,
 #define ISA_HAS_128                       0
 #define ISA_BY_GROUPS                     1
 #define ISA_ROW_TABLE                     TABLE_64
+#define ISA_FETCHING_TABLE                TABLE_16
 #define ISA_PLANS(num_queries, cpu, near) plans_of_groups
 
 #include "kernels/variant.h"

@@ -46,6 +46,7 @@ static size_t make_pass(const struct scan *scan, enum plan_term term,
     const struct term_tables tables = tables_of(&scan->query->arrays, term);
 
     pass->table = tables.kind;
+    pass->fetches = 0;
     pass->num_columns = pass_columns(tables.kind, to - from);
     for (size_t i = 0; i < pass->num_columns; i++) {
         size_t m = scan->query->arrays.order[from + i];
@@ -64,16 +65,30 @@ static size_t stage_column(const struct scan *scan, size_t sixteenths)
     return (sixteenths * scan->num_sub_vectors + 15) / 16;
 }
 
+/* Whether a pass fetches the columns of the one behind it, which adds that term and
+ * may read what was read before.  Passes of one kind do: loops for the others would
+ * not be worth their code. */
+static int is_fetching(const struct scan *scan, const struct scan_pass *pass,
+                       enum plan_term next)
+{
+    return ISA_FETCHES && scan->fetches && pass->table == ISA_FETCHING_TABLE &&
+           next != STEPS_64 && next != RESTS_64;
+}
+
 /* Appends the passes of a stage to `count` others; returns the new count. */
 static size_t add_passes(const struct scan *scan,
                          const struct plan_stage *stage, size_t count)
 {
     const size_t to = stage_column(scan, stage->to);
 
-    for (size_t from = stage_column(scan, stage->from); from < to;)
+    for (size_t from = stage_column(scan, stage->from); from < to; count++) {
+        struct scan_pass *pass = &scan->query->arrays.passes[count];
+
         from += make_pass(scan, stage->term, from, to, column(scan, 0),
-                          scan->layout.column_stride,
-                          &scan->query->arrays.passes[count++]);
+                          scan->layout.column_stride, pass);
+        if (count > 0)
+            pass[-1].fetches = is_fetching(scan, pass - 1, stage->term);
+    }
     return count;
 }
 
