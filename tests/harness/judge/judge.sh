@@ -208,7 +208,7 @@ done
 # long they are timed: all queries are asked in any case, and a thousand timings taken.
 measure=0.3
 ways='single batch partitions rows'
-test -z "$EMULATOR" || ways='single rows'
+test -z "$EMULATOR" || ways=rows
 for way in $ways; do
     label=honest--scan$way
     wanted $label || continue
@@ -228,25 +228,17 @@ done
 
 in_pairs <<'END'
 zeros          |2|recall     |below the floor of 0.5
-thread         |4|integrity  |1 more thread!system call that the contract
-fork-bomb      |4|integrity  |started another process!system call that the
 rounds-down    |4|integrity  |floating-point environment
 keeps-codes    |5|crash      |killed by SIG
-aborts         |5|crash      |killed by SIGABRT .* while answering
-dawdles        |3|time_budget|over the time budget of 2 s|--time-budget 2
 END
-measure=
-alone <<'END'
-lazy-third     |4|integrity  |preparation is left to the queries
-END
-measure=0.3
-! wanted aborts ||
-    grep -q '^candidate: what the library said last$' $work/aborts.err ||
-    fail "aborts: its last words are lost"
 
 # On an emulator, the above is enough, takes long enough, and the processor's
 # time is the emulator's affair.
 test -n "$EMULATOR" || in_pairs <<'END'
+thread         |4|integrity  |1 more thread!system call that the contract
+fork-bomb      |4|integrity  |started another process!system call that the
+aborts         |5|crash      |killed by SIGABRT .* while answering
+dawdles        |3|time_budget|over the time budget of 2 s|--time-budget 2
 skips-one      |2|recall     |more than 0.005 below
 late           |4|integrity  |changed after!more thread!system call that the
 process        |4|integrity  |started another process!system call that the
@@ -289,6 +281,9 @@ exits          |5|crash      |exited with status 0 while answering
 exits-at-load  |5|crash      |exited with status 0 while loading
 prints         |0|ok         |^$
 END
+test -n "$EMULATOR" || ! wanted aborts ||
+    grep -q '^candidate: what the library said last$' $work/aborts.err ||
+    fail "aborts: its last words are lost"
 # What they hope for takes a system call.
 test -n "$EMULATOR" || in_pairs <<'END'
 peeks          |4:5|integrity|system call .* process_vm_readv
@@ -319,6 +314,7 @@ END
 measure=1
 test -n "$EMULATOR" || alone <<'END'
 +lazy-first    |4|integrity  |preparation is left to the queries
+lazy-third     |4|integrity  |preparation is left to the queries
 +lazy-third    |4|integrity  |preparation is left   |--scan batch
 brief-threads  |4|integrity  |threads that were gone!system call that the
 slow-clock     |4|integrity  |the clock lies        |--source photos
