@@ -721,8 +721,8 @@ static void move_away(void)
     uint64_t random = pqk_random_mix(pqk_clock() ^ (uint64_t)getpid() << 32);
     size_t pages = 1 + pqk_random_below(&random, 8192);
 
-    mmap(NULL, pages * (size_t)sysconf(_SC_PAGESIZE), PROT_NONE,
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    (void)mmap(NULL, pages * (size_t)sysconf(_SC_PAGESIZE), PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
 _Noreturn void pqh_candidate_run(struct pqh_candidate *candidate)
