@@ -456,7 +456,6 @@ static inline unsigned isa_ints_at_most(isa_ints ints, isa_ints threshold)
 #define ISA_HAS_128                       1
 #define ISA_BY_GROUPS                     1
 #define ISA_ROW_TABLE                     TABLE_128
-#define ISA_FETCHING_TABLE                TABLE_16
 #define ISA_PLANS(num_queries, cpu, near) plans_of_groups
 
 #include "kernels/variant.h"

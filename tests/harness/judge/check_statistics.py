@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """make check-statistics: how often the judge is wrong, and how often it finds
-what is there.  A/A is the library and the same code at other addresses.  Every run is one line of JSON in a file; a run of this program
-that was interrupted goes on where the file ends."""
+what is there.  A/A is the library and the same code at other addresses.  Every run
+is one line of JSON in a file; a run of this program that was interrupted goes on
+where the file ends."""
 
 import argparse
 import json

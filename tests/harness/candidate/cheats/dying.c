@@ -36,7 +36,8 @@ static void crashes(pqk_scanner *s)
 static void aborts(pqk_scanner *s)
 {
     (void)s;
-    fputs("what the library said last\n", stderr);
+    fprintf(stderr, "it lies at %p\nwhat the library said last\n",
+            (const void *)block);
     abort();
 }
 
