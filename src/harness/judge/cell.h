@@ -30,8 +30,10 @@
 #define PQH_CELL_MORE 131072
 
 /* Queries of one round, at most, unless one request has more; of its warming up,
- * at most; asked right after preparing; asked again at the ends of sittings. */
-#define PQH_CELL_ROUND          64
+ * at most; asked right after preparing; asked again at the ends of sittings.  What
+ * shares a processor's core slows it for a millisecond or so: in rounds as short as
+ * that all arms see it (16 for 64: half the interval where neighbours are busy). */
+#define PQH_CELL_ROUND          16
 #define PQH_CELL_WARM_UP        8
 #define PQH_CELL_FIRST_REQUESTS 4
 #define PQH_CELL_REPLAYS        16
@@ -75,6 +77,7 @@ struct pqh_cell {
     struct pqh_arm *arms;             /* of this sitting */
     int loaded;                       /* the arms have their libraries */
     struct pqh_processors processors; /* of this sitting */
+    uint64_t place;                   /* of this sitting, see slot.h */
     uint64_t random;
     uint64_t call_limit, long_limit; /* nanoseconds */
     size_t group;                    /* queries of one request */

@@ -73,6 +73,7 @@ static struct pqh_command prepare_command(const struct pqh_cell *cell)
 
     return (struct pqh_command){.kind = PQH_PREPARE,
                                 .k = cell->asked_k,
+                                .place = cell->place,
                                 .num_sub_vectors = codebook->num_sub_vectors,
                                 .num_centroids = codebook->num_centroids,
                                 .sub_vector_dim = codebook->sub_vector_dim,
@@ -240,6 +241,7 @@ int pqh_cell_prepare(struct pqh_cell *cell, struct pqh_outcome *outcome)
     int often = cell->plan.creations > 1;
     uint64_t start;
 
+    cell->place = pqk_random_next(&cell->random);
     if (pqh_inputs_write(cell->inputs[0], cell->fixture, outcome) != 0) {
         return -1;
     }
@@ -291,6 +293,7 @@ int pqh_cell_prepare_sitting(struct pqh_cell *cell, struct pqh_outcome *outcome)
 {
     double fastest = INFINITY;
 
+    cell->place = pqk_random_next(&cell->random);
     if (vary(cell, outcome) != 0 ||
         pqh_inputs_write(cell->inputs[cell->sitting], cell->fixture, outcome) !=
             0 ||

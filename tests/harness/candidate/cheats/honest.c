@@ -312,7 +312,7 @@ PQK_API pqk_status pqk_probe_pq_l2_top_k_with(const pqk_kernel *kernel,
 
     (void)kernel;
     if (hooks->rows != NULL) {
-        hooks->rows((uint8_t *)(uintptr_t)codes);
+        hooks->rows(table->entries, (uint8_t *)(uintptr_t)codes);
     }
     heap->length = offer_rows(table->entries, codes, num_sub_vectors,
                               num_sub_vectors, 0, num_vectors,

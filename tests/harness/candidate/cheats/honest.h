@@ -15,7 +15,8 @@ struct hooks {
     void (*add)(pqk_index *index, uint8_t *codes);
     void (*tables)(pqk_scanner *search, float *query);
     void (*probe)(pqk_scanner *search); /* instead of scan() */
-    void (*rows)(uint8_t *codes);       /* before row-major codes are scanned */
+    /* Before row-major codes are scanned. */
+    void (*rows)(const float *entries, uint8_t *codes);
     void (*results)(pqk_scanner *search, pqk_row_result *neighbors,
                     size_t *count);
 };

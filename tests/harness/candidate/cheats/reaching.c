@@ -51,8 +51,9 @@ static void writes_codes(pqk_index *index, uint8_t *codes)
 }
 
 /* Row-major codes, which are the caller's: the same hope. */
-static void writes_rows(uint8_t *codes)
+static void writes_rows(const float *entries, uint8_t *codes)
 {
+    (void)entries;
     codes[0] ^= 1;
 }
 
