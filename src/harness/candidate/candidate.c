@@ -378,9 +378,8 @@ static void make_room(struct runner *r, size_t table_bytes, size_t heap_bytes)
         give_up(r->slot, PQH_HARNESS_FAILED, "out of memory");
     }
     rows->entries = (float *)(void *)(rows->room + r->place % places * 16);
-    rows->storage =
-        (uint64_t *)(void *)(rows->room + table_bytes + r->page +
-                             r->place / places % places * 16);
+    rows->storage = (uint64_t *)(void *)(rows->room + table_bytes + r->page +
+                                         r->place / places % places * 16);
 }
 
 /* Nothing but a copy, of which the library must change nothing. */
@@ -403,10 +402,9 @@ static uint64_t prepare_rows(struct runner *r, const pqk_codebook *codebook,
     rows->codebook.centroids = (const float *)(const void *)rows->inputs;
     rows->codes = rows->inputs + before;
     rows->num_vectors = num_vectors;
-    make_room(r,
-              codebook->num_sub_vectors * PQK_TABLE_STRIDE *
-                  sizeof *rows->entries,
-              storage * sizeof *rows->storage);
+    make_room(
+        r, codebook->num_sub_vectors * PQK_TABLE_STRIDE * sizeof *rows->entries,
+        storage * sizeof *rows->storage);
     return bytes;
 }
 
