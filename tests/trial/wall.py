@@ -4,9 +4,9 @@ its verdict, and what kernels may not do ends as it should.
 
 Run by tests/trial/wall.sh.  No file of the kernels is named here: what is edited is
 whatever lies in src/kernels.c and src/kernels/, and an edit looks for the file that
-has the text it changes.  `make check` edits all files at once, in a build without
-Check; `make check-wall` each of them alone, too, leaves out a variant that takes its
-time to compile, and has what tests of Check refuse: a quarter of an hour.
+has the text it changes.  `make check` edits all files at once, in a build with few
+variants and without Check; `make check-wall` each of them alone, too, in one with all
+variants, and has what tests of Check refuse: a quarter of an hour.
 """
 
 import os
@@ -63,7 +63,8 @@ class Kernels(unittest.TestCase):
     # Nobody wants to know how fast it is, or debug it, and -Og takes half as long to
     # compile as -O1; of the equality tests the shortest will do: no edit here changes
     # a result.
-    CONFIGURE = ("CFLAGS=-Og", "--with-check=no")
+    CONFIGURE = ("CFLAGS=-Og", "--with-check=no", *(() if EACH_FILE else (
+        "--disable-ssse3", "--disable-avx512", "--disable-avx512vbmi")))
 
     @classmethod
     def setUpClass(cls):
