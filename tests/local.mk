@@ -76,21 +76,22 @@ tests_kernels_shapes_CFLAGS = $(AM_CFLAGS) $(PQK_PTHREAD)
 tests_kernels_shapes_LDADD = $(PQK_TEST_LIBS) $(PQK_LIBDL) $(PQK_LIBM)
 
 if HAVE_CHECK
+# The longest first: the others fit in beside them.
 check_PROGRAMS += \
+	tests/kernels/check_kernels \
+	tests/harness/fixture/check_fixture \
+	tests/kernels/check_filters \
 	tests/base/check_base \
 	tests/base/check_sha256 \
 	tests/formats/check_faiss \
 	tests/formats/check_npy \
 	tests/formats/check_vecs \
-	tests/harness/fixture/check_fixture \
 	tests/harness/fixture/check_floors \
 	tests/harness/judge/check_judge \
 	tests/harness/judge/check_report \
 	tests/harness/judge/check_statistics \
 	tests/kernels/check_encode \
-	tests/kernels/check_filters \
 	tests/kernels/check_heap \
-	tests/kernels/check_kernels \
 	tests/kernels/check_operations \
 	tests/library/check_api \
 	tests/library/check_collection \
