@@ -57,7 +57,7 @@ does bench --growth --codes 5000 --rounds 6
 head_has 'large: generated, 4000 codes of 16 bytes, 500 queries'
 has_regimes codes-1000 codes-4000
 
-does bench --matrix --rounds 6 --kernels scalar $work/c "$data/photos_query.bvecs"
+does bench --matrix --rounds 6 $work/c "$data/photos_query.bvecs"
 head_has "large: $work/c, 20000 codes of 16 bytes, 500 queries"
 does bench --growth --codes 1000 --rounds 6 --kernels scalar,scalar,scalar
 test "$(rows | cut -d ' ' -f 2 | tr '\n' ' ')" = "scalar scalar scalar " ||

@@ -288,26 +288,27 @@ test -n "$EMULATOR" || ! wanted aborts ||
 # Each child has the library somewhere else, even if the system has one place for all,
 # and each sitting the table of row-major codes.
 elsewhere() {
-    case=$1 cheat=$2 told=$3
+    called=$1 cheat=$2 told=$3
     shift 3
     at_one_place="setarch $(uname -m) -R"
     $at_one_place true 2>/dev/null || {
-        echo "$case: not tried, setarch -R is not there or not allowed"
+        echo "$called: not tried, setarch -R is not there or not allowed"
         return
     }
     EMULATOR=$at_one_place
     for number in 1 2 3; do
-        run $case-$number $cheat --source seed "$@"
-        sed -n "s/^candidate: $told lies at //p" $work/$case-$number.err
+        run $called-$number $cheat --source seed "$@"
+        sed -n "s/^candidate: $told lies at //p" $work/$called-$number.err
     done >$work/places
     EMULATOR=
-    test "$(wc -l <$work/places)" = 3 || fail "$case: no place is told"
+    test "$(wc -l <$work/places)" = 3 || fail "$called: no place is told"
     test "$(sort -u $work/places | wc -l)" != 1 ||
-        fail "$case: three children have it at $(sed -n 1p $work/places)"
+        fail "$called: three children have it at $(sed -n 1p $work/places)"
 }
 test -n "$EMULATOR" || ! wanted elsewhere || elsewhere elsewhere aborts it
 test -n "$EMULATOR" || ! wanted elsewhere-rows ||
     elsewhere elsewhere-rows aborts-rows 'its table' --scan rows
+
 # What they hope for takes a system call.
 test -n "$EMULATOR" || in_pairs <<'END'
 peeks          |4:5|integrity|system call .* process_vm_readv
