@@ -32,7 +32,7 @@ struct pqh_command {
     uint32_t kind;
     uint32_t count;
     uint64_t bytes;
-    uint64_t k; /* of later requests, at most what the slot has room for */
+    uint64_t k;     /* of later requests, at most what the slot has room for */
     uint64_t place; /* random: where in its pages the caller's memory begins */
     /* The inputs file: centroids, then codes. */
     uint64_t num_sub_vectors, num_centroids, sub_vector_dim, num_vectors;

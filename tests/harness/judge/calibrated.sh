@@ -3,8 +3,8 @@
 # Changes whose effect is known: a null patch is never called faster, 25 % and, with
 # PQK_THOROUGH, 2 and 5 % are called right.  The wrong way round is a failure on any
 # machine.  A noisy one may leave a comparison unresolved; but of all those of one
-# effect some has to be resolved, unless two equal arms differ by half of that effect
-# or more each time, and of 25 % whatever they do.
+# effect some has to be resolved, unless each time two equal arms differ by half of
+# that effect or more, or the interval reaches as far; and of 25 % whatever they do.
 set -u
 skip() {
     echo "SKIP: $*"
@@ -28,8 +28,8 @@ value() {
     sed -n "s/^$1: *//p" $work/out
 }
 
-# compare CANDIDATE AGAINST [ARGUMENT...]: sets verdict, and band to the percentage
-# by which equal arms differed
+# compare CANDIDATE AGAINST [ARGUMENT...]: sets verdict, and noise to the percentage
+# by which equal arms differed, or to half the width of the interval if that is more
 compare() {
     candidate=$1 against=$2
     shift 2
@@ -39,12 +39,13 @@ compare() {
     if test "$(value status)" != ok && test "$verdict" != unresolved; then
         verdict="$(value status): $(value reason)"
     fi
-    band=$(value null_ci95 | awk '
-        function size(x) { x = log(x); return x < 0 ? -x : x }
-        { low = $1 > 0 ? size($1) : 1; high = $2 > 0 ? size($2) : 1
-          printf "%.2f", 100 * (low > high ? low : high) }')
+    noise=$(echo "$(value null_ci95) $(value speedup_ci95)" | awk '
+        function size(x) { x = x > 0 ? log(x) : 1; return x < 0 ? -x : x }
+        { most = size($1); if (size($2) > most) most = size($2)
+          half = $3 > 0 && $4 > 0 ? log($4 / $3) / 2 : 1
+          printf "%.2f", 100 * (half > most ? half : most) }')
     echo "$candidate against $against: $verdict; $(value speedup)" \
-        "($(value speedup_ci95)), equal arms differ by $band %"
+        "($(value speedup_ci95)), noise $noise %"
 }
 
 # called "WORD..." CANDIDATE AGAINST [ARGUMENT...]: 0 if it is one of the words, 1 if
@@ -75,16 +76,16 @@ resolved() {
             # shellcheck disable=SC2086
             ! called "$words" "$candidate" "$against" $arguments \
                 ${seconds:+--measure "$seconds"} </dev/null || any=1
-            least=$(echo "$least $band" | awk '{ print $1 < $2 ? $1 : $2 }')
+            least=$(echo "$least $noise" | awk '{ print $1 < $2 ? $1 : $2 }')
         done <$work/changes
         test $any = 0 || return 0
         seconds=
         echo "$percent %: nothing is resolved in round $round"
     done
     if awk "BEGIN { exit !($percent >= 25 || $least < $percent / 2) }"; then
-        fail "$percent % is never resolved, though equal arms differ by $least %"
+        fail "$percent % is never resolved, with as little noise as $least %"
     else
-        echo "$percent %: too noisy to tell, equal arms differ by $least %"
+        echo "$percent %: too noisy to tell, noise is $least % at least"
     fi
 }
 
